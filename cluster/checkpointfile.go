@@ -1,0 +1,151 @@
+package cluster
+
+import (
+	"bytes"
+	"encoding/binary"
+	"fmt"
+	"hash/crc32"
+	"path/filepath"
+
+	"leat/cluster/state"
+	"leat/internal/fault"
+	"leat/log"
+)
+
+// A checkpoint file, little endian:
+//
+//	0          8         12
+//	+----------+---------+---------------------------- - - -
+//	| LEATCKP1 | CRC32C  | body
+//	+----------+---------+---------------------------- - - -
+//
+// The checksum covers the body: raft index, boot id, next offset of the state
+// log, its sync point, the number of partitions, for each its topic, number and
+// sync point, then the image of the state to the end. Integers are uvarints, the
+// boot id is preceded by its length, a sync point is segment, size, next, mark.
+const checkpointMagic = "LEATCKP1"
+
+const checkpointHeader = len(checkpointMagic) + 4
+
+// checkpoint is a consistent cut of a machine: the state at a raft index, and
+// how much of each file is on stable storage, which is at least what the entries
+// up to that index wrote.
+type checkpoint struct {
+	index      uint64
+	boot       string // the boot of the kernel that wrote what came after it
+	stateNext  log.Offset
+	stateSync  log.SyncPoint
+	partitions []partitionSync
+	image      []byte
+}
+
+type partitionSync struct {
+	id    state.PartitionID
+	point log.SyncPoint
+}
+
+func castagnoli(b []byte) uint32 { return crc32.Checksum(b, crc32.MakeTable(crc32.Castagnoli)) }
+
+func appendPoint(dst []byte, p log.SyncPoint) []byte {
+	dst = binary.AppendUvarint(dst, uint64(p.Segment))
+	dst = binary.AppendUvarint(dst, uint64(p.SizeBytes))
+	dst = binary.AppendUvarint(dst, uint64(p.Next))
+	return binary.AppendUvarint(dst, uint64(p.Mark))
+}
+
+func (r *wireReader) point() log.SyncPoint {
+	return log.SyncPoint{
+		Segment:   log.Offset(r.uvarint()),
+		SizeBytes: int64(r.uvarint()),
+		Next:      log.Offset(r.uvarint()),
+		Mark:      log.Mark(r.uvarint()),
+	}
+}
+
+func (c *checkpoint) encode() []byte {
+	dst := append([]byte(checkpointMagic), 0, 0, 0, 0)
+	dst = appendText(binary.AppendUvarint(dst, c.index), c.boot)
+	dst = appendPoint(binary.AppendUvarint(dst, uint64(c.stateNext)), c.stateSync)
+	dst = binary.AppendUvarint(dst, uint64(len(c.partitions)))
+	for _, p := range c.partitions {
+		dst = appendPoint(appendPartitionID(dst, p.id), p.point)
+	}
+	dst = append(dst, c.image...)
+	binary.LittleEndian.PutUint32(dst[len(checkpointMagic):], castagnoli(dst[checkpointHeader:]))
+	return dst
+}
+
+func decodeCheckpoint(src []byte) (*checkpoint, error) {
+	if len(src) < checkpointHeader || !bytes.HasPrefix(src, []byte(checkpointMagic)) {
+		return nil, fmt.Errorf("no checkpoint header: %w", errCommand)
+	}
+	if castagnoli(src[checkpointHeader:]) != binary.LittleEndian.Uint32(src[len(checkpointMagic):]) {
+		return nil, fmt.Errorf("checksum does not hold: %w", errCommand)
+	}
+	r := &wireReader{src: src[checkpointHeader:]}
+	c := &checkpoint{index: r.uvarint(), boot: r.text(), stateNext: log.Offset(r.uvarint()), stateSync: r.point()}
+	for range r.count() {
+		id := r.partitionID()
+		c.partitions = append(c.partitions, partitionSync{id: id, point: r.point()})
+	}
+	c.image = r.src
+	return c, r.err
+}
+
+func checkpointName(dir string) string { return filepath.Join(dir, "checkpoint") }
+
+// writeFile replaces a file by way of a temporary one; the new bytes and the
+// name are durable when it returns.
+func writeFile(files log.FS, name string, data []byte) error {
+	f, err := files.Create(name + ".tmp")
+	if err != nil {
+		return fmt.Errorf("create %s: %w", name, err)
+	}
+	_, err = f.WriteAt(data, 0)
+	if err == nil {
+		err = f.Sync()
+	}
+	if closeErr := f.Close(); err == nil {
+		err = closeErr
+	}
+	if err == nil {
+		err = files.Rename(name+".tmp", name)
+	}
+	if err == nil {
+		err = files.SyncDir(filepath.Dir(name))
+	}
+	if err != nil {
+		return fmt.Errorf("write %s: %w", name, err)
+	}
+	return nil
+}
+
+// readFile returns a whole file.
+func readFile(files log.FS, name string) ([]byte, error) {
+	f, err := files.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	size, err := f.Size()
+	if err != nil {
+		return nil, err
+	}
+	data := make([]byte, size)
+	if n, err := f.ReadAt(data, 0); n < len(data) {
+		return nil, fmt.Errorf("read %s: %w", name, err)
+	}
+	return data, nil
+}
+
+func readCheckpoint(files log.FS, dir string) (*checkpoint, error) {
+	data, err := readFile(files, checkpointName(dir))
+	if err != nil {
+		return nil, err
+	}
+	c, err := decodeCheckpoint(data)
+	if err != nil {
+		return nil, fault.New(fault.Corrupt, "corrupt", "checkpoint %s: %w", checkpointName(dir), err)
+	}
+	return c, nil
+}

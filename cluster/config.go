@@ -1,0 +1,105 @@
+// Package cluster makes the log durable and replicated: it runs raft groups
+// (dragonboat), the state machines that keep partitions and documents, and the
+// coalescers that turn many small writes into few raft entries. It replicates
+// bytes and documents and knows no query.
+//
+// Node is what the rest of the program sees. It serves the metadata shard (the
+// topic table, the query catalogue) and the data shards (records, group offsets,
+// idempotency keys, the queries' own logs and checkpoints).
+package cluster
+
+import (
+	"log/slog"
+	"os"
+	"strings"
+	"time"
+
+	"leat/internal/bus"
+	"leat/log"
+)
+
+// Config says how a node runs. The zero value of a field stands for its default
+// but for Dir.
+type Config struct {
+	// Dir holds everything the node keeps. It is locked while the node runs.
+	Dir string
+	// FS is the file system under segments, state and raft log.
+	FS log.FS
+	// BootID tells one run of the kernel, and so one page cache, from another.
+	// The kernel's own by default; where there is none, every start is taken to
+	// follow a power cut.
+	BootID string
+	// DataShards is the number of raft groups that new topics are spread over,
+	// 1 by default. More do not make one node faster: they split its group
+	// commit.
+	DataShards int
+	// Depth is how many proposals of a shard are under way at once, 4 by
+	// default.
+	Depth int
+	// RaftLogBytes is the size of the raft log past which shards take a snapshot
+	// and compact, 256 MiB by default.
+	RaftLogBytes int64
+	// CheckpointEvery is how often the node makes its state durable in the
+	// background, 2 s by default. It bounds what a start after a power cut has
+	// to apply again, not what is safe.
+	CheckpointEvery time.Duration
+	// Clock is the wall clock; log time is anchored to it once, at the start.
+	Clock func() time.Time
+	// Logger receives the node's own messages and, from Warn up, dragonboat's.
+	Logger *slog.Logger
+}
+
+const (
+	firstDataShard  = bus.MetaShard + 1
+	maxDataShards   = 64
+	defaultDepth    = 4
+	defaultRaftLog  = 256 << 20
+	checkpointEvery = 2 * time.Second
+	// expireEvery is how late a document may expire by the leader's clock.
+	expireEvery = 50 * time.Millisecond
+	// proposeTimeout bounds how long a proposal is waited for. Callers give up
+	// earlier by their context; this is when the pipeline's place is freed.
+	proposeTimeout = 30 * time.Second
+)
+
+func (c Config) withDefaults() Config {
+	if c.FS == nil {
+		c.FS = log.OS()
+	}
+	if c.BootID == "" {
+		c.BootID = kernelBootID(c.Clock)
+	}
+	if c.DataShards <= 0 {
+		c.DataShards = 1
+	}
+	c.DataShards = min(c.DataShards, maxDataShards)
+	if c.Depth <= 0 {
+		c.Depth = defaultDepth
+	}
+	if c.RaftLogBytes <= 0 {
+		c.RaftLogBytes = defaultRaftLog
+	}
+	if c.CheckpointEvery <= 0 {
+		c.CheckpointEvery = checkpointEvery
+	}
+	if c.Clock == nil {
+		c.Clock = time.Now
+	}
+	if c.Logger == nil {
+		c.Logger = slog.New(slog.DiscardHandler)
+	}
+	return c
+}
+
+// kernelBootID reads the id Linux gives each boot. Without one the time stands
+// in, which no later start repeats.
+func kernelBootID(clock func() time.Time) string {
+	id, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
+	if err == nil {
+		return strings.TrimSpace(string(id))
+	}
+	if clock == nil {
+		clock = time.Now
+	}
+	return clock().UTC().Format(time.RFC3339Nano)
+}

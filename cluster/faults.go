@@ -1,0 +1,67 @@
+package cluster
+
+import (
+	"context"
+	"errors"
+
+	"github.com/lni/dragonboat/v4"
+
+	"leat/internal/fault"
+)
+
+func errShuttingDown() error {
+	return fault.New(fault.Unavailable, "shutting_down", "the node is shutting down")
+}
+
+// errUnknownOutcome is for a write that was handed to raft and not answered: it
+// may yet be applied.
+func errUnknownOutcome(cause error) error {
+	return fault.New(fault.Timeout, "unknown_outcome",
+		"the write was proposed and not confirmed in time; it may still be applied: retry with an idempotency key: %w", cause)
+}
+
+func errNoQuorum(cause error) error {
+	return fault.New(fault.Unavailable, "no_quorum", "no majority of the shard answers: %w", cause)
+}
+
+func errUnknownTopic(name string) error {
+	return fault.New(fault.NotFound, "unknown_topic", "There is no topic %q", name)
+}
+
+func errUnknownPartition(name string, partition, partitions int32) error {
+	return fault.New(fault.Invalid, "invalid_partition",
+		"Topic %q has partitions 0 to %d, not %d", name, partitions-1, partition)
+}
+
+// fromRequest classifies an error that dragonboat returned before a proposal or
+// a read was under way: nothing was written.
+func fromRequest(err error) error {
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, dragonboat.ErrClosed), errors.Is(err, dragonboat.ErrShardClosed):
+		return errShuttingDown()
+	case errors.Is(err, dragonboat.ErrPayloadTooBig):
+		return fault.New(fault.TooLarge, "body_too_large", "the write does not fit a raft entry: %w", err)
+	case errors.Is(err, dragonboat.ErrSystemBusy), errors.Is(err, dragonboat.ErrShardNotReady),
+		errors.Is(err, dragonboat.ErrShardNotInitialized), errors.Is(err, dragonboat.ErrShardNotFound),
+		errors.Is(err, dragonboat.ErrTimeoutTooSmall), errors.Is(err, context.DeadlineExceeded):
+		return errNoQuorum(err)
+	}
+	return fault.New(fault.Internal, "internal", "raft: %w", err)
+}
+
+// fromResult classifies how a request that was under way ended.
+func fromResult(r *dragonboat.RequestResult) error {
+	switch {
+	case r.Completed():
+		return nil
+	case r.Dropped():
+		return errNoQuorum(errors.New("dropped, not written"))
+	case r.Rejected():
+		return fault.New(fault.Internal, "internal", "raft rejected a request")
+	case r.Terminated(), r.Aborted():
+		return errUnknownOutcome(errors.New("the shard stopped"))
+	}
+	return errUnknownOutcome(context.DeadlineExceeded)
+}

@@ -1,0 +1,203 @@
+package cluster
+
+import (
+	"fmt"
+	"path/filepath"
+	"strconv"
+	"sync"
+
+	sm "github.com/lni/dragonboat/v4/statemachine"
+
+	"leat/cluster/state"
+	"leat/internal/fault"
+	"leat/log"
+)
+
+// machine is the state machine of one shard on one node: the records of its
+// partitions in segment files, and a state.State in memory that its state log
+// and checkpoint bring back.
+//
+// Update takes nothing but its entries: no clock, no randomness, no order of a
+// map. It is the only writer; mu lets readers look at what it publishes.
+//
+// What survives what: entries reach Update after the raft log has them on stable
+// storage, so nothing here is synced before an answer. After a crash of the
+// process the page cache is intact and Open goes on from the last finished
+// Update; after a crash of the machine it goes back to the checkpoint, and raft
+// applies the entries above it again. An entry that a partition already has is
+// recognised by its mark and not written twice.
+type machine struct {
+	shard uint64
+	dir   string
+	fs    log.FS
+	boot  string
+
+	writer   sync.Mutex // what Update and a background checkpoint must not do at once
+	mu       sync.RWMutex
+	state    *state.State
+	logs     map[state.PartitionID]*log.Partition
+	applied  uint64
+	changed  chan struct{} // closed when a document changes
+	recent   recentChanges
+	closed   bool
+	stateLog *log.Partition
+	dropped  []state.PartitionID // files to remove after the next checkpoint
+
+	// Of Update alone.
+	ops    []byte                           // encoded operations of the Update under way
+	groups map[state.PartitionID]*openFrame // appends of the entry under way
+	order  []*openFrame
+
+	checkpointing sync.Mutex // one checkpoint at a time
+	files         sync.Mutex // opening a new partition against removing an old one
+	pins          int        // snapshots being streamed: files stay; guarded by mu
+}
+
+// openFrame gathers what one entry appends to one partition.
+type openFrame struct {
+	id     state.PartitionID
+	log    *log.Partition
+	replay bool // the partition has this entry's records already
+	base   log.Offset
+	next   log.Offset
+	batch  log.Batch
+}
+
+func newMachine(shard uint64, dir string, files log.FS, boot string) *machine {
+	return &machine{
+		shard:   shard,
+		dir:     dir,
+		fs:      files,
+		boot:    boot,
+		state:   state.New(),
+		logs:    make(map[state.PartitionID]*log.Partition),
+		changed: make(chan struct{}),
+		groups:  make(map[state.PartitionID]*openFrame),
+	}
+}
+
+func (m *machine) partitionDir(id state.PartitionID) string {
+	return filepath.Join(m.dir, "p", strconv.FormatUint(id.Topic, 10)+"-"+strconv.Itoa(int(id.Partition)))
+}
+
+func (m *machine) stateDir() string { return filepath.Join(m.dir, "state") }
+
+// Update applies entries in order and answers each.
+func (m *machine) Update(entries []sm.Entry) ([]sm.Entry, error) {
+	m.writer.Lock()
+	defer m.writer.Unlock()
+	m.ops = m.ops[:0]
+	for i := range entries {
+		answers, err := m.applyEntry(&entries[i])
+		if err != nil {
+			return nil, fmt.Errorf("apply raft entry %d of shard %d: %w", entries[i].Index, m.shard, err)
+		}
+		entries[i].Result = sm.Result{Value: entries[i].Index, Data: answers}
+	}
+	last := entries[len(entries)-1].Index
+	if err := m.writeState(last); err != nil {
+		return nil, fmt.Errorf("write the state log of shard %d: %w", m.shard, err)
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.applied = last
+	if changes := m.state.TakeChanges(); len(changes) > 0 {
+		m.recent.add(changes)
+		close(m.changed)
+		m.changed = make(chan struct{})
+	}
+	return entries, nil
+}
+
+// writeState ends an Update: its one record says that all before it is written.
+func (m *machine) writeState(index uint64) error {
+	var block log.Block
+	block.Add(nil, m.ops)
+	batch := log.Batch{Mark: log.Mark(index), TimeMs: m.state.LogTimeMs(), Blocks: []log.Block{block}}
+	_, err := m.stateLog.Append(batch)
+	return err
+}
+
+// applyEntry applies the commands of one entry. A command that cannot be done
+// changes nothing and says why in its answer; an error is damage on our side and
+// ends the process.
+func (m *machine) applyEntry(entry *sm.Entry) ([]byte, error) {
+	var answers []byte
+	var failure error
+	err := forEachCommand(entry.Cmd, m.tick, func(kind commandKind, body []byte) error {
+		answers, failure = m.applyCommand(answers, entry.Index, kind, body)
+		return failure
+	})
+	if err != nil && failure == nil {
+		// Every replica reads the same bytes, so every replica refuses them.
+		return appendAnswer(answers, answerUnreadable, nil), nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	return answers, m.flushFrames(entry.Index)
+}
+
+// flushFrames writes what the entry appended, a frame a partition.
+func (m *machine) flushFrames(index uint64) error {
+	for _, f := range m.order {
+		delete(m.groups, f.id)
+		if f.replay || len(f.batch.Blocks) == 0 {
+			continue
+		}
+		f.batch.Mark, f.batch.TimeMs = log.Mark(index), m.state.LogTimeMs()
+		base, err := f.log.Append(f.batch)
+		if err != nil {
+			return fmt.Errorf("append to partition %v: %w", f.id, err)
+		}
+		if base != f.base {
+			return fault.New(fault.Corrupt, "corrupt", "partition %v went on at offset %d where %d was answered", f.id, base, f.base)
+		}
+	}
+	m.order = m.order[:0]
+	return nil
+}
+
+// do applies a decided operation and keeps it for the state log.
+func (m *machine) do(op state.Op) {
+	m.ops = op.Append(m.ops)
+	m.mu.Lock()
+	op.Apply(m.state)
+	m.mu.Unlock()
+}
+
+// Lookup answers the raft index applied so far, whatever it is asked.
+func (m *machine) Lookup(any) (any, error) {
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	return m.applied, nil
+}
+
+// Close gives up the files without syncing them: their safety does not depend
+// on it.
+func (m *machine) Close() error {
+	m.writer.Lock()
+	defer m.writer.Unlock()
+	m.mu.Lock()
+	logs, stateLog := m.logs, m.stateLog
+	m.logs, m.stateLog = nil, nil
+	if !m.closed {
+		m.closed = true
+		close(m.changed)
+	}
+	m.mu.Unlock()
+	var first error
+	if stateLog != nil {
+		first = stateLog.Close()
+	}
+	for _, p := range logs {
+		if err := p.Close(); first == nil {
+			first = err
+		}
+	}
+	return first
+}
+
+// PrepareSnapshot, SaveSnapshot and RecoverFromSnapshot are in snapshot.go, Open
+// and Sync in checkpoint.go.
+var _ sm.IOnDiskStateMachine = (*machine)(nil)

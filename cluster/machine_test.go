@@ -1,0 +1,203 @@
+package cluster
+
+import (
+	"encoding/binary"
+	"fmt"
+	"math/rand/v2"
+	"testing"
+
+	sm "github.com/lni/dragonboat/v4/statemachine"
+
+	"leat/cluster/state"
+	"leat/log"
+	"leat/log/crashfs"
+)
+
+// script makes random raft entries: proposals of a few commands on three topics.
+// Topic numbers that were dropped do not come back.
+type script struct {
+	rng  *rand.Rand
+	base uint64
+}
+
+func (s *script) entries(n int) []sm.Entry {
+	entries := make([]sm.Entry, n)
+	for i := range entries {
+		cmd := []byte{proposalVersion}
+		cmd = binary.LittleEndian.AppendUint64(cmd, uint64(1_000_000+i*10))
+		for range 1 + s.rng.IntN(4) {
+			cmd = s.command(cmd)
+		}
+		entries[i] = sm.Entry{Index: uint64(2*i + 5), Cmd: cmd} // indexes have gaps
+	}
+	return entries
+}
+
+func (s *script) command(dst []byte) []byte {
+	id := state.PartitionID{Topic: s.base + s.rng.Uint64N(3), Partition: s.rng.Int32N(2)}
+	switch s.rng.IntN(20) {
+	case 0, 1:
+		return encodeOpen(dst, id.Topic, []int32{0, 1})
+	case 2:
+		s.base++
+		return encodeDrop(dst, s.base-1)
+	case 3, 4:
+		return encodeCommit(dst, state.GroupID{PartitionID: id, Group: fmt.Sprint("g", s.rng.IntN(2))}, log.Offset(s.rng.IntN(50)))
+	case 5:
+		return encodeCreateTopic(dst, fmt.Sprint("t", s.rng.IntN(3)), false, []uint64{2, 2})
+	case 6:
+		return encodeDeleteTopic(dst, fmt.Sprint("t", s.rng.IntN(3)))
+	case 7, 8, 9:
+		return s.txn(id).encode(dst)
+	}
+	c := appendCommand{id: id, block: s.block()}
+	if s.rng.IntN(3) == 0 {
+		key := fmt.Sprint("key", s.rng.IntN(8))
+		c.keyed, c.key, c.body = true, state.HashKey(key), state.BodyHash([]byte(key))
+	}
+	return c.encode(dst)
+}
+
+func (s *script) txn(id state.PartitionID) *txnCommand {
+	c := &txnCommand{puts: []putCommand{{key: fmt.Sprint("doc", s.rng.IntN(3)), value: []byte(fmt.Sprint(s.rng.Int())), ttlMs: s.rng.Int64N(50)}}}
+	if s.rng.IntN(2) == 0 {
+		c.appends = []appendCommand{{id: id, block: s.block()}}
+	}
+	if s.rng.IntN(4) == 0 {
+		c.deletes = []string{fmt.Sprint("doc", s.rng.IntN(3))}
+	}
+	if s.rng.IntN(3) == 0 {
+		c.fenced, c.fence, c.version = true, "doc0", s.rng.Uint64N(4)
+	}
+	return c
+}
+
+func (s *script) block() log.Block {
+	var b log.Block
+	for range 1 + s.rng.IntN(3) {
+		b.Add([]byte("k"), []byte(fmt.Sprint("value ", s.rng.Int())))
+	}
+	return b
+}
+
+// contents prints everything a machine holds.
+func (m *machine) contents(t *testing.T) string {
+	t.Helper()
+	out := fmt.Sprintf("image %x\n", m.state.AppendImage(nil))
+	for _, id := range m.state.Partitions() {
+		p := m.logs[id]
+		for from := p.First(); from < p.Next(); {
+			frames, err := p.Read(from, 1<<20, nil)
+			if err != nil {
+				t.Fatalf("read %v: %v", id, err)
+			}
+			c := frames.Records(from)
+			for r, ok := c.Next(); ok; r, ok = c.Next() {
+				out += fmt.Sprintf("%v %d %d %s %s\n", id, r.Offset, r.TimeMs, r.Key, r.Value)
+			}
+			from = frames.Next()
+		}
+	}
+	return out
+}
+
+func openMachine(t *testing.T, disk *crashfs.Disk, boot string) (*machine, uint64) {
+	t.Helper()
+	m := newMachine(2, "/data/shards/2", disk.FS(), boot)
+	index, err := m.Open(nil)
+	if err != nil {
+		t.Fatalf("open: %v", err)
+	}
+	return m, index
+}
+
+// apply feeds the entries above index in random batches, as raft would.
+func apply(rng *rand.Rand, m *machine, entries []sm.Entry, index uint64) error {
+	for len(entries) > 0 {
+		if entries[0].Index <= index {
+			entries = entries[1:]
+			continue
+		}
+		n := 1 + rng.IntN(min(4, len(entries)))
+		if _, err := m.Update(append([]sm.Entry{}, entries[:n]...)); err != nil {
+			return err
+		}
+		entries = entries[n:]
+		if rng.IntN(6) == 0 {
+			if err := m.Sync(); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// A machine that is killed in any write, or loses its unsynced bytes in a power
+// cut, ends where one ends that nothing happened to.
+func TestMachineRecoversToTheSameState(t *testing.T) {
+	t.Parallel()
+	for seed := range uint64(150) {
+		t.Run(fmt.Sprint(seed), func(t *testing.T) {
+			t.Parallel()
+			rng := rand.New(rand.NewPCG(seed, 1))
+			entries := (&script{rng: rng}).entries(40)
+			calm, _ := openMachine(t, crashfs.New(seed), "b0")
+			if err := apply(rng, calm, entries, 0); err != nil {
+				t.Fatal(err)
+			}
+			want := calm.contents(t)
+			disk, boots, crashes := crashfs.New(seed), 0, 0
+			for {
+				m, index := openMachine(t, disk, fmt.Sprint("b", boots))
+				if crashes < 4 {
+					disk.FailWrite(1 + rng.IntN(60))
+				}
+				err := apply(rng, m, entries, index)
+				disk.FailWrite(0)
+				if err == nil {
+					if got := m.contents(t); got != want {
+						t.Fatalf("seed %d: after %d crashes\n%s\nwant\n%s", seed, crashes, got, want)
+					}
+					return
+				}
+				crashes++
+				if rng.IntN(2) == 0 {
+					disk, boots = disk.Crash(), boots+1 // a power cut, not only a kill
+				}
+			}
+		})
+	}
+}
+
+// Two replicas that apply the same entries in other batches are equal, and so is
+// one made from the other's snapshot.
+func TestReplicasAreEqual(t *testing.T) {
+	t.Parallel()
+	for seed := range uint64(40) {
+		rng := rand.New(rand.NewPCG(seed, 2))
+		entries := (&script{rng: rng}).entries(60)
+		a, _ := openMachine(t, crashfs.New(1), "b0")
+		b, _ := openMachine(t, crashfs.New(2), "b0")
+		for _, m := range []*machine{a, b} {
+			if err := apply(rng, m, entries[:50], 0); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if got, want := b.contents(t), a.contents(t); got != want {
+			t.Fatalf("seed %d: replicas differ:\n%s\nand\n%s", seed, got, want)
+		}
+		c := fromSnapshot(t, a)
+		last := entries[49].Index
+		if c.applied != last {
+			t.Fatalf("seed %d: snapshot at %d, not %d", seed, c.applied, last)
+		}
+		for _, m := range []*machine{a, c} {
+			if err := apply(rng, m, entries, last); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if got, want := c.contents(t), a.contents(t); got != want {
+			t.Fatalf("seed %d: the replica from a snapshot differs:\n%s\nfrom\n%s", seed, got, want)
+		}
+	}
+}

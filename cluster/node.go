@@ -1,0 +1,325 @@
+package cluster
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/lni/dragonboat/v4"
+	dbconfig "github.com/lni/dragonboat/v4/config"
+	"github.com/lni/dragonboat/v4/raftio"
+	sm "github.com/lni/dragonboat/v4/statemachine"
+
+	"leat/cluster/raftlog"
+	"leat/internal/bus"
+	"leat/internal/fault"
+)
+
+// Raft's clock: elections take 10 to 20 ticks of heartbeats' absence.
+const (
+	tickMs        = 10
+	heartbeatTick = 2
+	electionTick  = 20
+)
+
+// Node is one running node: its replicas of the metadata shard and of the data
+// shards. All methods are safe for concurrent use, and answer only while Run
+// runs.
+type Node struct {
+	config   Config
+	identity identity
+	lock     *os.File
+	host     *dragonboat.NodeHost
+	raftLog  *logStore
+	shards   map[uint64]*shard
+	data     []uint64 // ids of the data shards
+	topicOps sync.Mutex
+	turns    sync.Map // topic number → *atomic.Uint32, round-robin
+	ready    atomic.Bool
+}
+
+// Open starts the node's replicas and returns once each is back where the raft
+// log ends. It serves nothing until Run.
+func Open(config Config) (*Node, error) {
+	config = config.withDefaults()
+	if err := refuseForeignSettings(); err != nil {
+		return nil, err
+	}
+	bridgeLogging(config.Logger)
+	if err := makeDurable(config.FS, config.Dir); err != nil {
+		return nil, fmt.Errorf("open node: %w", err)
+	}
+	lock, err := lockDir(config.Dir)
+	if err != nil {
+		return nil, fmt.Errorf("open node: %w", err)
+	}
+	n := &Node{config: config, lock: lock, shards: make(map[uint64]*shard)}
+	if err := n.open(); err != nil {
+		return nil, errors.Join(fmt.Errorf("open node in %s: %w", config.Dir, err), lock.Close())
+	}
+	return n, nil
+}
+
+func (n *Node) open() error {
+	config := n.config
+	id, err := loadIdentity(config)
+	if err != nil {
+		return err
+	}
+	n.identity = id
+	for i := range id.DataShards {
+		n.data = append(n.data, firstDataShard+uint64(i))
+	}
+	n.raftLog = &logStore{factory: raftlog.NewFactory(filepath.Join(config.Dir, "raft"), raftlog.Options{FS: config.FS})}
+	if n.host, err = dragonboat.NewNodeHost(n.hostConfig()); err != nil {
+		return err
+	}
+	for _, shardID := range append([]uint64{bus.MetaShard}, n.data...) {
+		if err := n.startShard(shardID); err != nil {
+			n.host.Close()
+			return fmt.Errorf("start shard %d: %w", shardID, err)
+		}
+	}
+	return nil
+}
+
+// logStore remembers the raft log dragonboat opened, for its size.
+type logStore struct {
+	factory *raftlog.Factory
+	db      atomic.Pointer[raftlog.DB]
+}
+
+// Name is that of the raft log's format.
+func (s *logStore) Name() string { return s.factory.Name() }
+
+// Create opens the raft log.
+func (s *logStore) Create(c dbconfig.NodeHostConfig, info dbconfig.LogDBCallback, dirs, wals []string) (raftio.ILogDB, error) {
+	opened, err := s.factory.Create(c, info, dirs, wals)
+	if err != nil {
+		return nil, err
+	}
+	if db, ok := opened.(*raftlog.DB); ok {
+		s.db.Store(db)
+	}
+	return opened, nil
+}
+
+func (s *logStore) sizeBytes() int64 {
+	if db := s.db.Load(); db != nil {
+		return db.SizeBytes()
+	}
+	return 0
+}
+
+func (n *Node) hostConfig() dbconfig.NodeHostConfig {
+	return dbconfig.NodeHostConfig{
+		NodeHostDir:    filepath.Join(n.config.Dir, "nodehost"),
+		RTTMillisecond: tickMs,
+		RaftAddress:    n.identity.RaftAddress,
+		Expert: dbconfig.ExpertConfig{
+			LogDBFactory:     n.raftLog,
+			TransportFactory: loneTransport{},
+			Engine:           engineConfig(),
+			LogDB:            dbconfig.GetTinyMemLogDBConfig(),
+		},
+	}
+}
+
+// engineConfig is part of the on-disk format: dragonboat refuses to open a node
+// with another number of execution shards.
+func engineConfig() dbconfig.EngineConfig {
+	return dbconfig.EngineConfig{ExecShards: 4, CommitShards: 4, ApplyShards: 4, SnapshotShards: 4, CloseShards: 4}
+}
+
+func (n *Node) startShard(id uint64) error {
+	m := newMachine(id, filepath.Join(n.config.Dir, "shards", strconv.FormatUint(id, 10)), n.config.FS, n.config.BootID)
+	if _, err := m.Open(nil); err != nil {
+		return err
+	}
+	create := func(uint64, uint64) sm.IOnDiskStateMachine { return m }
+	members := map[uint64]dragonboat.Target{n.identity.ReplicaID: n.identity.RaftAddress}
+	err := n.host.StartOnDiskReplica(members, false, create, dbconfig.Config{
+		ReplicaID:          n.identity.ReplicaID,
+		ShardID:            id,
+		CheckQuorum:        true,
+		PreVote:            true,
+		ElectionRTT:        electionTick,
+		HeartbeatRTT:       heartbeatTick,
+		CompactionOverhead: 1000,
+		WaitReady:          true,
+	})
+	if err != nil {
+		return err
+	}
+	s := &shard{id: id, host: n.host, session: n.host.GetNoOPSession(id), machine: m}
+	s.clock = newLogClock(n.config.Clock, m.logTimeMs())
+	s.coalescer = newCoalescer(s, s.clock.nowMs)
+	n.shards[id] = s
+	return nil
+}
+
+// Run serves until ctx ends, then closes the node and returns. It owns every
+// goroutine of the node.
+func (n *Node) Run(ctx context.Context) error {
+	var tasks sync.WaitGroup
+	for _, s := range n.shards {
+		tasks.Go(func() { s.coalescer.run(ctx, n.config.Depth) })
+	}
+	err := n.start(ctx)
+	if err == nil {
+		n.ready.Store(true)
+		tasks.Go(func() { n.expire(ctx) })
+		tasks.Go(func() { n.enforceRetention(ctx) })
+		err = n.housekeep(ctx)
+	}
+	n.ready.Store(false)
+	tasks.Wait()
+	n.host.Close()
+	return errors.Join(err, n.lock.Close())
+}
+
+// start waits for leaders and finishes what a crash has left half done.
+func (n *Node) start(ctx context.Context) error {
+	for _, s := range n.shards {
+		if err := n.awaitLeader(ctx, s); err != nil {
+			return err
+		}
+	}
+	if err := n.reconcile(ctx); err != nil && ctx.Err() == nil {
+		return fmt.Errorf("finish topic changes: %w", err)
+	}
+	return nil
+}
+
+// awaitLeader tries reads until a leader confirms one.
+func (n *Node) awaitLeader(ctx context.Context, s *shard) error {
+	for ctx.Err() == nil {
+		err := s.barrier(ctx)
+		if err == nil {
+			return nil
+		}
+		if fault.KindOf(err) != fault.Unavailable {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+		case <-time.After(tickMs * time.Millisecond):
+		}
+	}
+	return nil
+}
+
+// housekeep checkpoints the shards and keeps the raft log short, until ctx ends.
+func (n *Node) housekeep(ctx context.Context) error {
+	tick := time.NewTicker(n.config.CheckpointEvery)
+	defer tick.Stop()
+	marks := make(map[uint64]uint64)
+	for {
+		select {
+		case <-ctx.Done():
+			return n.checkpointAll(marks)
+		case <-tick.C:
+		}
+		if err := n.checkpointAll(marks); err != nil {
+			return err
+		}
+		if n.raftLog.sizeBytes() > n.config.RaftLogBytes {
+			n.compact(ctx)
+		}
+	}
+}
+
+// expire moves log time on in shards where a document's time has come and nobody
+// writes.
+func (n *Node) expire(ctx context.Context) {
+	tick := time.NewTicker(expireEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		for _, s := range n.shards {
+			if at := s.machine.nextExpiryMs(); at == 0 || at > s.clock.nowMs() {
+				continue
+			}
+			if _, _, _, err := s.call(ctx, commandHeader, encodeTick); err != nil && ctx.Err() == nil {
+				n.config.Logger.Warn("documents not expired in time", "shard", s.id, "error", err)
+			}
+		}
+	}
+}
+
+// checkpointAll makes durable what shards have applied since the last time.
+func (n *Node) checkpointAll(marks map[uint64]uint64) error {
+	for id, s := range n.shards {
+		applied := s.machine.appliedIndex()
+		if applied == marks[id] {
+			continue
+		}
+		if err := s.machine.Sync(); err != nil {
+			return fault.New(fault.Internal, "internal", "make the state durable: %w", err)
+		}
+		marks[id] = applied
+	}
+	return nil
+}
+
+// compact asks every shard for a snapshot, which for a machine on disk is a
+// mark in the raft log, and drops the entries below.
+func (n *Node) compact(ctx context.Context) {
+	const keep = 100 // entries for a short outage of a follower
+	for id := range n.shards {
+		option := dragonboat.SnapshotOption{OverrideCompactionOverhead: true, CompactionOverhead: keep}
+		timeout, cancel := context.WithTimeout(ctx, proposeTimeout)
+		_, err := n.host.SyncRequestSnapshot(timeout, id, option)
+		cancel()
+		if err != nil && !errors.Is(err, dragonboat.ErrRejected) && ctx.Err() == nil {
+			n.config.Logger.Warn("raft log not compacted", "shard", id, "error", err)
+		}
+	}
+}
+
+// Ready tells why the node cannot serve, nil when it can.
+func (n *Node) Ready() error {
+	if !n.ready.Load() {
+		return fault.New(fault.Unavailable, "not_ready", "the node is starting or shutting down")
+	}
+	for id := range n.shards {
+		if _, _, known, err := n.host.GetLeaderID(id); err != nil || !known {
+			return fault.New(fault.Unavailable, "not_ready", "shard %d has no leader", id)
+		}
+	}
+	return nil
+}
+
+// Barrier returns once everything acknowledged before the call, by any node, can
+// be read here.
+func (n *Node) Barrier(ctx context.Context) error {
+	for _, id := range append([]uint64{bus.MetaShard}, n.data...) {
+		if err := n.shards[id].barrier(ctx); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// refuseForeignSettings keeps dragonboat from being configured by files that
+// happen to lie in the working directory: it reads them before anything else
+// runs, and some change the format on disk.
+func refuseForeignSettings() error {
+	for _, name := range []string{"dragonboat-hard-settings.json", "dragonboat-soft-settings.json"} {
+		if _, err := os.Stat(name); err == nil {
+			return fault.New(fault.Invalid, "foreign_settings",
+				"%s in the working directory would change the raft library's settings; start leat elsewhere", name)
+		}
+	}
+	return nil
+}

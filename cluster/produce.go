@@ -1,0 +1,119 @@
+package cluster
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/cespare/xxhash/v2"
+
+	"leat/cluster/state"
+	"leat/internal/bus"
+	"leat/internal/fault"
+	"leat/log"
+)
+
+func xxSum(s string) uint64 { return xxhash.Sum64String(s) }
+
+// Append makes a block of records durable: it returns once the records have been
+// synced with the raft log and applied. Errors: NotFound "unknown_topic",
+// Invalid "invalid_partition", Unprocessable "idempotency_conflict",
+// Unavailable when nothing was written, Timeout "unknown_outcome" when it may
+// have been.
+func (n *Node) Append(ctx context.Context, a bus.Append) (bus.Appended, error) {
+	t := n.topic(a.Topic)
+	if t == nil {
+		return bus.Appended{}, errUnknownTopic(a.Topic)
+	}
+	partition := n.choose(t, &a)
+	if partition < 0 || int(partition) >= len(t.Shards) {
+		return bus.Appended{}, errUnknownPartition(a.Topic, partition, int32(len(t.Shards)))
+	}
+	c := appendCommand{id: state.PartitionID{Topic: t.ID, Partition: partition}, block: a.Block}
+	if a.IdempotencyKey != "" {
+		c.keyed, c.key, c.body = true, state.HashKey(a.IdempotencyKey), state.BodyHash(a.Block.Bytes)
+	}
+	s := n.shards[t.Shards[partition]]
+	code, body, r, err := s.call(ctx, c.sizeBytes(), c.encode)
+	if err == nil && code == answerNotOpen {
+		// A crash came between the topic table and the data shard.
+		if err = n.openAgain(ctx, a.Topic); err == nil {
+			code, body, r, err = s.call(ctx, c.sizeBytes(), c.encode)
+		}
+	}
+	if err != nil {
+		return bus.Appended{}, fmt.Errorf("append to %s/%d: %w", a.Topic, partition, err)
+	}
+	switch code {
+	case answerNotOpen:
+		return bus.Appended{}, errUnknownTopic(a.Topic)
+	case answerKeyOther:
+		return bus.Appended{}, fault.New(fault.Unprocessable, "idempotency_conflict",
+			"The idempotency key was used for another body")
+	}
+	w := &wireReader{src: body}
+	return bus.Appended{
+		Partition: partition,
+		Base:      log.Offset(w.uvarint()),
+		Duplicate: w.byte() == 1,
+		Count:     int(w.uvarint()),
+		BatchID:   r.index,
+		QueueUs:   max(0, r.sentAt.Sub(r.queuedAt).Microseconds()),
+		CommitUs:  r.endedAt.Sub(r.sentAt).Microseconds(),
+	}, w.err
+}
+
+// choose finds the partition an append goes to.
+func (n *Node) choose(t *state.Topic, a *bus.Append) int32 {
+	switch {
+	case a.Partition != bus.AnyPartition:
+		return a.Partition
+	case len(a.Key) > 0:
+		return int32(xxhash.Sum64(a.Key) % uint64(len(t.Shards)))
+	case a.IdempotencyKey != "":
+		return int32(xxSum(a.IdempotencyKey) % uint64(len(t.Shards)))
+	}
+	return n.turn(t)
+}
+
+func (n *Node) openAgain(ctx context.Context, topic string) error {
+	n.topicOps.Lock()
+	defer n.topicOps.Unlock()
+	t := n.topic(topic)
+	if t == nil {
+		return errUnknownTopic(topic)
+	}
+	return n.openPartitions(ctx, t)
+}
+
+// CommitGroup sets a group's committed offset, the last one processed, and
+// answers where the group stands: going back is ignored.
+func (n *Node) CommitGroup(ctx context.Context, g bus.GroupOffset, offset log.Offset) (log.Offset, error) {
+	t, s, err := n.place(g.Topic, g.Partition)
+	if err != nil {
+		return 0, err
+	}
+	id := groupID(t, g)
+	code, body, _, err := s.call(ctx, len(g.Group)+64, func(dst []byte) []byte { return encodeCommit(dst, id, offset) })
+	if err != nil {
+		return 0, fmt.Errorf("commit group %q in %s/%d: %w", g.Group, g.Topic, g.Partition, err)
+	}
+	if code == answerNotOpen {
+		return 0, errUnknownTopic(g.Topic)
+	}
+	w := &wireReader{src: body}
+	return log.Offset(w.uvarint()), w.err
+}
+
+// Committed answers a group's committed offset; ok is false before its first
+// commit, or where there is no such partition.
+func (n *Node) Committed(g bus.GroupOffset) (offset log.Offset, ok bool) {
+	t, s, err := n.place(g.Topic, g.Partition)
+	if err != nil {
+		return 0, false
+	}
+	return s.machine.group(groupID(t, g))
+}
+
+func groupID(t *state.Topic, g bus.GroupOffset) state.GroupID {
+	return state.GroupID{PartitionID: state.PartitionID{Topic: t.ID, Partition: g.Partition}, Group: g.Group}
+}

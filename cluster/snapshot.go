@@ -1,0 +1,275 @@
+package cluster
+
+import (
+	"bufio"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"path/filepath"
+
+	sm "github.com/lni/dragonboat/v4/statemachine"
+
+	"leat/cluster/state"
+	"leat/internal/fault"
+	"leat/log"
+)
+
+// A snapshot is a stream of sections, little endian:
+//
+//	0        4         8
+//	+--------+---------+---------------------------- - - -
+//	| length | CRC32C  | body of that length
+//	+--------+---------+---------------------------- - - -
+//
+// The first body is the head: uvarint raft index, then the image of the state to
+// the end. Every further body is a run of records of one partition with one
+// append time: topic, partition, base offset, time, count as uvarints, then the
+// encoded block. The runs of a partition follow each other without a gap from
+// its first offset on. A body of no bytes ends the stream.
+const (
+	sectionHeader  = 8
+	snapshotRead   = 1 << 20
+	maxSectionSize = 64 << 20
+)
+
+// snapshotCut is what a snapshot holds: the state at one index and where each
+// partition ended then. While it is held no file is removed.
+type snapshotCut struct {
+	index uint64
+	image []byte
+	parts []snapshotPart
+}
+
+type snapshotPart struct {
+	id          state.PartitionID
+	log         *log.Partition
+	first, next log.Offset
+}
+
+// PrepareSnapshot takes the cut that SaveSnapshot streams.
+func (m *machine) PrepareSnapshot() (any, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.pins++
+	c := &snapshotCut{index: m.applied, image: m.state.AppendImage(nil)}
+	for _, id := range m.state.Partitions() {
+		p := m.logs[id]
+		c.parts = append(c.parts, snapshotPart{id: id, log: p, first: m.state.Partition(id).First, next: p.Next()})
+	}
+	return c, nil
+}
+
+// SaveSnapshot streams a cut; Update goes on meanwhile.
+func (m *machine) SaveSnapshot(cut any, to io.Writer, done <-chan struct{}) error {
+	c := cut.(*snapshotCut)
+	defer m.unpin()
+	w := bufio.NewWriterSize(to, snapshotRead)
+	if err := writeSection(w, append(binary.AppendUvarint(nil, c.index), c.image...)); err != nil {
+		return err
+	}
+	for i := range c.parts {
+		if err := c.parts[i].save(w, done); err != nil {
+			return fmt.Errorf("stream partition %v: %w", c.parts[i].id, err)
+		}
+	}
+	if err := writeSection(w, nil); err != nil {
+		return err
+	}
+	return w.Flush()
+}
+
+func (m *machine) unpin() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.pins--
+}
+
+// save streams the records of a partition from its first offset to where the cut
+// was made.
+func (p *snapshotPart) save(w io.Writer, done <-chan struct{}) error {
+	var frames log.Frames
+	var run log.Block
+	for from := p.first; from < p.next; from = frames.Next() {
+		select {
+		case <-done:
+			return sm.ErrSnapshotStopped
+		default:
+		}
+		var err error
+		if frames, err = p.log.Read(from, snapshotRead, frames.Bytes()); err != nil {
+			return err
+		}
+		base, timeMs := from, int64(0)
+		records := frames.Records(from)
+		for r, ok := records.Next(); ok && r.Offset < p.next; r, ok = records.Next() {
+			if run.Count > 0 && r.TimeMs != timeMs {
+				if err := p.saveRun(w, base, timeMs, &run); err != nil {
+					return err
+				}
+			}
+			if run.Count == 0 {
+				base, timeMs = r.Offset, r.TimeMs
+			}
+			run.Add(r.Key, r.Value)
+		}
+		if err := records.Err(); err != nil {
+			return err
+		}
+		if err := p.saveRun(w, base, timeMs, &run); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// saveRun writes a run and empties it.
+func (p *snapshotPart) saveRun(w io.Writer, base log.Offset, timeMs int64, run *log.Block) error {
+	if run.Count == 0 {
+		return nil
+	}
+	body := appendPartitionID(nil, p.id)
+	body = binary.AppendUvarint(body, uint64(base))
+	body = binary.AppendUvarint(body, uint64(timeMs))
+	body = binary.AppendUvarint(body, uint64(run.Count))
+	err := writeSection(w, append(body, run.Bytes...))
+	run.Count, run.Bytes = 0, run.Bytes[:0]
+	return err
+}
+
+func writeSection(w io.Writer, body []byte) error {
+	var head [sectionHeader]byte
+	binary.LittleEndian.PutUint32(head[:], uint32(len(body)))
+	binary.LittleEndian.PutUint32(head[4:], castagnoli(body))
+	if _, err := w.Write(head[:]); err != nil {
+		return err
+	}
+	_, err := w.Write(body)
+	return err
+}
+
+func readSection(r io.Reader) ([]byte, error) {
+	var head [sectionHeader]byte
+	if _, err := io.ReadFull(r, head[:]); err != nil {
+		return nil, fmt.Errorf("read a snapshot section: %w", err)
+	}
+	n := binary.LittleEndian.Uint32(head[:])
+	if n > maxSectionSize {
+		return nil, fault.New(fault.Corrupt, "corrupt", "snapshot section of %d bytes", n)
+	}
+	body := make([]byte, n)
+	if _, err := io.ReadFull(r, body); err != nil {
+		return nil, fmt.Errorf("read a snapshot section: %w", err)
+	}
+	if castagnoli(body) != binary.LittleEndian.Uint32(head[4:]) {
+		return nil, fault.New(fault.Corrupt, "corrupt", "a snapshot section's checksum does not hold")
+	}
+	return body, nil
+}
+
+// RecoverFromSnapshot replaces everything by what the stream holds. It marks the
+// directory first, so that a crash in the middle leaves an empty machine and not
+// a mixture; dragonboat then recovers again.
+func (m *machine) RecoverFromSnapshot(from io.Reader, done <-chan struct{}) error {
+	m.writer.Lock()
+	defer m.writer.Unlock()
+	m.checkpointing.Lock()
+	err := m.restore(bufio.NewReaderSize(from, snapshotRead), done)
+	m.checkpointing.Unlock()
+	if err != nil {
+		return fmt.Errorf("recover shard %d from a snapshot: %w", m.shard, err)
+	}
+	if err := m.checkpoint(); err != nil {
+		return fmt.Errorf("recover shard %d from a snapshot: %w", m.shard, err)
+	}
+	mark := filepath.Join(m.dir, recoveringName)
+	if err := m.fs.Remove(mark); err != nil {
+		return err
+	}
+	return m.fs.SyncDir(m.dir)
+}
+
+func (m *machine) restore(from io.Reader, done <-chan struct{}) error {
+	if err := writeFile(m.fs, filepath.Join(m.dir, recoveringName), nil); err != nil {
+		return err
+	}
+	if err := m.discard(); err != nil {
+		return err
+	}
+	head, err := readSection(from)
+	if err != nil {
+		return err
+	}
+	r := &wireReader{src: head}
+	index := r.uvarint()
+	s, err := state.FromImage(r.src)
+	if err = errors.Join(r.err, err); err != nil {
+		return err
+	}
+	stateLog, err := log.Open(m.stateDir(), m.logOptions(&log.SyncPoint{Mark: log.Mark(index)}))
+	if err != nil {
+		return err
+	}
+	logs := make(map[state.PartitionID]*log.Partition)
+	for _, id := range s.Partitions() {
+		first := s.Partition(id).First
+		point := log.SyncPoint{Segment: first, Next: first}
+		if logs[id], err = m.openPartition(id, &point); err != nil {
+			return err
+		}
+	}
+	m.mu.Lock()
+	m.state, m.stateLog, m.logs, m.applied, m.dropped = s, stateLog, logs, index, nil
+	m.recent.reset(s.DocVersion())
+	close(m.changed)
+	m.changed = make(chan struct{})
+	m.mu.Unlock()
+	return m.restoreRecords(from, index, done)
+}
+
+// discard closes and removes what the machine holds.
+func (m *machine) discard() error {
+	m.mu.Lock()
+	logs, stateLog := m.logs, m.stateLog
+	m.logs, m.stateLog = make(map[state.PartitionID]*log.Partition), nil
+	m.mu.Unlock()
+	var errs []error
+	if stateLog != nil {
+		errs = append(errs, stateLog.Close())
+	}
+	for _, p := range logs {
+		errs = append(errs, p.Close())
+	}
+	return errors.Join(append(errs, m.removeAll())...)
+}
+
+func (m *machine) restoreRecords(from io.Reader, index uint64, done <-chan struct{}) error {
+	for {
+		select {
+		case <-done:
+			return sm.ErrSnapshotStopped
+		default:
+		}
+		body, err := readSection(from)
+		if err != nil {
+			return err
+		}
+		if len(body) == 0 {
+			return nil
+		}
+		r := &wireReader{src: body}
+		id, base, timeMs := r.partitionID(), log.Offset(r.uvarint()), int64(r.uvarint())
+		block := log.Block{Count: int(r.uvarint()), Bytes: r.src}
+		p := m.logs[id]
+		if r.err != nil || p == nil || block.Check() != nil {
+			return fault.New(fault.Corrupt, "corrupt", "a snapshot section does not decode")
+		}
+		got, err := p.Append(log.Batch{Mark: log.Mark(index), TimeMs: timeMs, Blocks: []log.Block{block}})
+		if err != nil {
+			return err
+		}
+		if got != base {
+			return fault.New(fault.Corrupt, "corrupt", "a snapshot goes on at offset %d of partition %v where %d was due", base, id, got)
+		}
+	}
+}

@@ -1,0 +1,301 @@
+package cluster
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"sync/atomic"
+
+	"leat/cluster/state"
+	"leat/internal/bus"
+	"leat/internal/fault"
+	"leat/log"
+)
+
+// internalPrefix begins the names of the queries' own topics. No name a user
+// may choose begins with it.
+const internalPrefix = "$"
+
+// Topic finds a topic by name.
+func (n *Node) Topic(name string) (bus.Topic, bool) {
+	t := n.topic(name)
+	if t == nil {
+		return bus.Topic{}, false
+	}
+	return describe(t), true
+}
+
+func describe(t *state.Topic) bus.Topic {
+	return bus.Topic{
+		ID: t.ID, Name: t.Name, Partitions: int32(len(t.Shards)), Internal: t.Internal, CreatedMs: t.CreatedMs,
+	}
+}
+
+func (n *Node) topic(name string) *state.Topic { return n.shards[bus.MetaShard].machine.topic(name) }
+
+// ListTopics lists the users' topics by name.
+func (n *Node) ListTopics() []bus.Topic {
+	var list []bus.Topic
+	for _, t := range n.shards[bus.MetaShard].machine.topics() {
+		if !t.Internal {
+			list = append(list, describe(t))
+		}
+	}
+	return list
+}
+
+// CreateTopic makes a topic. The same again is no error; another number of
+// partitions is a Conflict "topic_exists".
+func (n *Node) CreateTopic(ctx context.Context, name string, partitions int32) (bus.Topic, error) {
+	first := int(xxSum(name) % uint64(len(n.data)))
+	shards := make([]uint64, partitions)
+	for i := range shards {
+		shards[i] = n.data[(first+i)%len(n.data)]
+	}
+	return n.createTopic(ctx, name, false, shards)
+}
+
+// CreateInternal makes a topic of one partition that only the program itself
+// reaches, in a shard of the caller's choice. The same again is no error.
+func (n *Node) CreateInternal(ctx context.Context, name string, shard uint64) (bus.Topic, error) {
+	if !strings.HasPrefix(name, internalPrefix) {
+		return bus.Topic{}, fault.New(fault.Internal, "internal", "internal topic %q lacks the prefix", name)
+	}
+	return n.createTopic(ctx, name, true, []uint64{shard})
+}
+
+func (n *Node) createTopic(ctx context.Context, name string, internal bool, shards []uint64) (bus.Topic, error) {
+	n.topicOps.Lock()
+	defer n.topicOps.Unlock()
+	code, body, _, err := n.shards[bus.MetaShard].call(ctx, len(name)+10*len(shards)+32, func(dst []byte) []byte {
+		return encodeCreateTopic(dst, name, internal, shards)
+	})
+	if err != nil {
+		return bus.Topic{}, fmt.Errorf("create topic %q: %w", name, err)
+	}
+	r := &wireReader{src: body}
+	id, partitions := r.uvarint(), int(r.uvarint())
+	if code == answerExists && partitions != len(shards) {
+		return bus.Topic{}, fault.New(fault.Conflict, "topic_exists",
+			"Topic %q exists with %d partitions, not %d", name, partitions, len(shards))
+	}
+	t := n.topic(name)
+	if t == nil || t.ID != id {
+		return bus.Topic{}, errUnknownTopic(name)
+	}
+	if err := n.openPartitions(ctx, t); err != nil {
+		return bus.Topic{}, fmt.Errorf("create topic %q: %w", name, err)
+	}
+	return describe(t), nil
+}
+
+// openPartitions tells the data shards of a topic's partitions. Partitions that
+// are open already stay as they are.
+func (n *Node) openPartitions(ctx context.Context, t *state.Topic) error {
+	byShard := make(map[uint64][]int32)
+	for p, shard := range t.Shards {
+		byShard[shard] = append(byShard[shard], int32(p))
+	}
+	for _, id := range n.data {
+		partitions := byShard[id]
+		if len(partitions) == 0 || n.shards[id].machine.hasPartition(state.PartitionID{Topic: t.ID, Partition: partitions[len(partitions)-1]}) {
+			continue
+		}
+		_, _, _, err := n.shards[id].call(ctx, 10*len(partitions)+32, func(dst []byte) []byte {
+			return encodeOpen(dst, t.ID, partitions)
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// DeleteTopic deletes a topic with its records, group offsets and keys.
+func (n *Node) DeleteTopic(ctx context.Context, name string) error {
+	n.topicOps.Lock()
+	defer n.topicOps.Unlock()
+	code, body, _, err := n.shards[bus.MetaShard].call(ctx, len(name)+16, func(dst []byte) []byte {
+		return encodeDeleteTopic(dst, name)
+	})
+	if err != nil {
+		return fmt.Errorf("delete topic %q: %w", name, err)
+	}
+	if code == answerNoTopic {
+		return errUnknownTopic(name)
+	}
+	r := &wireReader{src: body}
+	id := r.uvarint()
+	n.turns.Delete(id)
+	err = n.dropTopic(ctx, id)
+	if err == nil {
+		err = n.forgetRetention(ctx, id)
+	}
+	if err != nil {
+		return fmt.Errorf("delete topic %q: %w", name, err)
+	}
+	return nil
+}
+
+// forgetRetention removes the policies of a topic that is gone.
+func (n *Node) forgetRetention(ctx context.Context, topic uint64) error {
+	own := retentionPrefix + strconv.FormatUint(topic, 10)
+	txn := bus.Txn{Shard: bus.MetaShard}
+	for _, d := range n.Docs(bus.MetaShard, own) {
+		if d.Key == own || strings.HasPrefix(d.Key, own+"/") {
+			txn.Deletes = append(txn.Deletes, d.Key)
+		}
+	}
+	if len(txn.Deletes) == 0 {
+		return nil
+	}
+	_, err := n.Transact(ctx, txn)
+	return err
+}
+
+func (n *Node) dropTopic(ctx context.Context, id uint64) error {
+	for _, shard := range n.data {
+		if !n.shards[shard].machine.hasTopic(id) {
+			continue
+		}
+		_, _, _, err := n.shards[shard].call(ctx, 16, func(dst []byte) []byte { return encodeDrop(dst, id) })
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// reconcile ends topic changes that a crash interrupted between the metadata
+// shard and the data shards: partitions of a topic that is in the table are
+// opened, those of one that is not are dropped.
+func (n *Node) reconcile(ctx context.Context) error {
+	n.topicOps.Lock()
+	defer n.topicOps.Unlock()
+	known := make(map[uint64]bool)
+	for _, t := range n.shards[bus.MetaShard].machine.topics() {
+		known[t.ID] = true
+		if err := n.openPartitions(ctx, t); err != nil {
+			return err
+		}
+	}
+	for _, shard := range n.data {
+		for _, id := range n.shards[shard].machine.topicIDs() {
+			if known[id] {
+				continue
+			}
+			if err := n.dropTopic(ctx, id); err != nil {
+				return err
+			}
+			if err := n.forgetRetention(ctx, id); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// place finds a topic and the shard of one of its partitions.
+func (n *Node) place(topic string, partition int32) (*state.Topic, *shard, error) {
+	t := n.topic(topic)
+	if t == nil {
+		return nil, nil, errUnknownTopic(topic)
+	}
+	if partition < 0 || int(partition) >= len(t.Shards) {
+		return nil, nil, errUnknownPartition(topic, partition, int32(len(t.Shards)))
+	}
+	return t, n.shards[t.Shards[partition]], nil
+}
+
+// records finds the log of a partition.
+func (n *Node) records(topic string, partition int32) (*log.Partition, *shard, error) {
+	t, s, err := n.place(topic, partition)
+	if err != nil {
+		return nil, nil, err
+	}
+	p := s.machine.partition(state.PartitionID{Topic: t.ID, Partition: partition})
+	if p == nil {
+		return nil, nil, errUnknownTopic(topic)
+	}
+	return p, s, nil
+}
+
+// Partition tells where a partition stands on this node.
+func (n *Node) Partition(topic string, partition int32) (bus.Partition, error) {
+	p, s, err := n.records(topic, partition)
+	if err != nil {
+		return bus.Partition{}, err
+	}
+	return bus.Partition{
+		Partition: partition, First: p.First(), Next: p.Next(), Bytes: p.SizeBytes(), Shard: s.id,
+	}, nil
+}
+
+// Read reads whole frames from the one that holds from on, about maxBytes and
+// at least one. buf is used again if it is large enough. Below the first offset
+// the error is OutOfRange.
+func (n *Node) Read(topic string, partition int32, from log.Offset, maxBytes int, buf []byte) (log.Frames, error) {
+	p, _, err := n.records(topic, partition)
+	if err != nil {
+		return log.Frames{}, err
+	}
+	frames, err := p.Read(from, maxBytes, buf)
+	if err != nil {
+		return log.Frames{}, fmt.Errorf("read %s/%d at %d: %w", topic, partition, from, n.goneOr(topic, err))
+	}
+	return frames, nil
+}
+
+// goneOr turns the failure of a log that was closed under its reader into the
+// reason: the topic was deleted, or the node is going down.
+func (n *Node) goneOr(topic string, err error) error {
+	if f := fault.As(err); f == nil || f.Code != "partition_closed" {
+		return err
+	}
+	if n.topic(topic) == nil {
+		return errUnknownTopic(topic)
+	}
+	return errShuttingDown()
+}
+
+// Wait returns a channel that is closed once the partition's next offset is
+// above after, or the partition is gone.
+func (n *Node) Wait(topic string, partition int32, after log.Offset) (<-chan struct{}, error) {
+	p, _, err := n.records(topic, partition)
+	if err != nil {
+		return nil, err
+	}
+	return p.Wait(after), nil
+}
+
+// OffsetAtTime finds the first record whose append time is at least ms.
+func (n *Node) OffsetAtTime(topic string, partition int32, ms int64) (log.Offset, error) {
+	p, _, err := n.records(topic, partition)
+	if err != nil {
+		return 0, err
+	}
+	offset, err := p.OffsetAtTime(ms)
+	return offset, n.goneOr(topic, err)
+}
+
+// turn deals partitions round-robin.
+func (n *Node) turn(t *state.Topic) int32 {
+	counter, ok := n.turns.Load(t.ID)
+	if !ok {
+		counter, _ = n.turns.LoadOrStore(t.ID, new(atomic.Uint32))
+	}
+	return int32(counter.(*atomic.Uint32).Add(1) % uint32(len(t.Shards)))
+}
+
+// topicIDs lists the topics whose partitions a machine stores, ascending.
+func (m *machine) topicIDs() []uint64 {
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	var ids []uint64
+	for _, id := range m.state.Partitions() {
+		ids = append(ids, id.Topic)
+	}
+	return slices.Compact(ids)
+}

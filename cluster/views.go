@@ -1,0 +1,116 @@
+package cluster
+
+import (
+	"strings"
+
+	"leat/cluster/state"
+	"leat/internal/bus"
+	"leat/log"
+)
+
+// What readers see of a machine: each method takes one look under the lock.
+
+func (m *machine) appliedIndex() uint64 {
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	return m.applied
+}
+
+func (m *machine) logTimeMs() int64 {
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	return m.state.LogTimeMs()
+}
+
+func (m *machine) topic(name string) *state.Topic {
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	return m.state.Topic(name)
+}
+
+func (m *machine) topics() []*state.Topic {
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	return m.state.Topics()
+}
+
+func (m *machine) partition(id state.PartitionID) *log.Partition {
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	return m.logs[id]
+}
+
+func (m *machine) hasPartition(id state.PartitionID) bool { return m.partition(id) != nil }
+
+func (m *machine) hasTopic(topic uint64) bool {
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	for id := range m.logs {
+		if id.Topic == topic {
+			return true
+		}
+	}
+	return false
+}
+
+func (m *machine) group(id state.GroupID) (log.Offset, bool) {
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	return m.state.Group(id)
+}
+
+func (m *machine) doc(key string) state.Doc {
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	return m.state.Doc(key)
+}
+
+func (m *machine) docs(prefix, after string, limit int) []bus.Doc {
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	var found []bus.Doc
+	m.state.DocsFrom(max(prefix, after), func(key string, d state.Doc) bool {
+		if !strings.HasPrefix(key, prefix) || len(found) >= limit {
+			return false
+		}
+		if key > after {
+			found = append(found, busDoc(key, d))
+		}
+		return true
+	})
+	return found
+}
+
+func (m *machine) docExpired(key string) bool {
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	return m.state.Expired(key)
+}
+
+func (m *machine) nextExpiryMs() int64 {
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	return m.state.NextExpiryMs()
+}
+
+func (m *machine) docVersion() uint64 {
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	return m.state.DocVersion()
+}
+
+func (m *machine) docChanges(since uint64, prefix string) (changes []bus.DocChange, next uint64, ok bool) {
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	recent, ok := m.recent.after(since, prefix)
+	for _, c := range recent {
+		changes = append(changes, bus.DocChange(c))
+	}
+	return changes, m.state.DocVersion(), ok
+}
+
+func (m *machine) docsChanged() <-chan struct{} {
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	return m.changed
+}
