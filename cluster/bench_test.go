@@ -65,3 +65,20 @@ func BenchmarkAppendBatch(b *testing.B) {
 	b.StopTimer()
 	b.ReportMetric(float64(b.N)*1000/b.Elapsed().Seconds(), "records/s")
 }
+
+// BenchmarkConfirm is what a linearizable read costs besides the read.
+func BenchmarkConfirm(b *testing.B) {
+	for _, clients := range []int{1, 64} {
+		b.Run(fmt.Sprint("clients=", clients), func(b *testing.B) {
+			n := start(b, Config{Dir: b.TempDir()})
+			b.SetParallelism(clients)
+			b.RunParallel(func(pb *testing.PB) {
+				for pb.Next() {
+					if err := n.Confirm(b.Context(), n.data[0]); err != nil {
+						b.Error(err)
+					}
+				}
+			})
+		})
+	}
+}

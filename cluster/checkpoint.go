@@ -307,6 +307,7 @@ func (m *machine) gone(id state.PartitionID) bool {
 // is being read.
 func (m *machine) letGo(c *cutPoint) error {
 	m.mu.Lock()
+	m.checkpointed = c.index
 	pinned := m.pins > 0
 	if !pinned {
 		m.dropped = m.dropped[len(c.dropped):]

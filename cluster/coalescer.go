@@ -110,6 +110,13 @@ func (c *coalescer) roundFor(size int) *round {
 	return r
 }
 
+// queuedBytes is what waits to be proposed.
+func (c *coalescer) queuedBytes() int64 {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return int64(c.bytes)
+}
+
 // wait returns the command's answer. When ctx ends first the outcome is unknown.
 func (t ticket) wait(ctx context.Context) (code answerCode, body []byte, err error) {
 	select {

@@ -32,16 +32,18 @@ type machine struct {
 	fs    log.FS
 	boot  string
 
-	writer   sync.Mutex // what Update and a background checkpoint must not do at once
-	mu       sync.RWMutex
-	state    *state.State
-	logs     map[state.PartitionID]*log.Partition
-	applied  uint64
-	changed  chan struct{} // closed when a document changes
-	recent   recentChanges
-	closed   bool
-	stateLog *log.Partition
-	dropped  []state.PartitionID // files to remove after the next checkpoint
+	writer  sync.Mutex // what Update and a background checkpoint must not do at once
+	mu      sync.RWMutex
+	state   *state.State
+	logs    map[state.PartitionID]*log.Partition
+	applied uint64
+
+	checkpointed uint64        // index of the last durable checkpoint
+	changed      chan struct{} // closed when a document changes
+	recent       recentChanges
+	closed       bool
+	stateLog     *log.Partition
+	dropped      []state.PartitionID // files to remove after the next checkpoint
 
 	// Of Update alone.
 	ops    []byte                           // encoded operations of the Update under way

@@ -160,6 +160,7 @@ func (n *Node) startShard(id uint64) error {
 	s := &shard{id: id, host: n.host, session: n.host.GetNoOPSession(id), machine: m}
 	s.clock = newLogClock(n.config.Clock, m.logTimeMs())
 	s.coalescer = newCoalescer(s, s.clock.nowMs)
+	s.reads = newReadGate(s.confirm)
 	n.shards[id] = s
 	return nil
 }
@@ -170,6 +171,7 @@ func (n *Node) Run(ctx context.Context) error {
 	var tasks sync.WaitGroup
 	for _, s := range n.shards {
 		tasks.Go(func() { s.coalescer.run(ctx, n.config.Depth) })
+		tasks.Go(func() { s.reads.run(ctx) })
 	}
 	err := n.start(ctx)
 	if err == nil {
@@ -200,7 +202,7 @@ func (n *Node) start(ctx context.Context) error {
 // awaitLeader tries reads until a leader confirms one.
 func (n *Node) awaitLeader(ctx context.Context, s *shard) error {
 	for ctx.Err() == nil {
-		err := s.barrier(ctx)
+		err := s.reads.wait(ctx)
 		if err == nil {
 			return nil
 		}
@@ -300,15 +302,47 @@ func (n *Node) Ready() error {
 	return nil
 }
 
+// Shards tells where the node's shards stand, by number.
+func (n *Node) Shards() []bus.Shard {
+	var all []bus.Shard
+	for _, id := range append([]uint64{bus.MetaShard}, n.data...) {
+		s := n.shards[id]
+		leader, term, _, err := n.host.GetLeaderID(id)
+		if err != nil {
+			leader, term = 0, 0
+		}
+		stand := s.machine.standing()
+		stand.ID, stand.LeaderID, stand.Term = id, leader, term
+		stand.QueuedBytes = s.coalescer.queuedBytes()
+		all = append(all, stand)
+	}
+	return all
+}
+
+// RaftLogBytes is the size of the raft log on disk.
+func (n *Node) RaftLogBytes() int64 { return n.raftLog.sizeBytes() }
+
+// ID is the node's replica number in every shard.
+func (n *Node) ID() uint64 { return n.identity.ReplicaID }
+
 // Barrier returns once everything acknowledged before the call, by any node, can
 // be read here.
 func (n *Node) Barrier(ctx context.Context) error {
 	for _, id := range append([]uint64{bus.MetaShard}, n.data...) {
-		if err := n.shards[id].barrier(ctx); err != nil {
+		if err := n.shards[id].reads.wait(ctx); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// Confirm is Barrier for one shard: a read after it is linearizable.
+func (n *Node) Confirm(ctx context.Context, shard uint64) error {
+	s := n.shards[shard]
+	if s == nil {
+		return fault.New(fault.Internal, "internal", "there is no shard %d", shard)
+	}
+	return s.reads.wait(ctx)
 }
 
 // refuseForeignSettings keeps dragonboat from being configured by files that

@@ -138,3 +138,25 @@ func TestRecordsSurviveRestart(t *testing.T) {
 		r = start(t, c)
 	}
 }
+
+func TestAsyncAppendsAreAnsweredWhenQueued(t *testing.T) {
+	t.Parallel()
+	r := start(t, Config{Dir: t.TempDir()})
+	ctx := within(t, 30*time.Second)
+	if _, err := r.CreateTopic(ctx, "orders", 1); err != nil {
+		t.Fatal(err)
+	}
+	a, err := r.Append(ctx, bus.Append{Topic: "orders", Block: block("x"), Async: true})
+	if err != nil || a.BatchID != 0 {
+		t.Fatalf("%+v, %v", a, err)
+	}
+	// A later append that is waited for comes after it.
+	b, err := r.Append(ctx, bus.Append{Topic: "orders", Block: block("y")})
+	if err != nil || b.Base != 1 {
+		t.Fatalf("%+v, %v", b, err)
+	}
+	shards := r.Shards()
+	if len(shards) != 2 || shards[1].LeaderID != r.ID() || shards[1].Applied < b.BatchID {
+		t.Fatalf("shards %+v", shards)
+	}
+}

@@ -33,6 +33,10 @@ func (n *Node) Append(ctx context.Context, a bus.Append) (bus.Appended, error) {
 		c.keyed, c.key, c.body = true, state.HashKey(a.IdempotencyKey), state.BodyHash(a.Block.Bytes)
 	}
 	s := n.shards[t.Shards[partition]]
+	if a.Async {
+		_, err := s.coalescer.submit(ctx, c.sizeBytes(), c.encode)
+		return bus.Appended{Partition: partition, Count: a.Block.Count}, err
+	}
 	code, body, r, err := s.call(ctx, c.sizeBytes(), c.encode)
 	if err == nil && code == answerNotOpen {
 		// A crash came between the topic table and the data shard.

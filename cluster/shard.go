@@ -17,6 +17,7 @@ type shard struct {
 	session   *client.Session
 	machine   *machine
 	coalescer *coalescer
+	reads     *readGate
 	clock     *logClock
 }
 
@@ -68,9 +69,9 @@ func (s *shard) call(ctx context.Context, size int, encode func([]byte) []byte) 
 	return code, body, t.round, err
 }
 
-// barrier returns once everything acknowledged before the call has been applied
-// here.
-func (s *shard) barrier(ctx context.Context) error {
+// confirm asks raft whether this node has applied everything acknowledged before
+// the call.
+func (s *shard) confirm(ctx context.Context) error {
 	request, err := s.host.ReadIndex(s.id, proposeTimeout)
 	if err != nil {
 		return fromRequest(err)

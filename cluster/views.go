@@ -16,6 +16,15 @@ func (m *machine) appliedIndex() uint64 {
 	return m.applied
 }
 
+func (m *machine) standing() bus.Shard {
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	return bus.Shard{
+		Applied: m.applied, Checkpointed: m.checkpointed,
+		LogTimeMs: m.state.LogTimeMs(), DocBytes: m.state.DocBytes(),
+	}
+}
+
 func (m *machine) logTimeMs() int64 {
 	m.mu.RLock()
 	defer m.mu.RUnlock()

@@ -40,6 +40,9 @@ type Append struct {
 	Key            []byte    // steers AnyPartition only; the records carry their own
 	Block          log.Block // owned by the callee until the call returns
 	IdempotencyKey string    // "" for none
+	// Async asks for an answer as soon as the append is queued on the leader. It
+	// has a partition and nothing else; a crash may lose the append.
+	Async bool
 }
 
 // Appended is where an append came to lie. A returned Appended is durable under
@@ -123,4 +126,16 @@ type TxnResult struct {
 type Retention struct {
 	TTLMs    int64 `json:"ttl_ms,omitempty"`
 	MaxBytes int64 `json:"max_bytes,omitempty"`
+}
+
+// Shard is the standing of one raft group as this node sees it.
+type Shard struct {
+	ID           uint64
+	LeaderID     uint64 // 0 = none known
+	Term         uint64
+	Applied      uint64 // raft index
+	Checkpointed uint64 // raft index that a power cut cannot take the state behind
+	QueuedBytes  int64  // of writes not yet proposed; asynchronous ones may be lost
+	LogTimeMs    int64
+	DocBytes     int64 // memory of the documents, about
 }

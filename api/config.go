@@ -1,0 +1,146 @@
+package api
+
+import (
+	"context"
+	"encoding/json"
+	"log/slog"
+	"time"
+
+	"leat/internal/bus"
+	"leat/log"
+)
+
+// Topics is what the log calls need of a node. Every method is safe for
+// concurrent use; errors are faults.
+type Topics interface {
+	// CreateTopic is idempotent; another partition count is Conflict "topic_exists".
+	CreateTopic(ctx context.Context, name string, partitions int32) (bus.Topic, error)
+	DeleteTopic(ctx context.Context, name string) error
+	Topic(name string) (bus.Topic, bool)
+	ListTopics() []bus.Topic // sorted by name, no internal ones
+	Partition(topic string, p int32) (bus.Partition, error)
+	// Append returns once the block is durable. When the deadline of ctx passes
+	// before the outcome is known the error is Timeout "unknown_outcome"; without
+	// a quorum it is Unavailable "no_quorum".
+	Append(ctx context.Context, a bus.Append) (bus.Appended, error)
+	Read(topic string, p int32, from log.Offset, maxBytes int, buf []byte) (log.Frames, error)
+	// Wait returns a channel that is closed once the partition's next offset is
+	// above after.
+	Wait(topic string, p int32, after log.Offset) (<-chan struct{}, error)
+	// CommitGroup moves a group's standing forward, never back, and says where it
+	// stands afterwards.
+	CommitGroup(ctx context.Context, g bus.GroupOffset, offset log.Offset) (committed log.Offset, err error)
+	Committed(g bus.GroupOffset) (log.Offset, bool)
+}
+
+// Readiness tells whether the node can serve: nil, or why not.
+type Readiness interface{ Ready() error }
+
+// Queries is what the query calls need. Every method is safe for concurrent use;
+// errors are faults: NotFound "unknown_query" for a name that is not there,
+// Conflict "query_exists", and for a bad spec code "invalid_query" with members
+// pointer, line, column and problems.
+type Queries interface {
+	// Create takes a spec as it was sent; body belongs to the caller again when it
+	// returns.
+	Create(ctx context.Context, body []byte) (CreatedQuery, error)
+	// Validate refuses what Create would refuse and stores nothing.
+	Validate(ctx context.Context, body []byte) (warnings []string, err error)
+	Get(name string) (QueryStatus, error)
+	List() []QueryStatus // sorted by name
+	Delete(ctx context.Context, name string) error
+	// Plan prints the plan in the format json, text or mermaid.
+	Plan(name, format string) ([]byte, error)
+	// Results returns at most limit rows from offset on, fewer where they are
+	// large; none where offset is the next one or above.
+	Results(ctx context.Context, name string, offset log.Offset, limit int) (Rows, error)
+	// WaitResults returns a channel that is closed once there is a row at or above
+	// after, or the standing of the query changed for good.
+	WaitResults(name string, after log.Offset) (<-chan struct{}, error)
+	Late(ctx context.Context, name string, offset log.Offset, limit int) (Rows, error)
+	DeadLetters(ctx context.Context, name string, offset log.Offset, limit int) (Rows, error)
+}
+
+// CreatedQuery is the answer of Queries.Create. Existing tells that the same spec
+// was there already.
+type CreatedQuery struct {
+	Name     string
+	Warnings []string
+	Existing bool
+}
+
+// QueryStatus is the standing of one query. Status is marshalled to JSON as it is.
+// Topics are the source topics, which a token has to cover for the query to show.
+type QueryStatus struct {
+	Name   string
+	Topics []string
+	Status any
+}
+
+// Rows is a run of rows of one of a query's own logs.
+//
+// Invariant: the logs are dense, so the last row has offset Next-1; Next is the
+// offset asked for where there are no rows.
+type Rows struct {
+	Rows      []json.RawMessage // one JSON value each
+	Next      log.Offset
+	Complete  bool   // a bounded run ended and nothing follows Next
+	Watermark *int64 // epoch milliseconds, nil where there is none yet
+	Stopped   error  // why the query stopped for good, nil while it runs
+}
+
+// Limits bound what one client can make the server do. A zero field means its
+// default.
+type Limits struct {
+	BodyBytes         int           // request body, 16 MiB
+	RecordBytes       int           // key and value of one record, 1 MiB
+	ResponseBytes     int           // a consume answer ends at the message that reaches it, 16 MiB
+	InFlightBytes     int64         // bodies above 64 KiB being received or worked on, together, 256 MiB
+	Partitions        int           // of a topic, 256
+	DefaultPartitions int           // of a topic whose creator does not say, 8
+	Connections       int           // at once, 16384
+	ReadTimeout       time.Duration // for a whole request to arrive, 30 s
+	WriteTimeout      time.Duration // for an answer, or one part of a stream, to be taken, 30 s
+	IdleTimeout       time.Duration // between requests of a connection, 2 min
+	CallTimeout       time.Duration // for a call without timeout_ms, 5 s
+	LongPoll          time.Duration // longest wait_ms and timeout_ms, 30 s
+	Heartbeat         time.Duration // between heartbeats of a stream, 5 s
+	Drain             time.Duration // for requests in flight at shutdown, 5 s
+}
+
+func orElse[T int | int64 | time.Duration](value *T, fallback T) {
+	if *value <= 0 {
+		*value = fallback
+	}
+}
+
+func (l Limits) withDefaults() Limits {
+	orElse(&l.BodyBytes, 16<<20)
+	orElse(&l.RecordBytes, 1<<20)
+	orElse(&l.ResponseBytes, 16<<20)
+	orElse(&l.InFlightBytes, 256<<20)
+	orElse(&l.Partitions, 256)
+	orElse(&l.DefaultPartitions, min(8, l.Partitions))
+	orElse(&l.Connections, 16384)
+	orElse(&l.ReadTimeout, 30*time.Second)
+	orElse(&l.WriteTimeout, 30*time.Second)
+	orElse(&l.IdleTimeout, 2*time.Minute)
+	orElse(&l.CallTimeout, 5*time.Second)
+	orElse(&l.LongPoll, 30*time.Second)
+	orElse(&l.Heartbeat, 5*time.Second)
+	orElse(&l.Drain, 5*time.Second)
+	return l
+}
+
+// Config is what a Server is made of. Topics, Queries and Readiness are required.
+type Config struct {
+	Topics    Topics
+	Queries   Queries
+	Readiness Readiness
+	Tokens    Tokens // empty = open, unless Dev
+	Limits    Limits
+	NodeID    string // named as the leader of every partition while there is one node; "1" if empty
+	Dev       bool   // token "dev" is known, and produce creates topics
+	Clock     func() time.Time
+	Logger    *slog.Logger
+}

@@ -1,0 +1,109 @@
+package api
+
+import (
+	"bytes"
+	"fmt"
+	"strings"
+)
+
+// documented is one row of the table of error codes.
+type documented struct {
+	Code    string
+	Status  string // every status it comes with
+	Meaning string
+	Remedy  string
+}
+
+// errorTable lists every code a client can meet, sorted by code. Codes and
+// statuses are frozen: a row may be added, never changed.
+func errorTable() []documented {
+	return []documented{
+		{"batch_too_large", "413", "The records of one call are too large together.", "Send less at a time; the message names the limit."},
+		{"body_too_large", "413", "The body is larger than the server takes.", "Send less at a time; the message names the limit."},
+		{"corrupt_record", "500", "Bytes on the disk of the server are damaged; nothing wrong was returned.", "Members `file` and `byte_offset` say where. Restore the replica."},
+		{"cross_origin", "403", "A web page of another origin, or under another host name, called a server that has no tokens.", "Configure tokens, or call it by a loopback address."},
+		{"disk_full", "507", "There is no room for more data. Reads go on.", "Free some space; writes resume by themselves."},
+		{"duplicate_member", "400", "A JSON object has the same member twice.", "Remove one; `pointer`, `line` and `column` say where."},
+		{"empty_body", "400", "The body holds no record.", "Send at least one non-empty line."},
+		{"fenced", "409", "Somebody else has taken over what the call worked on.", "Read the present state and decide anew."},
+		{"forbidden", "403", "The token is known and its scopes do not cover the call.", "Member `scope` names what is missing."},
+		{"headers_too_large", "400", "The request line and headers are larger than the server takes.", "Shorten the address, the key or the headers."},
+		{"idempotency_conflict", "422", "The idempotency key was used before with another body.", "Use a fresh key for different data."},
+		{"internal", "500", "A defect of the server.", "Report it with the lines of the server's log."},
+		{"invalid_group", "400", "The name of the consumer group is not valid.", "Use letters, digits, dot, underscore and dash, beginning with a letter or digit, at most 249."},
+		{"invalid_json", "400", "The body is not one JSON object.", "Correct it at `line` and `column`."},
+		{"invalid_member", "400", "A member of the JSON body has a wrong type or a value out of range.", "`pointer` names the member."},
+		{"invalid_parameter", "400", "A parameter of the address is malformed, out of range or given twice.", "`parameter` names it."},
+		{"invalid_partition", "400", "The topic has no such partition.", "`GET /broker/topics/{topic}` lists them."},
+		{"invalid_query", "400, 404, 422", "The query spec cannot run.", "`problems` lists everything that is wrong with it."},
+		{"invalid_query_name", "400", "The name of the query is not valid.", "Use letters, digits, dot, underscore and dash, beginning with a letter or digit, at most 128."},
+		{"invalid_topic", "400", "The name of the topic is not valid.", "Use letters, digits, dot, underscore and dash, beginning with a letter or digit, at most 249."},
+		{"malformed_request", "400", "The request is not well-formed HTTP.", "Correct the client; the connection is closed."},
+		{"method_not_allowed", "405", "The path exists, not with this method.", "Header `Allow` lists the methods."},
+		{"missing_group", "400", "The name of the consumer group is missing.", "Add member `group`."},
+		{"missing_offset", "400", "The offset is missing.", "Add member `offset`."},
+		{"missing_partition", "400", "The partition is missing.", "Add member `partition`."},
+		{"missing_topic", "400", "The name of the topic is missing.", "Add it to the body."},
+		{"no_quorum", "503", "Too few nodes answer; nothing was written.", "Try again."},
+		{"not_found", "404", "There is no such path.", "`GET /` lists the calls."},
+		{"not_leader", "307", "Another node has to be asked.", "Follow `Location`; `curl -L` does."},
+		{"not_ready", "503", "The node is starting or has no leader.", "Try again; the message says what it waits for."},
+		{"offset_out_of_range", "410", "The offset is below the first there is.", "Start from the first offset."},
+		{"overloaded", "503", "The server has as many connections or bodies in flight as it takes.", "Try again later."},
+		{"partition_closed", "503", "The partition is being closed: its topic is going away, or the server is.", "Try again."},
+		{"query_exists", "409", "There is a query of that name with another spec.", "Delete it first, or choose another name."},
+		{"query_failed", "409", "The query has stopped for good.", "The message says why; delete it and start it anew."},
+		{"quota_exceeded", "429", "A quota is used up.", "Remove something, or raise the quota."},
+		{"record_too_large", "413", "A record is larger than the server takes.", "The message names the limit, `line` the line of a batch."},
+		{"request_timeout", "408", "The request did not arrive in time.", "Send it faster, or in smaller parts."},
+		{"shutting_down", "503", "The server is shutting down.", "Try again, or ask another node."},
+		{"topic_exists", "409", "The topic exists with another number of partitions.", "Use the existing one, or delete it first."},
+		{"unauthorized", "401", "There is no valid token.", "Send `Authorization: Bearer TOKEN`."},
+		{"unknown_member", "400", "The JSON body has a member that the call does not know.", "The message names the nearest known one."},
+		{"unknown_outcome", "503", "The time was over before the outcome was known: the write may or may not have happened.", "Send it again with the same idempotency key."},
+		{"unknown_parameter", "400", "The address has a parameter that the call does not know.", "The message names the nearest known one."},
+		{"unknown_query", "404", "There is no query of that name.", "`GET /queries` lists them."},
+		{"unknown_topic", "404", "There is no topic of that name.", "`GET /broker/topics` lists them."},
+		{"unsupported", "422", "The request is valid, and this version cannot do it.", "Leave out what the message names."},
+		{"unsupported_encoding", "415", "The body is compressed.", "Send it without `Content-Encoding`."},
+		{"unsupported_format", "500", "Bytes on the disk of the server have a format that this version does not know.", "Start the version that wrote them."},
+	}
+}
+
+// errorsMarkdown is docs/errors.md.
+func errorsMarkdown() []byte {
+	var b bytes.Buffer
+	b.WriteString(`# Error codes
+
+Every refused call has one body:
+
+` + "```json" + `
+{"ok":false,"error":"missing_topic","message":"Topic name is required","docs":"/docs/errors/missing_topic"}
+` + "```" + `
+
+with, where they help, ` + "`pointer`, `line`, `column`" + ` (into the JSON sent), ` + "`parameter`" + `
+(of the address), ` + "`retryable`" + ` (the same call may succeed later) and members of the code.
+The text for people changes between versions; codes and statuses do not.
+
+| code | status | meaning | what to do |
+|---|---|---|---|
+`)
+	for _, e := range errorTable() {
+		fmt.Fprintf(&b, "| `%s` | %s | %s | %s |\n", e.Code, e.Status, e.Meaning, e.Remedy)
+	}
+	return b.Bytes()
+}
+
+// errorPage is the text served for one code.
+func errorPage(e documented) string {
+	return fmt.Sprintf("%s (HTTP %s)\n\n%s\n%s\n", e.Code, e.Status, e.Meaning, e.Remedy)
+}
+
+// errorIndex is the text served where no code is named.
+func errorIndex() string {
+	var b strings.Builder
+	for _, e := range errorTable() {
+		fmt.Fprintf(&b, "%-22s %-14s /docs/errors/%s\n", e.Code, e.Status, e.Code)
+	}
+	return b.String()
+}

@@ -1,0 +1,379 @@
+package api
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"path/filepath"
+	"sort"
+	"strconv"
+	"sync"
+	"testing"
+
+	"leat/internal/bus"
+	"leat/internal/fault"
+	"leat/log"
+)
+
+// fakeTopics is a node of one process whose partitions are real logs in a
+// temporary directory.
+type fakeTopics struct {
+	t   *testing.T
+	dir string
+
+	mu     sync.Mutex
+	topics map[string]*fakeTopic
+	groups map[bus.GroupOffset]log.Offset
+	keys   map[string]keyed
+	next   uint64
+	// before, if set, runs instead of an append when it returns an error.
+	before func(ctx context.Context, a bus.Append) error
+}
+
+type fakeTopic struct {
+	bus.Topic
+	logs []*log.Partition
+}
+
+type keyed struct {
+	body string
+	done bus.Appended
+}
+
+func newFakeTopics(t *testing.T) *fakeTopics {
+	return &fakeTopics{
+		t: t, dir: t.TempDir(), next: 1,
+		topics: map[string]*fakeTopic{}, groups: map[bus.GroupOffset]log.Offset{}, keys: map[string]keyed{},
+	}
+}
+
+func (f *fakeTopics) CreateTopic(_ context.Context, name string, partitions int32) (bus.Topic, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if t, ok := f.topics[name]; ok {
+		if t.Partitions != partitions {
+			return bus.Topic{}, fault.New(fault.Conflict, "topic_exists", "Topic %q has %d partitions", name, t.Partitions)
+		}
+		return t.Topic, nil
+	}
+	f.next++
+	t := &fakeTopic{Topic: bus.Topic{ID: f.next, Name: name, Partitions: partitions, CreatedMs: 1700000000000}}
+	for p := range partitions {
+		l, err := log.Open(filepath.Join(f.dir, strconv.Itoa(int(f.next)), strconv.Itoa(int(p))), log.Options{})
+		if err != nil {
+			return bus.Topic{}, err
+		}
+		f.t.Cleanup(func() { _ = l.Close() })
+		t.logs = append(t.logs, l)
+	}
+	f.topics[name] = t
+	return t.Topic, nil
+}
+
+func (f *fakeTopics) DeleteTopic(_ context.Context, name string) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.topics[name] == nil {
+		return unknownTopic(name)
+	}
+	delete(f.topics, name)
+	return nil
+}
+
+func (f *fakeTopics) Topic(name string) (bus.Topic, bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if t := f.topics[name]; t != nil {
+		return t.Topic, true
+	}
+	return bus.Topic{}, false
+}
+
+func (f *fakeTopics) ListTopics() (out []bus.Topic) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for _, t := range f.topics {
+		out = append(out, t.Topic)
+	}
+	sort.Slice(out, func(i, j int) bool { return out[i].Name < out[j].Name })
+	return out
+}
+
+func (f *fakeTopics) log(topic string, p int32) (*log.Partition, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if t := f.topics[topic]; t != nil {
+		return t.logs[p], nil
+	}
+	return nil, unknownTopic(topic)
+}
+
+func (f *fakeTopics) Partition(topic string, p int32) (bus.Partition, error) {
+	l, err := f.log(topic, p)
+	if err != nil {
+		return bus.Partition{}, err
+	}
+	return bus.Partition{Partition: p, First: l.First(), Next: l.Next(), Bytes: l.SizeBytes(), Shard: 2}, nil
+}
+
+func (f *fakeTopics) Append(ctx context.Context, a bus.Append) (bus.Appended, error) {
+	f.mu.Lock()
+	before := f.before
+	f.mu.Unlock()
+	if before != nil {
+		if err := before(ctx, a); err != nil {
+			return bus.Appended{}, err
+		}
+	}
+	if a.Partition == bus.AnyPartition {
+		a.Partition = 0
+	}
+	l, err := f.log(a.Topic, a.Partition)
+	if err != nil {
+		return bus.Appended{}, err
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if seen, ok := f.keys[a.IdempotencyKey]; ok && a.IdempotencyKey != "" {
+		if seen.body != string(a.Block.Bytes) {
+			return bus.Appended{}, fault.New(fault.Unprocessable, "idempotency_conflict", "Idempotency key %q was used with another body", a.IdempotencyKey)
+		}
+		seen.done.Duplicate = true
+		return seen.done, nil
+	}
+	f.next++
+	base, err := l.Append(log.Batch{Mark: log.Mark(f.next), TimeMs: 1700000000000, Blocks: []log.Block{a.Block}})
+	if err != nil {
+		return bus.Appended{}, err
+	}
+	done := bus.Appended{Partition: a.Partition, Base: base, Count: a.Block.Count, BatchID: f.next, QueueUs: 3, CommitUs: 5}
+	f.keys[a.IdempotencyKey] = keyed{string(a.Block.Bytes), done}
+	return done, nil
+}
+
+func (f *fakeTopics) Read(topic string, p int32, from log.Offset, maxBytes int, buf []byte) (log.Frames, error) {
+	l, err := f.log(topic, p)
+	if err != nil {
+		return log.Frames{}, err
+	}
+	return l.Read(from, maxBytes, buf)
+}
+
+func (f *fakeTopics) Wait(topic string, p int32, after log.Offset) (<-chan struct{}, error) {
+	l, err := f.log(topic, p)
+	if err != nil {
+		return nil, err
+	}
+	return l.Wait(after), nil
+}
+
+func (f *fakeTopics) CommitGroup(_ context.Context, g bus.GroupOffset, offset log.Offset) (log.Offset, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if at, ok := f.groups[g]; !ok || offset > at {
+		f.groups[g] = offset
+	}
+	return f.groups[g], nil
+}
+
+func (f *fakeTopics) Committed(g bus.GroupOffset) (log.Offset, bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	at, ok := f.groups[g]
+	return at, ok
+}
+
+// failAppends makes every append end with what before returns, nil to go on.
+func (f *fakeTopics) failAppends(before func(context.Context, bus.Append) error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.before = before
+}
+
+// fakeQueries keeps specs and rows in memory.
+type fakeQueries struct {
+	mu      sync.Mutex
+	queries map[string]*fakeQuery
+}
+
+type fakeQuery struct {
+	spec      []byte
+	topics    []string
+	rows      []json.RawMessage
+	complete  bool
+	stopped   error
+	watermark *int64
+	changed   chan struct{}
+}
+
+func newFakeQueries() *fakeQueries { return &fakeQueries{queries: map[string]*fakeQuery{}} }
+
+type fakeSpec struct {
+	Name   string `json:"name"`
+	Source struct {
+		Topic string `json:"topic"`
+	} `json:"source"`
+}
+
+func (f *fakeQueries) parse(body []byte) (fakeSpec, error) {
+	var spec fakeSpec
+	if err := json.Unmarshal(body, &spec); err != nil || spec.Name == "" {
+		problem := map[string]any{"pointer": "/name", "message": "the query needs a name", "line": 1, "column": 1}
+		return spec, fault.New(fault.Invalid, "invalid_query", "the query needs a name").
+			With("pointer", "/name").With("problems", []any{problem})
+	}
+	return spec, nil
+}
+
+func (f *fakeQueries) Create(_ context.Context, body []byte) (CreatedQuery, error) {
+	spec, err := f.parse(body)
+	if err != nil {
+		return CreatedQuery{}, err
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if q := f.queries[spec.Name]; q != nil {
+		if !bytes.Equal(q.spec, body) {
+			return CreatedQuery{}, fault.New(fault.Conflict, "query_exists", "There is another query %q", spec.Name)
+		}
+		return CreatedQuery{Name: spec.Name, Existing: true}, nil
+	}
+	f.queries[spec.Name] = &fakeQuery{
+		spec: bytes.Clone(body), topics: []string{spec.Source.Topic}, changed: make(chan struct{}),
+	}
+	return CreatedQuery{Name: spec.Name}, nil
+}
+
+func (f *fakeQueries) Validate(_ context.Context, body []byte) ([]string, error) {
+	_, err := f.parse(body)
+	return nil, err
+}
+
+func (f *fakeQueries) get(name string) (*fakeQuery, error) {
+	if q := f.queries[name]; q != nil {
+		return q, nil
+	}
+	return nil, fault.New(fault.NotFound, "unknown_query", "There is no query %q", name)
+}
+
+func (f *fakeQueries) status(name string, q *fakeQuery) QueryStatus {
+	state := "running"
+	if q.complete {
+		state = "completed"
+	}
+	partition := map[string]any{"topic": q.topics[0], "partition": 0, "offset": 2, "lag": 0, "lag_ms": 0, "watermark": nil, "holds": false}
+	return QueryStatus{Name: name, Topics: q.topics, Status: struct {
+		Name       string          `json:"name"`
+		State      string          `json:"state"`
+		Rows       map[string]int  `json:"rows"`
+		Partitions []any           `json:"partitions"`
+		StateBytes int             `json:"state_bytes"`
+		Checkpoint map[string]int  `json:"checkpoint"`
+		Spec       json.RawMessage `json:"spec"`
+	}{
+		name, state,
+		map[string]int{"in": 2, "used": 1, "filtered": 1, "late": 0, "dead_lettered": 0, "late_windows": 0, "out": 1},
+		[]any{partition}, 0, map[string]int{"epoch": 1}, q.spec,
+	}}
+}
+
+func (f *fakeQueries) Get(name string) (QueryStatus, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	q, err := f.get(name)
+	if err != nil {
+		return QueryStatus{}, err
+	}
+	return f.status(name, q), nil
+}
+
+func (f *fakeQueries) List() (out []QueryStatus) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for name, q := range f.queries {
+		out = append(out, f.status(name, q))
+	}
+	sort.Slice(out, func(i, j int) bool { return out[i].Name < out[j].Name })
+	return out
+}
+
+func (f *fakeQueries) Delete(_ context.Context, name string) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	q, err := f.get(name)
+	if err == nil {
+		close(q.changed)
+		delete(f.queries, name)
+	}
+	return err
+}
+
+func (f *fakeQueries) Plan(name, format string) ([]byte, error) {
+	if format == "json" {
+		return []byte(`{"name":"` + name + `","operators":["source","filter"]}`), nil
+	}
+	return []byte("source -> filter\n"), nil
+}
+
+func (f *fakeQueries) Results(_ context.Context, name string, offset log.Offset, limit int) (Rows, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	q, err := f.get(name)
+	if err != nil {
+		return Rows{}, err
+	}
+	out := Rows{Next: offset, Watermark: q.watermark, Stopped: q.stopped}
+	if int(offset) < len(q.rows) {
+		out.Rows = append(out.Rows, q.rows[offset:min(int(offset)+limit, len(q.rows))]...)
+		out.Next += log.Offset(len(out.Rows))
+	}
+	out.Complete = q.complete && int(out.Next) >= len(q.rows)
+	return out, nil
+}
+
+func (f *fakeQueries) WaitResults(name string, after log.Offset) (<-chan struct{}, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	q, err := f.get(name)
+	if err != nil {
+		return nil, err
+	}
+	if int(after) < len(q.rows) {
+		ready := make(chan struct{})
+		close(ready)
+		return ready, nil
+	}
+	return q.changed, nil
+}
+
+// change lets f alter a query and wakes those who wait for it.
+func (f *fakeQueries) change(name string, alter func(*fakeQuery)) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	q := f.queries[name]
+	alter(q)
+	close(q.changed)
+	q.changed = make(chan struct{})
+}
+
+func (f *fakeQueries) Late(_ context.Context, _ string, offset log.Offset, _ int) (Rows, error) {
+	row := `{"topic":"flights","partition":0,"offset":4,"event_time":5,"watermark":9,"window_start":0,"window_end":8,"value_b64":"e30="}`
+	return Rows{Rows: []json.RawMessage{json.RawMessage(row)}, Next: offset + 1}, nil
+}
+
+func (f *fakeQueries) DeadLetters(_ context.Context, _ string, offset log.Offset, _ int) (Rows, error) {
+	row := `{"topic":"flights","partition":0,"offset":7,"operator":"decode","reason":"not JSON","value_b64":"eA=="}`
+	return Rows{Rows: []json.RawMessage{json.RawMessage(row)}, Next: offset + 1}, nil
+}
+
+// fakeReadiness is ready while it holds nil.
+type fakeReadiness struct {
+	mu  sync.Mutex
+	err error
+}
+
+func (f *fakeReadiness) Ready() error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.err
+}

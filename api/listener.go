@@ -1,0 +1,256 @@
+package api
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net"
+	"os"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"leat/internal/fault"
+)
+
+// How long a connection may go on while the server drains, and after a refusal
+// that left a part of the request unread.
+const (
+	idleGrace   = 100 * time.Millisecond // a request that has arrived and was not read yet
+	readGrace   = 2 * time.Second        // the rest of a request that has begun
+	lingerTime  = time.Second
+	lingerBytes = 64 << 20
+	writePart   = 64 << 10
+)
+
+// listener hands out connections that know whether a request is under way on
+// them. It survives a shortage of file descriptors and refuses what is over its
+// limit of connections in the one error form.
+type listener struct {
+	net.Listener
+	limit    int
+	timeout  time.Duration // for one part of an answer to be taken
+	draining atomic.Bool
+	closed   chan struct{}
+	once     sync.Once
+
+	mu    sync.Mutex
+	conns map[*conn]struct{}
+	empty *sync.Cond
+}
+
+func newListener(inner net.Listener, limit int, timeout time.Duration) *listener {
+	l := &listener{Listener: inner, limit: limit, timeout: timeout, closed: make(chan struct{}), conns: make(map[*conn]struct{})}
+	l.empty = sync.NewCond(&l.mu)
+	return l
+}
+
+// Accept waits for a connection. It fails only when the listener is closed.
+func (l *listener) Accept() (net.Conn, error) {
+	for {
+		inner, err := l.Listener.Accept()
+		switch {
+		case errors.Is(err, net.ErrClosed):
+			return nil, io.EOF
+		case err != nil:
+			// Out of descriptors or memory: others may give some back.
+			if !l.pause(50 * time.Millisecond) {
+				return nil, io.EOF
+			}
+			continue
+		}
+		c := &conn{Conn: inner, listener: l}
+		if l.add(c) {
+			return c, nil
+		}
+		refuse(inner)
+	}
+}
+
+// pause waits, false when the listener closed meanwhile.
+func (l *listener) pause(d time.Duration) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-l.closed:
+		return false
+	}
+}
+
+func (l *listener) Close() error {
+	l.once.Do(func() { close(l.closed) })
+	return l.Listener.Close()
+}
+
+func (l *listener) add(c *conn) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if len(l.conns) >= l.limit {
+		return false
+	}
+	l.conns[c] = struct{}{}
+	return true
+}
+
+func (l *listener) remove(c *conn) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	delete(l.conns, c)
+	if len(l.conns) == 0 {
+		l.empty.Broadcast()
+	}
+}
+
+func (l *listener) all() []*conn {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	out := make([]*conn, 0, len(l.conns))
+	for c := range l.conns {
+		out = append(out, c)
+	}
+	return out
+}
+
+// drain ends idle connections, and gives those in the middle of a request a short
+// time to bring it to an end.
+func (l *listener) drain() {
+	l.draining.Store(true)
+	for _, c := range l.all() {
+		_ = c.SetReadDeadline(time.Time{})
+	}
+}
+
+// closeAll closes every connection, whatever it is doing.
+func (l *listener) closeAll() {
+	for _, c := range l.all() {
+		c.linger.Store(false)
+		_ = c.Conn.Close()
+	}
+}
+
+// wait returns once every connection has been given up.
+func (l *listener) wait(d time.Duration) error {
+	expired := false
+	timer := time.AfterFunc(d, func() {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		expired = true
+		l.empty.Broadcast()
+	})
+	defer timer.Stop()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for len(l.conns) > 0 {
+		if expired {
+			return context.DeadlineExceeded
+		}
+		l.empty.Wait()
+	}
+	return nil
+}
+
+// refuse answers a connection there is no room for.
+func refuse(c net.Conn) {
+	f := fault.New(fault.Unavailable, "overloaded", "The server has as many connections as it takes")
+	body := appendError(nil, f)
+	head := "HTTP/1.1 503 Service Unavailable\r\nContent-Type: application/json\r\nX-Content-Type-Options: nosniff\r\nConnection: close\r\n\r\n"
+	_ = c.SetWriteDeadline(time.Now().Add(idleGrace))
+	_, _ = c.Write(append([]byte(head), body...))
+	_ = c.Close()
+}
+
+// The states of a connection.
+const (
+	stateIdle      int32 = iota // nothing of a request has arrived
+	stateReceiving              // a request has begun to arrive
+	stateHandling               // it is being worked on
+	stateAnswering              // its answer is being written
+)
+
+// conn is a connection that knows where it stands in a request.
+type conn struct {
+	net.Conn
+	listener *listener
+	state    atomic.Int32
+	linger   atomic.Bool // close politely: a part of the request was not read
+	stream   atomic.Bool // the answer goes on for as long as the client takes it
+	once     sync.Once
+	closeErr error
+}
+
+func (c *conn) Read(p []byte) (int, error) {
+	// Reading again after an answer means waiting for the next request.
+	if c.state.CompareAndSwap(stateAnswering, stateIdle) && c.listener.draining.Load() {
+		_ = c.SetReadDeadline(time.Time{})
+	}
+	n, err := c.Conn.Read(p)
+	if n > 0 {
+		c.state.CompareAndSwap(stateIdle, stateReceiving)
+		return n, err
+	}
+	if c.state.Load() == stateIdle && errors.Is(err, os.ErrDeadlineExceeded) {
+		return 0, io.EOF // there is no request to answer
+	}
+	return n, err
+}
+
+// Write writes p. Of a large answer and of a stream every part has the write
+// timeout anew: who reads slowly is served, who does not read at all is not.
+func (c *conn) Write(p []byte) (n int, err error) {
+	if len(p) <= writePart && !c.stream.Load() {
+		return c.Conn.Write(p)
+	}
+	for err == nil && len(p) > 0 {
+		if err := c.SetWriteDeadline(time.Now().Add(c.listener.timeout)); err != nil {
+			return n, err
+		}
+		var written int
+		written, err = c.Conn.Write(p[:min(len(p), writePart)])
+		n, p = n+written, p[written:]
+	}
+	return n, err
+}
+
+// SetReadDeadline sets the deadline asked for, or a nearer one while the server
+// drains.
+func (c *conn) SetReadDeadline(t time.Time) error {
+	if c.listener.draining.Load() {
+		grace := readGrace
+		if c.state.Load() == stateIdle {
+			grace = idleGrace
+		}
+		if end := time.Now().Add(grace); t.IsZero() || t.After(end) {
+			t = end
+		}
+	}
+	return alive(c.Conn.SetReadDeadline(t))
+}
+
+// SetWriteDeadline sets the deadline of the next write.
+func (c *conn) SetWriteDeadline(t time.Time) error { return alive(c.Conn.SetWriteDeadline(t)) }
+
+// alive hides that a connection is closed already: fasthttp panics where a deadline
+// cannot be set. The next read or write says so anyway.
+func alive(err error) error {
+	if errors.Is(err, net.ErrClosed) {
+		return nil
+	}
+	return err
+}
+
+// Close closes the connection. Where a part of a request was left unread it first
+// takes in some more of it, for otherwise the client's system may throw the answer
+// away with the reset.
+func (c *conn) Close() error {
+	c.once.Do(func() {
+		if half, ok := c.Conn.(interface{ CloseWrite() error }); ok && c.linger.Load() && half.CloseWrite() == nil {
+			_ = c.Conn.SetReadDeadline(time.Now().Add(lingerTime))
+			_, _ = io.CopyN(io.Discard, c.Conn, lingerBytes)
+		}
+		c.closeErr = c.Conn.Close()
+		c.listener.remove(c)
+	})
+	return c.closeErr
+}

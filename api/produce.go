@@ -1,0 +1,253 @@
+package api
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"math"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"leat/internal/bus"
+	"leat/internal/fault"
+	"leat/log"
+)
+
+const (
+	maxKeyBytes            = 4 << 10
+	maxIdempotencyKeyBytes = 256
+)
+
+// production is what the address and headers of a produce call ask for.
+type production struct {
+	topic          bus.Topic
+	partition      int32
+	key            []byte // nil = none
+	idempotencyKey string
+	timeout        time.Duration // 0 = the server's
+	timing         bool
+}
+
+// produce answers POST …/produce: the body is one record, an empty one too.
+func (c *call) produce() error {
+	p, err := c.production()
+	if err != nil {
+		return err
+	}
+	body, err := c.readBody(c.server.limits.RecordBytes, "record_too_large")
+	if err != nil {
+		return err
+	}
+	if len(p.key)+len(body) > c.server.limits.RecordBytes {
+		return c.recordTooLarge()
+	}
+	block := c.server.pools.block()
+	defer c.server.pools.giveBlock(block)
+	block.Add(p.key, body)
+	return c.append(p, block, false)
+}
+
+// produceNDJSON answers POST …/produce-ndjson: every line is a record.
+func (c *call) produceNDJSON() error {
+	p, err := c.production()
+	if err != nil {
+		return err
+	}
+	body, bodyErr := c.readBody(c.server.limits.BodyBytes, "body_too_large")
+	if bodyErr != nil && fault.KindOf(bodyErr) != fault.TooLarge {
+		return bodyErr
+	}
+	block := c.server.pools.block()
+	defer c.server.pools.giveBlock(block)
+	// Of a body that is too large the lines are looked at all the same: one that is
+	// too long is the better reason.
+	if line := splitLines(block, p.key, body, c.server.limits.RecordBytes); line > 0 {
+		return c.recordTooLarge().With("line", line)
+	}
+	if bodyErr != nil {
+		return bodyErr
+	}
+	if block.Count == 0 {
+		return fault.New(fault.Invalid, "empty_body", "The body holds no record")
+	}
+	return c.append(p, block, true)
+}
+
+func (c *call) recordTooLarge() *fault.Error {
+	limit := c.server.limits.RecordBytes
+	return fault.New(fault.TooLarge, "record_too_large", "The record is over the limit of %d bytes", limit).With("limit_bytes", limit)
+}
+
+// splitLines adds a record for every line of body: any bytes up to LF, a CR before
+// it cut, empty lines skipped, a line that is one JSON string stored as its text.
+// It returns the number, from 1, of a line that is over limit with the key, 0 if
+// there is none.
+func splitLines(block *log.Block, key, body []byte, limit int) (tooLong int) {
+	var text []byte
+	for number := 1; len(body) > 0; number++ {
+		line := body
+		if end := bytes.IndexByte(body, '\n'); end >= 0 {
+			line, body = body[:end], body[end+1:]
+		} else {
+			body = nil
+		}
+		line = bytes.TrimSuffix(line, []byte{'\r'})
+		if len(line) == 0 {
+			continue
+		}
+		if len(line)+len(key) > limit {
+			return number
+		}
+		if line[0] == '"' || isSpace(line[0]) {
+			var ok bool
+			if text, ok = unquote(text[:0], line); ok {
+				line = text
+			}
+		}
+		block.Add(key, line)
+	}
+	return 0
+}
+
+// production reads the address and headers, and makes the topic where --dev does.
+func (c *call) production() (p production, err error) {
+	name, err := c.topicName(ScopeProduce)
+	if err != nil {
+		return p, err
+	}
+	timeoutMs, err := c.params.integer("timeout_ms", 1, math.MaxInt64, 0)
+	if err != nil {
+		return p, err
+	}
+	p.timeout = min(time.Duration(min(timeoutMs, 1<<31))*time.Millisecond, c.server.limits.LongPoll)
+	if p.timing, err = c.params.flag("timing"); err != nil {
+		return p, err
+	}
+	if _, err = c.params.choice("mode", "", "sealed", "rocket"); err != nil {
+		return p, err
+	}
+	if _, err = c.params.choice("acks", "", "async", "majority", "all"); err != nil {
+		return p, err
+	}
+	if key, ok := c.params.get("key"); ok {
+		if len(key) > maxKeyBytes {
+			return p, invalidParameter("key", "has to be at most %d bytes", maxKeyBytes)
+		}
+		p.key = []byte(key)
+	}
+	if p.idempotencyKey, err = c.idempotencyKey(); err != nil {
+		return p, err
+	}
+	if p.topic, err = c.lookup(name); err != nil && c.server.dev {
+		p.topic, err = c.autoCreate(name)
+	}
+	if err != nil {
+		return p, err
+	}
+	partition, err := c.params.integer("partition", 0, int64(p.topic.Partitions)-1, int64(bus.AnyPartition))
+	p.partition = int32(partition)
+	return p, err
+}
+
+// idempotencyKey takes the key from the address or the header; both have to agree.
+func (c *call) idempotencyKey() (string, error) {
+	const name = "idempotency_key"
+	key, given := c.params.get(name)
+	if header := c.http.Context().Request.Header.Peek("Idempotency-Key"); header != nil {
+		if given && key != string(header) {
+			return "", invalidParameter(name, "differs from the header Idempotency-Key")
+		}
+		key, given = string(header), true
+	}
+	if given && (key == "" || len(key) > maxIdempotencyKeyBytes) {
+		return "", invalidParameter(name, "has to have 1 to %d bytes", maxIdempotencyKeyBytes)
+	}
+	return key, nil
+}
+
+// autoCreate makes the topic of a first produce.
+func (c *call) autoCreate(name string) (bus.Topic, error) {
+	ctx, cancel := c.deadline()
+	defer cancel()
+	t, err := c.server.topics.CreateTopic(ctx, name, int32(c.server.limits.DefaultPartitions))
+	if fault.KindOf(err) == fault.Conflict {
+		return c.lookup(name) // somebody made it meanwhile, in another way
+	}
+	return t, err
+}
+
+// append hands the block over and answers what became of it.
+func (c *call) append(p production, block *log.Block, batch bool) error {
+	parsed := c.server.now()
+	timeout := c.server.limits.CallTimeout
+	if p.timeout > 0 {
+		timeout = p.timeout
+	}
+	ctx, cancel := context.WithTimeout(c.server.base, timeout)
+	defer cancel()
+	done, err := c.server.topics.Append(ctx, bus.Append{
+		Topic: p.topic.Name, Partition: p.partition, Key: p.key, Block: *block, IdempotencyKey: p.idempotencyKey,
+	})
+	switch {
+	case err == nil:
+	case p.timeout > 0 && errors.Is(ctx.Err(), context.DeadlineExceeded) && outcomeUnknown(err):
+		return c.answerUnknown(p, block.Count, batch)
+	default:
+		return err
+	}
+	out := append(c.out(), `{"ok":true`...)
+	if batch {
+		out = appendField(out, "first_offset", int64(done.Base))
+		out = appendField(out, "count", int64(done.Count))
+	} else {
+		out = appendField(out, "offset", int64(done.Base))
+	}
+	out = appendField(out, "partition", int64(done.Partition))
+	if done.Duplicate {
+		out = append(out, `,"sealed":true,"durable":true,"synced":null,"duplicate":true`...)
+	} else {
+		out = append(out, `,"batch_id":`...)
+		out = strconv.AppendUint(out, done.BatchID, 10)
+		out = append(out, `,"sealed":true,"durable":true,"mode":"sealed","synced":true`...)
+		if p.idempotencyKey != "" {
+			out = append(out, `,"duplicate":false`...)
+		}
+	}
+	if p.timing {
+		out = append(out, `,"timing":{"queue_us":`...)
+		out = strconv.AppendInt(out, done.QueueUs, 10)
+		out = appendField(out, "parse_us", parsed.Sub(c.started).Microseconds())
+		out = appendField(out, "commit_us", done.CommitUs)
+		out = append(appendField(out, "total_us", c.server.now().Sub(c.started).Microseconds()), '}')
+	}
+	return c.send(http.StatusOK, typeJSON, append(out, '}'))
+}
+
+// outcomeUnknown tells whether an append that ended with its timeout may yet have
+// happened, or yet happen.
+func outcomeUnknown(err error) bool {
+	kind := fault.KindOf(err)
+	return kind == fault.Timeout || kind == fault.Unavailable ||
+		fault.As(err) == nil && errors.Is(err, context.DeadlineExceeded)
+}
+
+// answerUnknown is the answer when timeout_ms is over: unknown, to be retried with
+// an idempotency key.
+func (c *call) answerUnknown(p production, count int, batch bool) error {
+	var b strings.Builder
+	b.WriteString(`{"ok":true,`)
+	if batch {
+		b.WriteString(`"first_offset":null,"count":` + strconv.Itoa(count))
+	} else {
+		b.WriteString(`"offset":null`)
+	}
+	if p.partition == bus.AnyPartition {
+		b.WriteString(`,"partition":null`)
+	} else {
+		b.WriteString(`,"partition":` + strconv.Itoa(int(p.partition)))
+	}
+	b.WriteString(`,"batch_id":0,"sealed":false,"durable":false,"mode":"sealed","synced":false}`)
+	return c.send(http.StatusOK, typeJSON, append(c.out(), b.String()...))
+}

@@ -1,0 +1,274 @@
+package api
+
+import (
+	"context"
+	"encoding/json"
+	"math"
+	"net/http"
+	"strconv"
+
+	"leat/internal/fault"
+	"leat/log"
+)
+
+// queryName decodes and checks the name in the path.
+func (c *call) queryName() (string, error) {
+	name, ok := c.text("query")
+	if !ok || !validName(name, maxQueryName) {
+		return "", fault.New(fault.Invalid, "invalid_query_name", "%q is not a valid name of a query", clip(name))
+	}
+	return name, nil
+}
+
+// query is queryName of a query that the token covers. Names of queries are no
+// secret, so one it does not cover is forbidden, not unknown.
+func (c *call) query() (QueryStatus, error) {
+	name, err := c.queryName()
+	if err != nil {
+		return QueryStatus{}, err
+	}
+	status, err := c.server.queries.Get(name)
+	if err != nil {
+		return QueryStatus{}, err
+	}
+	if topic, ok := c.coversAll(status.Topics); !ok {
+		return QueryStatus{}, forbidden(ScopeQuery, topic)
+	}
+	return status, nil
+}
+
+// coversAll tells whether the token covers queries over all the topics, and names
+// one where it does not.
+func (c *call) coversAll(topics []string) (topic string, ok bool) {
+	for _, topic := range topics {
+		if !allows(c.grants, ScopeQuery, topic) {
+			return topic, false
+		}
+	}
+	return "", len(topics) > 0 || !limited(c.grants, ScopeQuery)
+}
+
+// readSpec reads a query spec, and checks its topics where the token is limited to
+// some.
+func (c *call) readSpec() ([]byte, error) {
+	body, err := c.readJSON()
+	if err != nil || !limited(c.grants, ScopeQuery) {
+		return body, err
+	}
+	if topic, ok := c.coversAll(specTopics(body)); !ok {
+		return nil, forbidden(ScopeQuery, topic)
+	}
+	return body, nil
+}
+
+// specTopics names the topics a spec reads and writes: the member "topic" of any
+// object in it. A spec that is not JSON names none.
+func specTopics(spec []byte) []string {
+	var tree any
+	if json.Unmarshal(spec, &tree) != nil {
+		return nil
+	}
+	var topics []string
+	for pending := []any{tree}; len(pending) > 0; {
+		node := pending[len(pending)-1]
+		pending = pending[:len(pending)-1]
+		switch node := node.(type) {
+		case map[string]any:
+			if topic, ok := node["topic"].(string); ok {
+				topics = append(topics, topic)
+			}
+			for _, child := range node {
+				pending = append(pending, child)
+			}
+		case []any:
+			pending = append(pending, node...)
+		}
+	}
+	return topics
+}
+
+// createQuery answers POST /queries: 201, or 200 where the same query was there.
+func (c *call) createQuery() error {
+	spec, err := c.readSpec()
+	if err != nil {
+		return err
+	}
+	ctx, cancel := c.deadline()
+	defer cancel()
+	created, err := c.server.queries.Create(ctx, spec)
+	if err != nil {
+		return err
+	}
+	status := http.StatusCreated
+	if created.Existing {
+		status = http.StatusOK
+	}
+	c.http.Context().Response.Header.Set("Location", "/queries/"+created.Name)
+	out := append(c.out(), `{"ok":true,"name":`...)
+	out = appendString(out, created.Name)
+	return c.send(status, typeJSON, append(appendWarnings(out, created.Warnings), '}'))
+}
+
+func appendWarnings(dst []byte, warnings []string) []byte {
+	dst = append(dst, `,"warnings":[`...)
+	for i, w := range warnings {
+		if i > 0 {
+			dst = append(dst, ',')
+		}
+		dst = appendString(dst, w)
+	}
+	return append(dst, ']')
+}
+
+// validateQuery answers POST /queries/validate.
+func (c *call) validateQuery() error {
+	spec, err := c.readSpec()
+	if err != nil {
+		return err
+	}
+	ctx, cancel := c.deadline()
+	defer cancel()
+	warnings, err := c.server.queries.Validate(ctx, spec)
+	if err != nil {
+		return err
+	}
+	out := append(c.out(), `{"ok":true`...)
+	return c.send(http.StatusOK, typeJSON, append(appendWarnings(out, warnings), '}'))
+}
+
+// listQueries answers GET /queries with the queries the token covers.
+func (c *call) listQueries() error {
+	out := append(c.out(), `{"ok":true,"queries":[`...)
+	first := true
+	for _, q := range c.server.queries.List() {
+		if _, ok := c.coversAll(q.Topics); !ok {
+			continue
+		}
+		status, err := marshal(q.Status)
+		if err != nil {
+			return err
+		}
+		if !first {
+			out = append(out, ',')
+		}
+		first = false
+		out = append(out, status...)
+	}
+	return c.send(http.StatusOK, typeJSON, append(out, "]}"...))
+}
+
+// getQuery answers GET /queries/{name}.
+func (c *call) getQuery() error {
+	q, err := c.query()
+	if err != nil {
+		return err
+	}
+	status, err := marshal(q.Status)
+	if err != nil {
+		return err
+	}
+	return c.send(http.StatusOK, typeJSON, append(c.out(), status...))
+}
+
+// deleteQuery answers DELETE /queries/{name}.
+func (c *call) deleteQuery() error {
+	q, err := c.query()
+	if err != nil {
+		return err
+	}
+	ctx, cancel := c.deadline()
+	defer cancel()
+	if err := c.server.queries.Delete(ctx, q.Name); err != nil {
+		return err
+	}
+	out := append(c.out(), `{"ok":true,"name":`...)
+	return c.send(http.StatusOK, typeJSON, append(appendString(out, q.Name), '}'))
+}
+
+// plan answers GET /queries/{name}/plan.
+func (c *call) plan() error {
+	q, err := c.query()
+	if err != nil {
+		return err
+	}
+	format, err := c.params.choice("format", "json", "json", "text", "mermaid")
+	if err != nil {
+		return err
+	}
+	text, err := c.server.queries.Plan(q.Name, format)
+	if err != nil {
+		return err
+	}
+	contentType := typeText
+	if format == "json" {
+		contentType = typeJSON
+	}
+	return c.send(http.StatusOK, contentType, append(c.out(), text...))
+}
+
+// page is what the address of a call for rows asks for.
+type page struct {
+	query  string
+	offset log.Offset
+	limit  int
+}
+
+func (c *call) page(absentLimit int64) (page, error) {
+	q, err := c.query()
+	if err != nil {
+		return page{}, err
+	}
+	offset, err := c.params.integer("offset", 0, math.MaxInt64, 0)
+	if err != nil {
+		return page{}, err
+	}
+	limit, err := c.params.integer("limit", 1, math.MaxInt64, absentLimit)
+	return page{query: q.Name, offset: log.Offset(offset), limit: int(limit)}, err
+}
+
+// results answers GET /queries/{name}/results.
+func (c *call) results() error {
+	follow, err := c.params.flag("follow")
+	if err != nil {
+		return err
+	}
+	if follow {
+		return c.follow()
+	}
+	return c.rows(c.server.queries.Results, true)
+}
+
+// late answers GET /queries/{name}/late.
+func (c *call) late() error { return c.rows(c.server.queries.Late, false) }
+
+// deadLetters answers GET /queries/{name}/dead-letters.
+func (c *call) deadLetters() error { return c.rows(c.server.queries.DeadLetters, false) }
+
+type readRows func(ctx context.Context, name string, offset log.Offset, limit int) (Rows, error)
+
+func (c *call) rows(read readRows, complete bool) error {
+	p, err := c.page(defaultLimit)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := c.deadline()
+	defer cancel()
+	rows, err := read(ctx, p.query, p.offset, min(p.limit, maxLimit))
+	if err != nil {
+		return err
+	}
+	out := append(c.out(), `{"ok":true,"rows":[`...)
+	for i, row := range rows.Rows {
+		if i > 0 {
+			out = append(out, ',')
+		}
+		out = append(out, row...)
+	}
+	out = append(out, ']')
+	out = appendField(out, "next_offset", int64(rows.Next))
+	if complete {
+		out = append(out, `,"complete":`...)
+		out = strconv.AppendBool(out, rows.Complete)
+	}
+	return c.send(http.StatusOK, typeJSON, append(out, '}'))
+}

@@ -1,0 +1,58 @@
+package api
+
+// public is the scope of a route that needs no token.
+const public Scope = 0
+
+// route is one line of the table of calls.
+type route struct {
+	method  string
+	path    string
+	scope   Scope    // a token has to have one of these
+	params  []string // the parameters of the address that it knows
+	handle  func(*call) error
+	summary string
+}
+
+// routes is every call there is.
+func routes() []route {
+	const reading = ScopeAdmin | ScopeProduce | ScopeConsume
+	producing := []string{"partition", "key", "idempotency_key", "timeout_ms", "timing", "mode", "acks"}
+	paging := []string{"offset", "limit"}
+	return []route{
+		{"GET", "/", public, nil, (*call).home, "A page with links."},
+		{"GET", "/health", public, nil, (*call).health, "The process is alive."},
+		{"GET", "/ready", public, nil, (*call).ready, "The node can serve."},
+		{"GET", "/docs/errors", public, nil, (*call).errorIndex, "The list of error codes."},
+		{"GET", "/docs/errors/:code", public, nil, (*call).errorPage, "What one error code means."},
+
+		{"POST", "/broker/topics", ScopeAdmin, nil, (*call).createTopic, "Create a topic."},
+		{"GET", "/broker/topics", reading, nil, (*call).listTopics, "List the topics."},
+		{"GET", "/broker/topics/:topic", reading, nil, (*call).describeTopic, "Describe a topic."},
+		{"DELETE", "/broker/topics/:topic", ScopeAdmin, nil, (*call).deleteTopic, "Delete a topic and its records."},
+		{"POST", "/broker/topics/:topic/produce", ScopeProduce, producing, (*call).produce, "Append the body as one record."},
+		{"POST", "/broker/topics/:topic/produce-ndjson", ScopeProduce, producing, (*call).produceNDJSON, "Append each line of the body as a record, all or nothing."},
+		{"GET", "/broker/consume/:topic/:group/:partition", ScopeConsume, []string{"offset", "limit", "encoding", "wait_ms"}, (*call).consume, "Read records."},
+		{"POST", "/broker/commit", ScopeConsume, nil, (*call).commit, "Say how far a group has come."},
+
+		{"POST", "/queries", ScopeQuery, nil, (*call).createQuery, "Start a query."},
+		{"POST", "/queries/validate", ScopeQuery, nil, (*call).validateQuery, "Check a query spec."},
+		{"GET", "/queries", ScopeQuery, nil, (*call).listQueries, "List the queries with their status."},
+		{"GET", "/queries/:query", ScopeQuery, nil, (*call).getQuery, "The status of a query."},
+		{"DELETE", "/queries/:query", ScopeQuery, nil, (*call).deleteQuery, "Stop a query and delete its state and results."},
+		{"GET", "/queries/:query/plan", ScopeQuery, []string{"format"}, (*call).plan, "How a query runs."},
+		{"GET", "/queries/:query/results", ScopeQuery, append([]string{"follow"}, paging...), (*call).results, "Read or follow the rows of a query."},
+		{"GET", "/queries/:query/late", ScopeQuery, paging, (*call).late, "Read the late rows of a query."},
+		{"GET", "/queries/:query/dead-letters", ScopeQuery, paging, (*call).deadLetters, "Read the rows a query could not work on."},
+	}
+}
+
+// register puts the table into the router. What can be read with GET answers HEAD.
+func (s *Server) register() {
+	for _, r := range routes() {
+		handler := s.handler(r)
+		s.app.Add(r.method, r.path, handler)
+		if r.method == "GET" {
+			s.app.Add("HEAD", r.path, handler)
+		}
+	}
+}

@@ -1,0 +1,140 @@
+// Package api serves the HTTP contract: it translates requests into calls of the
+// log and of the queries, and answers and faults back. It decides nothing.
+//
+// Strings and bytes of a request belong to the HTTP library and are reused after
+// the handler: everything that is passed on is a copy or stays owned until the
+// callee returns.
+package api
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/gofiber/fiber/v2"
+	"github.com/valyala/fasthttp"
+)
+
+// headerBytes bounds the request line and headers; it is also the size of the
+// read buffer of a connection.
+const headerBytes = 8 << 10
+
+// Server answers HTTP. It is safe for concurrent use.
+type Server struct {
+	topics    Topics
+	queries   Queries
+	readiness Readiness
+	tokens    Tokens
+	limits    Limits
+	nodeID    string
+	dev       bool
+	now       func() time.Time
+	logger    *slog.Logger
+
+	app      *fiber.App
+	base     context.Context // of every call; ends when the time to drain is over
+	cancel   context.CancelFunc
+	stopping chan struct{} // closed when shutdown begins: waits and streams end
+	streams  sync.WaitGroup
+	inFlight atomic.Int64 // bytes of large bodies
+	pools    pools
+	ran      atomic.Bool
+}
+
+// New makes a server. It opens nothing.
+func New(c Config) (*Server, error) {
+	if c.Topics == nil || c.Queries == nil || c.Readiness == nil {
+		return nil, errors.New("make the api: Topics, Queries and Readiness are required")
+	}
+	s := &Server{
+		topics: c.Topics, queries: c.Queries, readiness: c.Readiness,
+		tokens: c.Tokens, limits: c.Limits.withDefaults(), nodeID: c.NodeID, dev: c.Dev,
+		now: c.Clock, logger: c.Logger, stopping: make(chan struct{}),
+	}
+	if s.now == nil {
+		s.now = time.Now
+	}
+	if s.logger == nil {
+		s.logger = slog.New(slog.NewTextHandler(io.Discard, nil))
+	}
+	if s.nodeID == "" {
+		s.nodeID = "1"
+	}
+	if s.dev {
+		s.tokens = s.tokens.with("dev")
+	}
+	s.base, s.cancel = context.WithCancel(context.Background())
+	s.app = fiber.New(fiber.Config{
+		DisableStartupMessage:        true,
+		StrictRouting:                true,
+		CaseSensitive:                true,
+		DisableDefaultContentType:    true,
+		DisablePreParseMultipartForm: true,
+		StreamRequestBody:            true, // bodies are read by readBody, never ahead of the client
+		BodyLimit:                    s.limits.BodyBytes,
+		Concurrency:                  s.limits.Connections + 64, // the listener refuses first, in our own words
+		ReadBufferSize:               headerBytes,
+		ReadTimeout:                  s.limits.ReadTimeout,
+		WriteTimeout:                 s.limits.WriteTimeout,
+		IdleTimeout:                  s.limits.IdleTimeout,
+		ErrorHandler:                 s.transportError,
+	})
+	s.register()
+	return s, nil
+}
+
+// Run serves the listener until ctx ends, then answers what is in flight, ends
+// waits and streams, and returns nil. It closes the listener. It runs once.
+func (s *Server) Run(ctx context.Context, listener net.Listener) error {
+	if s.ran.Swap(true) {
+		return errors.New("serve HTTP: the server has run already")
+	}
+	defer s.cancel()
+	guarded := newListener(listener, s.limits.Connections, s.limits.WriteTimeout)
+	server := s.app.Server()
+	route := s.app.Handler()
+	server.Handler = func(c *fasthttp.RequestCtx) { s.entry(c, route) }
+	server.CloseOnShutdown = true
+	served := make(chan error, 1)
+	go func() { served <- server.Serve(guarded) }()
+	select {
+	case err := <-served:
+		close(s.stopping)
+		guarded.closeAll()
+		s.streams.Wait()
+		return fmt.Errorf("serve HTTP: %w", err)
+	case <-ctx.Done():
+	}
+	close(s.stopping)
+	guarded.drain()
+	drained, stop := context.WithTimeout(context.Background(), s.limits.Drain)
+	defer stop()
+	err := server.ShutdownWithContext(drained)
+	s.cancel()
+	guarded.closeAll()
+	s.streams.Wait()
+	<-served
+	if waitErr := guarded.wait(s.limits.Drain); err == nil {
+		err = waitErr
+	}
+	if err != nil {
+		return fmt.Errorf("end HTTP: some requests were cut off: %w", err)
+	}
+	return nil
+}
+
+// stopped tells whether shutdown has begun.
+func (s *Server) stopped() bool {
+	select {
+	case <-s.stopping:
+		return true
+	default:
+		return false
+	}
+}
