@@ -1,0 +1,70 @@
+// Package dataflow is the engine: batches of rows, operators, graphs and the job
+// that runs them. It knows event time only; no wall clock is read here or in
+// package operators.
+package dataflow
+
+import (
+	"math"
+
+	"leat/codecs"
+	"leat/log"
+)
+
+// Time is an event time or a watermark, in milliseconds since the Unix epoch.
+type Time int64
+
+// MinTime is the watermark before any row, MaxTime the final one of a bounded
+// run.
+const (
+	MinTime Time = math.MinInt64
+	MaxTime Time = math.MaxInt64
+)
+
+// Batch is a run of rows of one source partition, in log order, or the rows an
+// operator behind an exchange produced. All slices that are not nil have Rows
+// elements. Every view in it lives until the batch has been processed: an
+// operator that keeps a string copies it.
+type Batch struct {
+	Source  int // index of the partition in the plan's list of sources, -1 behind an exchange
+	Rows    int
+	Columns codecs.Columns // one column per path the plan asks for, or per output of the operator before
+	Values  [][]byte       // the records as stored; nil behind an exchange
+	Offsets []log.Offset   // nil behind an exchange
+	Times   []Time         // event times
+	// Watermarks holds W(p,o) of each row: (highest event time of the partition
+	// before this row) - max_out_of_orderness - allowed_lateness, MinTime before
+	// the first row. Lateness is decided against it and nothing else.
+	Watermarks []Time
+	Windows    []Time  // start of the window of each row; nil before a window operator
+	Selected   []int32 // rows still alive, ascending
+}
+
+// Plus adds d without wrapping: the result stays between MinTime and MaxTime.
+func (t Time) Plus(d int64) Time {
+	sum := t + Time(d)
+	switch {
+	case d > 0 && sum < t:
+		return MaxTime
+	case d < 0 && sum > t:
+		return MinTime
+	}
+	return sum
+}
+
+// Minus subtracts d, which is not negative, without wrapping.
+func (t Time) Minus(d int64) Time { return t.Plus(-d) }
+
+// Expr computes one value from one row. It keeps nothing between calls and may
+// be called for any row of the batch. An error sends the row to the dead letters
+// with the error's text as the reason.
+type Expr interface {
+	Eval(b *Batch, row int) (codecs.Value, error)
+}
+
+// Column is the Expr that reads column c.
+type Column int
+
+// Eval returns the cell.
+func (c Column) Eval(b *Batch, row int) (codecs.Value, error) {
+	return b.Columns.Cols[c].Value(row), nil
+}

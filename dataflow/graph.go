@@ -1,0 +1,192 @@
+package dataflow
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// Graph is a directed acyclic graph of operators. Node 0 is the source: batches
+// enter there. Nodes are numbered in the order they were added, every edge leads
+// from a lower number to a higher one, and rows that reach a node without
+// successors leave through the sink. The numbers are part of the state's keys.
+//
+// Not safe for concurrent use.
+type Graph struct {
+	nodes []*node
+	sink  Sink // of the call that is going on
+}
+
+type node struct {
+	name, text string
+	op         Operator
+	can        capabilities
+	inputs     []int
+	outputs    []edge
+	port       port
+}
+
+// edge leads to input number input of a node.
+type edge struct{ node, input int }
+
+// NewGraph starts a graph with its source, described by text.
+func NewGraph(text string) *Graph {
+	g := &Graph{}
+	g.add("source", text, nil)
+	return g
+}
+
+// Add puts an operator behind the nodes from, the k-th of which feeds its input
+// k, and returns the new node's number. Name is the word for the kind of
+// operator, which dead letters carry, text what it does.
+func (g *Graph) Add(name, text string, op Operator, from ...int) int {
+	n := g.add(name, text, op)
+	for input, f := range from {
+		g.nodes[n].inputs = append(g.nodes[n].inputs, f)
+		g.nodes[f].outputs = append(g.nodes[f].outputs, edge{n, input})
+	}
+	return n
+}
+
+func (g *Graph) add(name, text string, op Operator) int {
+	n := len(g.nodes)
+	g.nodes = append(g.nodes, &node{
+		name: name, text: text, op: op, can: capabilitiesOf(op), port: port{graph: g, node: n},
+	})
+	return n
+}
+
+// String prints one line per node: number, name, text and the nodes it reads
+// from. The form is stable.
+func (g *Graph) String() string {
+	var b strings.Builder
+	for i, n := range g.nodes {
+		fmt.Fprintf(&b, "%d %s", i, n.name)
+		if n.text != "" {
+			b.WriteString(" " + n.text)
+		}
+		for k, from := range n.inputs {
+			if k == 0 {
+				b.WriteString(" <-")
+			}
+			fmt.Fprintf(&b, " %d", from)
+		}
+		b.WriteByte('\n')
+	}
+	return b.String()
+}
+
+// Process sends a source batch through the graph.
+func (g *Graph) Process(b *Batch, sink Sink) error {
+	g.sink = sink
+	return g.nodes[0].port.Emit(b)
+}
+
+// Advance tells every operator the watermark. It returns done = false as soon as
+// one holds more output than it could give, and is then called again.
+func (g *Graph) Advance(w Time, sink Sink) (done bool, err error) {
+	g.sink = sink
+	for _, n := range g.nodes {
+		if n.can.timers == nil {
+			continue
+		}
+		done, err := n.can.timers.OnWatermark(w, &n.port)
+		if err != nil {
+			return false, fmt.Errorf("%s: %w", n.name, err)
+		}
+		if !done {
+			return false, nil
+		}
+	}
+	return true, nil
+}
+
+// Snapshot writes the state of all operators.
+func (g *Graph) Snapshot(w *StateWriter) error {
+	for i, n := range g.nodes {
+		if n.can.state == nil {
+			continue
+		}
+		w.node = byte(i)
+		if err := n.can.state.Snapshot(w); err != nil {
+			return fmt.Errorf("write the state of %s: %w", n.name, err)
+		}
+	}
+	return nil
+}
+
+// Restore applies one record of the state log.
+func (g *Graph) Restore(key, value []byte) error {
+	e, at, err := decodeState(key, value)
+	if err != nil {
+		return err
+	}
+	if at >= len(g.nodes) || g.nodes[at].can.state == nil {
+		return fmt.Errorf("the state log has an entry for node %d, which keeps no state", at)
+	}
+	if err := g.nodes[at].can.state.Restore(e); err != nil {
+		return fmt.Errorf("restore the state of %s: %w", g.nodes[at].name, err)
+	}
+	return nil
+}
+
+// StateBytes is the memory that the operators' state takes.
+func (g *Graph) StateBytes() int64 {
+	return g.sum(Stateful.StateBytes)
+}
+
+// ChangedBytes is about what the next incremental Snapshot will write.
+func (g *Graph) ChangedBytes() int64 {
+	return g.sum(Stateful.ChangedBytes)
+}
+
+func (g *Graph) sum(of func(Stateful) int64) int64 {
+	var total int64
+	for _, n := range g.nodes {
+		if n.can.state != nil {
+			total += of(n.can.state)
+		}
+	}
+	return total
+}
+
+// port is the Emitter of one node.
+type port struct {
+	graph *Graph
+	node  int
+}
+
+func (p *port) Emit(b *Batch) error {
+	outputs := p.graph.nodes[p.node].outputs
+	switch len(outputs) {
+	case 0:
+		return p.graph.sink.Rows(b)
+	case 1:
+		return p.deliver(outputs[0], b)
+	}
+	for _, to := range outputs {
+		branch := *b // each branch selects for itself
+		branch.Selected = slices.Clone(b.Selected)
+		if err := p.deliver(to, &branch); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (p *port) deliver(to edge, b *Batch) error {
+	n := p.graph.nodes[to.node]
+	return n.op.Process(to.input, b, &n.port)
+}
+
+func (p *port) Filtered(rows int) { p.graph.sink.Filtered(rows) }
+func (p *port) Used(rows int)     { p.graph.sink.Used(rows) }
+func (p *port) Full() bool        { return p.graph.sink.Full() }
+
+func (p *port) Late(b *Batch, row int, start, end Time) {
+	p.graph.sink.Late(b, row, start, end)
+}
+
+func (p *port) Dead(b *Batch, row int, reason string) {
+	p.graph.sink.Dead(b, row, p.graph.nodes[p.node].name, reason)
+}

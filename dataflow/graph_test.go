@@ -1,0 +1,181 @@
+package dataflow
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"testing"
+)
+
+// stub is an operator that drops its highest row, and holds a counter as state.
+type stub struct {
+	seen    int
+	held    int // batches it emits when the watermark comes
+	restore []StateEntry
+	fail    error
+}
+
+func (s *stub) Process(input int, b *Batch, out Emitter) error {
+	s.seen++
+	if s.fail != nil {
+		return s.fail
+	}
+	last := len(b.Selected) - 1
+	out.Dead(b, int(b.Selected[last]), fmt.Sprint("input ", input))
+	b.Selected = b.Selected[:last]
+	return out.Emit(b)
+}
+
+func (s *stub) OnWatermark(w Time, out Emitter) (bool, error) {
+	if s.held == 0 {
+		return true, nil
+	}
+	s.held--
+	return false, out.Emit(&Batch{Source: -1, Rows: 1, Selected: []int32{0}})
+}
+
+func (s *stub) Snapshot(w *StateWriter) error {
+	w.Put(7, []byte("seen"), []byte{byte(s.seen)})
+	w.Delete(0, []byte("gone"))
+	return nil
+}
+
+func (s *stub) Restore(e StateEntry) error {
+	s.restore = append(s.restore, e)
+	return s.fail
+}
+
+func (s *stub) StateBytes() int64   { return 10 }
+func (s *stub) ChangedBytes() int64 { return 1 }
+
+// record is a Sink that remembers.
+type record struct{ lines []string }
+
+func (r *record) Rows(b *Batch) error { return r.line("rows %v of %d", b.Selected, b.Source) }
+
+func (r *record) Dead(b *Batch, row int, operator, reason string) {
+	_ = r.line("dead %d %s %s", row, operator, reason)
+}
+func (r *record) Late(_ *Batch, row int, _, _ Time) { _ = r.line("late %d", row) }
+func (r *record) Filtered(rows int)                 { _ = r.line("filtered %d", rows) }
+func (r *record) Used(rows int)                     { _ = r.line("used %d", rows) }
+func (r *record) Full() bool                        { return false }
+
+func (r *record) line(format string, args ...any) error {
+	r.lines = append(r.lines, fmt.Sprintf(format, args...))
+	return nil
+}
+
+// diamond is source → a → (b, c) → d, where d tells its inputs apart.
+func diamond() (*Graph, []*stub) {
+	ops := []*stub{{}, {}, {}, {}}
+	g := NewGraph("topic")
+	a := g.Add("a", "first", ops[0], 0)
+	b := g.Add("b", "", ops[1], a)
+	c := g.Add("c", "", ops[2], a)
+	g.Add("d", "join", ops[3], b, c)
+	return g, ops
+}
+
+func TestGraph(t *testing.T) {
+	t.Parallel()
+	g, ops := diamond()
+	const want = "0 source topic\n1 a first <- 0\n2 b <- 1\n3 c <- 1\n4 d join <- 2 3\n"
+	if got := g.String(); got != want {
+		t.Errorf("got\n%swant\n%s", got, want)
+	}
+	var out record
+	if err := g.Process(&Batch{Rows: 5, Selected: []int32{0, 1, 2, 3, 4}}, &out); err != nil {
+		t.Fatal(err)
+	}
+	// Each branch has a selection of its own.
+	lines := []string{
+		"dead 4 a input 0", "dead 3 b input 0", "dead 2 d input 0", "rows [0 1] of 0",
+		"dead 3 c input 0", "dead 2 d input 1", "rows [0 1] of 0",
+	}
+	if !slices.Equal(out.lines, lines) {
+		t.Errorf("got %q, want %q", out.lines, lines)
+	}
+	if g.StateBytes() != 40 || g.ChangedBytes() != 4 {
+		t.Errorf("state of %d bytes, %d changed", g.StateBytes(), g.ChangedBytes())
+	}
+	ops[2].fail = errors.New("broken")
+	if err := g.Process(&Batch{Rows: 3, Selected: []int32{0, 1, 2}}, &out); !errors.Is(err, ops[2].fail) {
+		t.Errorf("error %v", err)
+	}
+}
+
+// TestAdvanceInTurns: an operator that holds more is asked again, and those behind
+// it wait.
+func TestAdvanceInTurns(t *testing.T) {
+	t.Parallel()
+	g := NewGraph("")
+	first, second := &stub{held: 2}, &stub{held: 1}
+	g.Add("first", "", first, 0)
+	g.Add("second", "", second, 0)
+	var out record
+	for _, held := range [][2]int{{1, 1}, {0, 1}, {0, 0}} {
+		if done, err := g.Advance(5, &out); err != nil || done || first.held != held[0] || second.held != held[1] {
+			t.Fatalf("done %v, %v, held %d and %d, want %v", done, err, first.held, second.held, held)
+		}
+	}
+	if done, err := g.Advance(5, &out); err != nil || !done || len(out.lines) != 3 {
+		t.Errorf("done %v, %v, %q", done, err, out.lines)
+	}
+}
+
+func TestStateGoesToItsOperator(t *testing.T) {
+	t.Parallel()
+	g, ops := diamond()
+	for i, op := range ops {
+		op.seen = i
+	}
+	w := StateWriter{ChunkBytes: 20}
+	if err := g.Snapshot(&w); err != nil {
+		t.Fatal(err)
+	}
+	if len(w.Chunks) < 2 {
+		t.Errorf("%d chunks", len(w.Chunks))
+	}
+	other, restored := diamond()
+	var bytes int64
+	for _, chunk := range w.Chunks {
+		bytes += int64(len(chunk.Bytes))
+		cursor := chunk.Records(0, 0)
+		for r, ok := cursor.Next(); ok; r, ok = cursor.Next() {
+			if err := other.Restore(r.Key, r.Value); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	if bytes != w.Bytes() {
+		t.Errorf("%d bytes, want %d", w.Bytes(), bytes)
+	}
+	for i, op := range restored {
+		if len(op.restore) != 2 || op.restore[0].Group != 7 || op.restore[0].Value[0] != byte(i) ||
+			string(op.restore[0].Key) != "seen" || op.restore[0].Deleted || !op.restore[1].Deleted {
+			t.Errorf("operator %d got %v", i, op.restore)
+		}
+	}
+	for _, bad := range [][2]string{{"", ""}, {"\x01", "\x01"}, {"\x00\x00", "\x01"}, {"\x09\x00", "\x01"}, {"\x01\x00", ""}, {"\x01\x00", "\x02"}} {
+		if err := other.Restore([]byte(bad[0]), []byte(bad[1])); err == nil {
+			t.Errorf("the record %q was taken", bad)
+		}
+	}
+}
+
+func TestTimeDoesNotWrap(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		t    Time
+		d    int64
+		want Time
+	}{{5, 3, 8}, {5, -8, -3}, {MaxTime, 1, MaxTime}, {MinTime, -1, MinTime}, {MaxTime - 1, 5, MaxTime}, {MinTime + 3, -5, MinTime}} {
+		if got := c.t.Plus(c.d); got != c.want {
+			t.Errorf("%d + %d = %d", c.t, c.d, got)
+		}
+		if got := c.t.Minus(-c.d); got != c.want {
+			t.Errorf("%d - %d = %d", c.t, -c.d, got)
+		}
+	}
+}

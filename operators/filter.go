@@ -1,0 +1,40 @@
+package operators
+
+import (
+	"fmt"
+
+	"leat/codecs"
+	"leat/dataflow"
+)
+
+// Filter keeps the rows for which a condition is true. Rows for which it is false
+// or null are counted as filtered; where it fails, or gives anything else, the row
+// is a dead letter.
+type Filter struct {
+	condition dataflow.Expr
+}
+
+// NewFilter makes a Filter.
+func NewFilter(condition dataflow.Expr) *Filter { return &Filter{condition: condition} }
+
+// Process implements dataflow.Operator.
+func (f *Filter) Process(_ int, b *dataflow.Batch, out dataflow.Emitter) error {
+	kept := b.Selected[:0]
+	filtered := 0
+	for _, row := range b.Selected {
+		v, err := f.condition.Eval(b, int(row))
+		switch {
+		case err != nil:
+			out.Dead(b, int(row), err.Error())
+		case v.Kind == codecs.Bool && v.Num != 0:
+			kept = append(kept, row)
+		case v.Kind == codecs.Bool || v.IsNull():
+			filtered++
+		default:
+			out.Dead(b, int(row), fmt.Sprintf("the filter gives %s, not true or false", v.Kind))
+		}
+	}
+	out.Filtered(filtered)
+	b.Selected = kept
+	return out.Emit(b)
+}

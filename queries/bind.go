@@ -1,0 +1,270 @@
+package queries
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+	"strings"
+
+	"leat/codecs"
+	"leat/internal/bus"
+	"leat/internal/fault"
+)
+
+// TopicLookup is what a spec's names are resolved against.
+type TopicLookup interface {
+	Topic(name string) (bus.Topic, bool)
+	Partition(topic string, p int32) (bus.Partition, error)
+}
+
+// Bound is a spec whose names are resolved and whose expressions are checked. It is
+// immutable.
+type Bound struct {
+	Spec     *Spec
+	Topic    bus.Topic
+	Warnings Warnings
+
+	paths      []codecs.Path
+	eventTime  int
+	filter     *term // nil = every row
+	keys       []Key
+	aggregates []boundAggregate
+	selects    []boundSelect
+}
+
+type boundAggregate struct {
+	name string
+	fn   string
+	arg  *term // nil for count()
+}
+
+// kinds is what the aggregate evaluates to.
+func (a *boundAggregate) kinds() kindSet {
+	switch a.fn {
+	case "count":
+		return kindInt
+	case "avg":
+		return kindFloat | kindNull
+	case "sum":
+		return kindNumber | kindNull
+	}
+	if a.arg == nil {
+		return kindAny
+	}
+	return a.arg.kinds | kindNull
+}
+
+func (a *boundAggregate) String() string {
+	if a.arg == nil {
+		return a.fn + "()"
+	}
+	return a.fn + "(" + a.arg.String() + ")"
+}
+
+type boundSelect struct {
+	name string
+	term *term
+}
+
+// The members of a grouped row that every windowed query has.
+const (
+	windowStart = "window_start"
+	windowEnd   = "window_end"
+)
+
+// Bind resolves a spec. Of one that Parse has already found problems with it finds
+// further ones. The result is nil if there are problems.
+func Bind(_ context.Context, spec *Spec, topics TopicLookup) (*Bound, Problems) {
+	b := &binder{
+		reporter: &reporter{doc: spec.doc},
+		spec:     spec,
+		bound:    &Bound{Spec: spec, eventTime: -1},
+		source:   &sourceScope{},
+	}
+	b.topic(topics)
+	b.sourceExpressions()
+	b.grouping()
+	b.output()
+	if len(b.problems) > 0 {
+		b.problems.sort()
+		return nil, b.problems
+	}
+	b.bound.paths = b.source.paths
+	b.warn(topics)
+	return b.bound, nil
+}
+
+type binder struct {
+	*reporter
+	spec   *Spec
+	bound  *Bound
+	source *sourceScope
+}
+
+func (b *binder) topic(topics TopicLookup) {
+	source := &b.spec.Source
+	if source.Topic == "" {
+		return // a problem of Parse
+	}
+	topic, ok := topics.Topic(source.Topic)
+	if !ok || topic.Internal {
+		b.add(b.spec.at.topic, fault.NotFound, codeUnknownTopic, "there is no topic %q", source.Topic)
+		return
+	}
+	b.bound.Topic = topic
+	if source.Start.Kind != StartOffset {
+		return
+	}
+	for _, m := range b.spec.at.start.children[0].children {
+		partition, err := strconv.ParseInt(m.name, 10, 32)
+		if err == nil && int32(partition) >= topic.Partitions {
+			b.addName(m, fault.Invalid, codeInvalid, "topic %q has no partition %d: it has %d, from 0", topic.Name, partition, topic.Partitions)
+		}
+	}
+}
+
+// expr reads the expression at n. The result is nil after a problem.
+func (b *binder) expr(n *jsonNode, text string, names scope) *term {
+	t, failure := parseExpr(text, names)
+	if failure != nil {
+		b.invalid(n, "%v", failure)
+		return nil
+	}
+	return t
+}
+
+func (b *binder) sourceExpressions() {
+	if field := b.spec.Source.EventTime; field != nil {
+		b.bound.eventTime, _, _ = b.source.field(field.Path)
+	}
+	f := b.spec.Filter
+	switch {
+	case f == nil:
+		return
+	case f.Expr != "":
+		b.bound.filter = b.expr(f.node, f.Expr, b.source)
+	default:
+		b.bound.filter = b.conditionsTerm(opAnd, f.Conditions)
+	}
+	if t := b.bound.filter; t != nil && t.kinds.outside(kindBool) {
+		b.invalid(f.node, "a filter is a condition, and this is %s", t.kinds)
+	}
+}
+
+// names keeps the members of a row apart.
+type names struct {
+	*reporter
+	taken map[string]string // member → what has it
+}
+
+func (s *names) take(n *jsonNode, name, what string) {
+	switch owner := s.taken[name]; {
+	case name == "":
+		s.invalid(n, "%s has an empty name", what)
+	case owner == what:
+		s.invalid(n, "two members of the row are named %q, each %s", name, what)
+	case owner != "":
+		s.invalid(n, "two members of the row are named %q: %s and %s", name, owner, what)
+	default:
+		s.taken[name] = what
+	}
+}
+
+func (b *binder) grouping() {
+	row := &names{reporter: b.reporter, taken: map[string]string{windowStart: "the window's start", windowEnd: "the window's end"}}
+	for _, field := range b.spec.GroupBy {
+		for _, k := range b.bound.keys {
+			if k.Name != field.Text && b.source.paths[k.Column].Equal(field.Path) {
+				b.invalid(field.node, "%q and %q are the same field", k.Name, field.Text)
+			}
+		}
+		row.take(field.node, field.Text, `a "group_by" field`)
+		col, _, err := b.source.field(field.Path)
+		if err != nil {
+			b.invalid(field.node, "%v", err)
+		}
+		b.bound.keys = append(b.bound.keys, Key{Name: field.Text, Column: col})
+	}
+	for i := range b.spec.Aggregate {
+		a := &b.spec.Aggregate[i]
+		row.take(a.node, a.Name, "an aggregate")
+		b.aggregate(a)
+	}
+}
+
+func (b *binder) aggregate(a *AggregateSpec) {
+	bound := boundAggregate{name: a.Name, fn: a.Fn}
+	defer func() { b.bound.aggregates = append(b.bound.aggregates, bound) }() // a faulty one keeps its name
+	switch {
+	case a.Fn == "":
+		var failure *exprError
+		bound.fn, bound.arg, failure = parseAggregate(a.Expr, b.source)
+		if failure != nil {
+			b.invalid(a.node, "%v", failure)
+			return
+		}
+		if !b.aggregateName(a.node, bound.fn) {
+			return
+		}
+	case a.Arg != nil:
+		var err error
+		if bound.arg, err = newField(b.source, opField, *a.Arg); err != nil {
+			b.invalid(a.node, "%v", err)
+			return
+		}
+	}
+	if (bound.fn == "sum" || bound.fn == "avg") && bound.arg.kinds.outside(kindNumber) {
+		b.invalid(a.node, "%s() takes numbers, not %s", bound.fn, bound.arg.kinds)
+	}
+}
+
+func (b *binder) output() {
+	var scope scope = b.source
+	if b.spec.Window != nil {
+		scope = &groupedScope{bound: b.bound}
+	}
+	for i := range b.spec.Select {
+		s := &b.spec.Select[i]
+		if s.Name == "" {
+			b.invalid(s.node, `a member of "select" has an empty name`)
+		}
+		if t := b.selected(s, scope); t != nil {
+			b.bound.selects = append(b.bound.selects, boundSelect{s.Name, t})
+		}
+	}
+}
+
+// selected reads one member of select. A grouped row has members that are no
+// identifiers, such as an aggregate named "avg delay": one that stands alone is taken
+// as it is written.
+func (b *binder) selected(s *SelectSpec, names scope) *term {
+	if grouped, ok := names.(*groupedScope); ok {
+		if col, kinds, ok := grouped.member(s.Expr); ok {
+			return &term{op: opField, name: s.Expr, col: col, kinds: kinds}
+		}
+	}
+	return b.expr(s.node, s.Expr, names)
+}
+
+// warn looks for what is legal and may surprise.
+func (b *binder) warn(topics TopicLookup) {
+	spec := b.spec
+	if spec.Window == nil || spec.Source.UntilEnd {
+		return
+	}
+	var empty []string
+	for p := range b.bound.Topic.Partitions {
+		if part, err := topics.Partition(b.bound.Topic.Name, p); err == nil && part.Next == part.First {
+			empty = append(empty, fmt.Sprint(p))
+		}
+	}
+	if len(empty) > 0 {
+		noun := "partition"
+		if len(empty) > 1 {
+			noun = "partitions"
+		}
+		b.bound.Warnings = append(b.bound.Warnings, fmt.Sprintf(
+			"topic %q has no records in %s %s: no window closes before every partition has some",
+			b.bound.Topic.Name, noun, strings.Join(empty, ", ")))
+	}
+}

@@ -1,0 +1,122 @@
+package queries
+
+import (
+	"fmt"
+	"strings"
+
+	"leat/codecs/jsoncodec"
+	"leat/dataflow"
+	"leat/operators"
+)
+
+// Build makes the operators of the plan for a topic of so many partitions. Each
+// graph belongs to one job.
+func (p *Plan) Build(partitions int) (*dataflow.Graph, error) {
+	built, err := p.pipeline(partitions)
+	if err != nil {
+		return nil, err
+	}
+	return built.graph, nil
+}
+
+// pipeline is a graph with the operator that the job itself has to know.
+type pipeline struct {
+	graph *dataflow.Graph
+	times *operators.EventTime
+}
+
+func (p *Plan) pipeline(partitions int) (pipeline, error) {
+	g := dataflow.NewGraph(fmt.Sprintf("%s, %d partitions", p.Source.Topic, partitions))
+	fields := make([]string, len(p.Paths))
+	for i, path := range p.Paths {
+		fields[i] = path.String()
+	}
+	last := g.Add("decode", "json: "+strings.Join(fields, " "), operators.NewDecode(jsoncodec.New(p.Paths)), 0)
+
+	column, text := operators.AppendTime, "append time"
+	if p.Source.EventTime >= 0 {
+		column, text = p.Source.EventTime, fields[p.Source.EventTime]
+	}
+	delay := p.Source.delay()
+	times := operators.NewEventTime(column, delay, partitions)
+	last = g.Add("event_time", fmt.Sprintf("%s, watermark %d ms behind", text, delay), times, last)
+
+	if p.Filter != nil {
+		last = g.Add("filter", p.FilterText, operators.NewFilter(p.Filter), last)
+	}
+	if p.Window != nil {
+		var err error
+		if last, err = p.addWindow(g, last, partitions); err != nil {
+			return pipeline{}, err
+		}
+	}
+	g.Add("select", p.selectText(), operators.NewProject(p.members()), last)
+	return pipeline{graph: g, times: times}, nil
+}
+
+func (p *Plan) addWindow(g *dataflow.Graph, last, partitions int) (int, error) {
+	w := p.Window
+	last = g.Add("window", fmt.Sprintf("tumbling %d ms", w.SizeMs), operators.NewTumbling(w.SizeMs), last)
+	var keys []int
+	var names, texts []string
+	for _, k := range w.Keys {
+		keys = append(keys, k.Column)
+		names = append(names, k.Name)
+	}
+	specs := make([]operators.AggregateSpec, len(w.Aggregates))
+	for i, a := range w.Aggregates {
+		specs[i] = operators.AggregateSpec{Fn: a.Fn, Arg: a.Arg, Text: a.Text}
+		texts = append(texts, a.Name+"="+a.Text)
+	}
+	op, err := operators.NewAggregate(w.SizeMs, keys, specs, partitions)
+	if err != nil {
+		return 0, fmt.Errorf("build query %q: %w", p.Name, err)
+	}
+	text := fmt.Sprintf("by (%s): %s", strings.Join(names, ", "), strings.Join(texts, ", "))
+	return g.Add("aggregate", text, op, last), nil
+}
+
+// members are the members of the output rows, none for whole records.
+func (p *Plan) members() []operators.Member {
+	var list []operators.Member
+	for _, o := range p.Select {
+		list = append(list, operators.Member{Name: o.Name, Expr: o.Expr})
+	}
+	if p.Select == nil && p.Window != nil {
+		for i, name := range p.groupedNames() {
+			list = append(list, operators.Member{Name: name, Expr: dataflow.Column(i)})
+		}
+	}
+	return list
+}
+
+// groupedNames are the columns of the grouped row, nil for a stateless query.
+func (p *Plan) groupedNames() []string {
+	if p.Window == nil {
+		return nil
+	}
+	var names []string
+	for _, k := range p.Window.Keys {
+		names = append(names, k.Name)
+	}
+	for _, a := range p.Window.Aggregates {
+		names = append(names, a.Name)
+	}
+	return append(names, "window_start", "window_end")
+}
+
+func (p *Plan) selectText() string {
+	if p.Select == nil {
+		return "*"
+	}
+	texts := make([]string, len(p.Select))
+	for i, o := range p.Select {
+		texts[i] = o.Name + "=" + o.Text
+	}
+	return strings.Join(texts, ", ")
+}
+
+// delay is how far watermarks are behind the highest event time, in ms.
+func (s SourcePlan) delay() int64 {
+	return int64(dataflow.Time(s.MaxOutOfOrderness).Plus(s.AllowedLateness))
+}

@@ -1,0 +1,184 @@
+package queries
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"strconv"
+
+	"leat/internal/bus"
+	"leat/internal/fault"
+)
+
+// The catalogue lies in the metadata shard, in documents:
+//
+//	query/{name}        a query: entry
+//	query-cleanup/{id}  a deleted query whose logs have not all been deleted: leavings
+//	query-sequence      the last id given out; every change of the catalogue writes it
+//	                    and is fenced by it, so that changes exclude each other
+
+const (
+	entryPrefix    = "query/"
+	leavingsPrefix = "query-cleanup/"
+	sequenceKey    = "query-sequence"
+)
+
+// entry is one query of the catalogue. It never changes.
+type entry struct {
+	Name      string          `json:"name"`
+	ID        string          `json:"id"` // never reused
+	Spec      json.RawMessage `json:"spec"`
+	CreatedMs int64           `json:"created_ms"`
+	Shard     uint64          `json:"shard"` // of its logs and checkpoint
+}
+
+// leavings are what a deleted query has left behind.
+type leavings struct {
+	ID    string `json:"id"`
+	Shard uint64 `json:"shard"`
+}
+
+func errUnknownQuery(name string) error {
+	return fault.New(fault.NotFound, "unknown_query", "there is no query %q", name)
+}
+
+func decodeDoc[T any](d bus.Doc) (T, error) {
+	var v T
+	if err := json.Unmarshal(d.Value, &v); err != nil {
+		return v, fault.New(fault.Corrupt, "corrupt_record", "document %q: %w", d.Key, err)
+	}
+	return v, nil
+}
+
+// lookup finds a query by name.
+func (m *Manager) lookup(name string) (entry, error) {
+	doc, found := m.docs.Doc(bus.MetaShard, entryPrefix+name)
+	if !found {
+		return entry{}, errUnknownQuery(name)
+	}
+	return decodeDoc[entry](doc)
+}
+
+// change makes one change of the catalogue. prepare sees the catalogue as it is and
+// adds to the transaction; done ends the change without one.
+func (m *Manager) change(ctx context.Context, prepare func(t *bus.Txn, lastID uint64) (done bool, err error)) error {
+	const tries = 16
+	for n := 1; ; n++ {
+		if err := m.topics.Barrier(ctx); err != nil {
+			return fmt.Errorf("wait for the log to catch up: %w", err)
+		}
+		sequence, _ := m.docs.Doc(bus.MetaShard, sequenceKey)
+		var last uint64
+		if sequence.Version != 0 {
+			var err error
+			if last, err = strconv.ParseUint(string(sequence.Value), 10, 64); err != nil {
+				return fault.New(fault.Corrupt, "corrupt_record", "document %q: %w", sequenceKey, err)
+			}
+		}
+		t := bus.Txn{Shard: bus.MetaShard, Fence: &bus.Fence{Key: sequenceKey, Version: sequence.Version}}
+		if done, err := prepare(&t, last); err != nil || done {
+			return err
+		}
+		_, err := m.docs.Transact(ctx, t)
+		if fault.KindOf(err) != fault.Conflict || n == tries {
+			return err
+		}
+	}
+}
+
+// putSequence adds what every change writes.
+func putSequence(t *bus.Txn, last uint64) {
+	t.Puts = append(t.Puts, bus.Doc{Key: sequenceKey, Value: strconv.AppendUint(nil, last, 10)})
+}
+
+// Create adds a query to the catalogue, from where it is started. existing tells
+// that the same spec was there already. body is copied.
+//
+// Errors are faults: those of Problems, Conflict "query_exists" where the name has
+// another spec, and those of the log.
+func (m *Manager) Create(ctx context.Context, body []byte) (name string, warnings Warnings, existing bool, err error) {
+	spec, _, warnings, problems := Compile(ctx, body, m.topics)
+	if len(problems) > 0 {
+		return "", nil, false, problems.Fault()
+	}
+	var text bytes.Buffer
+	if err := json.Compact(&text, body); err != nil {
+		return "", nil, false, fault.New(fault.Invalid, codeInvalid, "the spec is not JSON: %w", err)
+	}
+	err = m.change(ctx, func(t *bus.Txn, last uint64) (bool, error) {
+		there, err := m.lookup(spec.Name)
+		if err == nil {
+			existing = bytes.Equal(there.Spec, text.Bytes())
+			if !existing {
+				err = fault.New(fault.Conflict, "query_exists", "there is a query %q with another spec", spec.Name)
+			}
+			return true, err
+		}
+		if fault.KindOf(err) != fault.NotFound {
+			return true, err
+		}
+		id := strconv.FormatUint(last+1, 10)
+		value, err := json.Marshal(entry{
+			Name: spec.Name, ID: id, Spec: text.Bytes(),
+			CreatedMs: m.clock.Now().UnixMilli(), Shard: m.docs.DataShard(id),
+		})
+		if err != nil {
+			return true, fmt.Errorf("encode query: %w", err)
+		}
+		t.Puts = append(t.Puts, bus.Doc{Key: entryPrefix + spec.Name, Value: value})
+		putSequence(t, last+1)
+		return false, nil
+	})
+	if err != nil {
+		return "", nil, false, fmt.Errorf("create query %q: %w", spec.Name, err)
+	}
+	return spec.Name, warnings, existing, nil
+}
+
+// Delete takes a query out of the catalogue. Its job is stopped and its logs are
+// deleted after that, also if this process ends in between.
+func (m *Manager) Delete(ctx context.Context, name string) error {
+	err := m.change(ctx, func(t *bus.Txn, last uint64) (bool, error) {
+		e, err := m.lookup(name)
+		if err != nil {
+			return true, err
+		}
+		value, err := json.Marshal(leavings{ID: e.ID, Shard: e.Shard})
+		if err != nil {
+			return true, fmt.Errorf("encode query: %w", err)
+		}
+		t.Deletes = []string{entryPrefix + name}
+		t.Puts = append(t.Puts, bus.Doc{Key: leavingsPrefix + e.ID, Value: value})
+		putSequence(t, last)
+		return false, nil
+	})
+	if err != nil {
+		return fmt.Errorf("delete query %q: %w", name, err)
+	}
+	return nil
+}
+
+// clean deletes what a deleted query has left behind. Its job has been stopped. It
+// may be repeated from any point.
+func (m *Manager) clean(ctx context.Context, doc bus.Doc) error {
+	left, err := decodeDoc[leavings](doc)
+	if err != nil {
+		return err
+	}
+	for _, name := range internalTopics(left.ID) {
+		err := m.topics.DeleteTopic(ctx, name)
+		if err != nil && fault.KindOf(err) != fault.NotFound {
+			return fmt.Errorf("delete the log %q: %w", name, err)
+		}
+	}
+	for _, t := range []bus.Txn{
+		{Shard: left.Shard, Deletes: []string{checkpointKey(left.ID)}},
+		{Shard: bus.MetaShard, Deletes: []string{doc.Key}},
+	} {
+		if _, err := m.docs.Transact(ctx, t); err != nil {
+			return fmt.Errorf("clean up after query %s: %w", left.ID, err)
+		}
+	}
+	return nil
+}

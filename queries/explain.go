@@ -1,0 +1,239 @@
+package queries
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"leat/codecs"
+)
+
+// String describes the plan for people, one step a line, in the order the steps are
+// taken. The text is the same for equal plans.
+func (p *Plan) String() string {
+	var b strings.Builder
+	line := func(indent int, format string, args ...any) {
+		b.WriteString(strings.Repeat("  ", indent))
+		fmt.Fprintf(&b, format, args...)
+		b.WriteByte('\n')
+	}
+	line(0, "query %s", p.Name)
+	line(1, "read topic %s from %s%s", p.Source.Topic, p.Source.Start, p.untilText())
+	line(2, "event time: %s", p.timeText())
+	if len(p.Paths) > 0 {
+		line(2, "fields: %s", strings.Join(p.pathTexts(), ", "))
+	}
+	if p.Filter != nil {
+		line(1, "filter %s", p.FilterText)
+	}
+	if w := p.Window; w != nil {
+		line(1, "window tumbling %s, closed %s", FormatDuration(w.SizeMs), p.closeText())
+		if len(w.Keys) > 0 {
+			line(2, "group by %s", strings.Join(w.keyNames(), ", "))
+		}
+		for _, a := range w.Aggregates {
+			line(2, "%s = %s", memberText(a.Name), a.Text)
+		}
+	}
+	line(1, "emit %s", p.emitText())
+	for _, o := range p.Select {
+		line(2, "%s = %s", memberText(o.Name), o.Text)
+	}
+	return b.String()
+}
+
+// memberText quotes the name of a member if it could be taken for something else.
+func memberText(name string) string {
+	if path := codecs.NewPath(codecs.Step{Member: name}).String(); path == name {
+		return name
+	}
+	return strconv.Quote(name)
+}
+
+// String is how the plan shows where reading starts.
+func (s Start) String() string {
+	switch s.Kind {
+	case StartLatest:
+		return "latest"
+	case StartOffset:
+		partitions := make([]int32, 0, len(s.Offsets))
+		for p := range s.Offsets {
+			partitions = append(partitions, p)
+		}
+		slices.Sort(partitions)
+		parts := make([]string, len(partitions))
+		for i, p := range partitions {
+			parts[i] = fmt.Sprintf("%d:%d", p, s.Offsets[p])
+		}
+		return "offset {" + strings.Join(parts, ", ") + "}"
+	case StartTimestamp:
+		return "append time " + time.UnixMilli(s.Timestamp).UTC().Format("2006-01-02T15:04:05.000Z")
+	}
+	return "earliest"
+}
+
+func (p *Plan) untilText() string {
+	if p.Source.UntilEnd {
+		return " until end"
+	}
+	return ""
+}
+
+func (p *Plan) timeText() string {
+	text := "append time"
+	if p.Source.EventTime >= 0 {
+		text = p.Paths[p.Source.EventTime].String()
+	}
+	return text + ", out of order by up to " + FormatDuration(p.Source.MaxOutOfOrderness)
+}
+
+func (p *Plan) closeText() string {
+	if p.Source.AllowedLateness == 0 {
+		return "by the watermark"
+	}
+	return FormatDuration(p.Source.AllowedLateness) + " behind the watermark"
+}
+
+func (p *Plan) emitText() string {
+	switch {
+	case p.Window != nil && p.Select == nil:
+		return "once a window: " + strings.Join(p.Window.memberNames(), ", ")
+	case p.Window != nil:
+		return "once a window"
+	case p.Select == nil:
+		return "the record"
+	}
+	return "each row"
+}
+
+func (p *Plan) pathTexts() []string {
+	texts := make([]string, len(p.Paths))
+	for i, path := range p.Paths {
+		texts[i] = path.String()
+	}
+	return texts
+}
+
+func (w *WindowPlan) keyNames() []string {
+	names := make([]string, len(w.Keys))
+	for i, k := range w.Keys {
+		names[i] = k.Name
+	}
+	return names
+}
+
+// memberNames are the members of the grouped row, in its order.
+func (w *WindowPlan) memberNames() []string {
+	names := w.keyNames()
+	for _, a := range w.Aggregates {
+		names = append(names, a.Name)
+	}
+	return append(names, windowStart, windowEnd)
+}
+
+// planNode is one step of a plan in its JSON form.
+type planNode struct {
+	ID     string         `json:"id"`
+	Kind   string         `json:"kind"`
+	Text   string         `json:"text"`
+	Inputs []string       `json:"inputs"`
+	Detail map[string]any `json:"detail,omitempty"` // encoding/json sorts the members
+}
+
+// nodes are the steps of the plan, each after its inputs.
+func (p *Plan) nodes() []planNode {
+	nodes := []planNode{{
+		ID: "source", Kind: "source", Text: "topic " + p.Source.Topic,
+		Detail: map[string]any{
+			"topic": p.Source.Topic, "start": p.Source.Start.String(), "bounded": p.Source.UntilEnd,
+			"event_time": p.timeField(), "max_out_of_orderness_ms": p.Source.MaxOutOfOrderness,
+			"fields": p.pathTexts(),
+		},
+	}}
+	add := func(n planNode) {
+		n.Inputs = []string{nodes[len(nodes)-1].ID}
+		nodes = append(nodes, n)
+	}
+	if p.Filter != nil {
+		add(planNode{ID: "filter", Kind: "filter", Text: p.FilterText})
+	}
+	if w := p.Window; w != nil {
+		aggregates := make([]map[string]string, len(w.Aggregates))
+		texts := make([]string, len(w.Aggregates))
+		for i, a := range w.Aggregates {
+			aggregates[i] = map[string]string{"as": a.Name, "text": a.Text}
+			texts[i] = memberText(a.Name) + " = " + a.Text
+		}
+		add(planNode{
+			ID: "window", Kind: "tumbling", Text: "tumbling " + FormatDuration(w.SizeMs) + ": " + strings.Join(texts, ", "),
+			Detail: map[string]any{
+				"size_ms": w.SizeMs, "allowed_lateness_ms": p.Source.AllowedLateness,
+				"group_by": w.keyNames(), "aggregates": aggregates,
+			},
+		})
+	}
+	if p.Select != nil {
+		outputs := make([]map[string]string, len(p.Select))
+		texts := make([]string, len(p.Select))
+		for i, o := range p.Select {
+			outputs[i] = map[string]string{"as": o.Name, "text": o.Text}
+			texts[i] = memberText(o.Name) + " = " + o.Text
+		}
+		add(planNode{ID: "select", Kind: "project", Text: strings.Join(texts, ", "), Detail: map[string]any{"members": outputs}})
+	}
+	add(planNode{ID: "results", Kind: "results", Text: "emit " + p.emitText()})
+	nodes[0].Inputs = []string{}
+	return nodes
+}
+
+// timeField is the event time's path, nil for append time.
+func (p *Plan) timeField() any {
+	if p.Source.EventTime < 0 {
+		return nil
+	}
+	return p.Paths[p.Source.EventTime].String()
+}
+
+// JSON is the plan as {"name", "nodes": [{"id", "kind", "text", "inputs", "detail"}]},
+// each node after its inputs. The bytes are the same for equal plans.
+func (p *Plan) JSON() []byte {
+	var text bytes.Buffer
+	encoder := json.NewEncoder(&text)
+	encoder.SetEscapeHTML(false)
+	_ = encoder.Encode(struct {
+		Name  string     `json:"name"`
+		Nodes []planNode `json:"nodes"`
+	}{p.Name, p.nodes()}) // strings, integers and maps of them always encode
+	return bytes.TrimSpace(text.Bytes())
+}
+
+// Mermaid is the plan as a flow chart in the Mermaid language.
+func (p *Plan) Mermaid() string {
+	var b strings.Builder
+	b.WriteString("flowchart LR\n")
+	for _, n := range p.nodes() {
+		fmt.Fprintf(&b, "  %s[\"%s\"]\n", n.ID, mermaidText(n.Kind+": "+n.Text))
+		for _, input := range n.Inputs {
+			fmt.Fprintf(&b, "  %s --> %s\n", input, n.ID)
+		}
+	}
+	return b.String()
+}
+
+// mermaidText writes text inside a quoted label: what could end it or be taken for
+// markup becomes a character code.
+func mermaidText(text string) string {
+	var b strings.Builder
+	for _, r := range text {
+		if strings.ContainsRune("\"#<>&;\\`", r) || r < ' ' {
+			fmt.Fprintf(&b, "#%d;", r)
+			continue
+		}
+		b.WriteRune(r)
+	}
+	return b.String()
+}

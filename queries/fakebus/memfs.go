@@ -1,0 +1,122 @@
+package fakebus
+
+import (
+	"fmt"
+	"io"
+	"io/fs"
+	"path/filepath"
+	"slices"
+	"sync"
+
+	"leat/log"
+)
+
+// memory is a file system in memory that forgets nothing. Directories need not be
+// made.
+type memory struct {
+	mu    sync.Mutex
+	files map[string]*memoryFile
+}
+
+func newMemory() *memory { return &memory{files: map[string]*memoryFile{}} }
+
+func (m *memory) Create(name string) (log.File, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	f := &memoryFile{}
+	m.files[name] = f
+	return f, nil
+}
+
+func (m *memory) Open(name string) (log.File, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	f := m.files[name]
+	if f == nil {
+		return nil, fmt.Errorf("open %s: %w", name, fs.ErrNotExist)
+	}
+	return f, nil
+}
+
+func (m *memory) Rename(oldName, newName string) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	f := m.files[oldName]
+	if f == nil {
+		return fmt.Errorf("rename %s: %w", oldName, fs.ErrNotExist)
+	}
+	delete(m.files, oldName)
+	m.files[newName] = f
+	return nil
+}
+
+func (m *memory) Remove(name string) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	delete(m.files, name)
+	return nil
+}
+
+func (m *memory) List(dir string) ([]string, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	var names []string
+	for name := range m.files {
+		if filepath.Dir(name) == filepath.Clean(dir) {
+			names = append(names, filepath.Base(name))
+		}
+	}
+	slices.Sort(names)
+	return names, nil
+}
+
+func (m *memory) MkdirAll(string) error { return nil }
+func (m *memory) SyncDir(string) error  { return nil }
+
+type memoryFile struct {
+	mu   sync.RWMutex
+	data []byte
+}
+
+func (f *memoryFile) ReadAt(b []byte, at int64) (int, error) {
+	f.mu.RLock()
+	defer f.mu.RUnlock()
+	if at >= int64(len(f.data)) {
+		return 0, io.EOF
+	}
+	n := copy(b, f.data[at:])
+	if n < len(b) {
+		return n, io.EOF
+	}
+	return n, nil
+}
+
+func (f *memoryFile) WriteAt(b []byte, at int64) (int, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.grow(at + int64(len(b)))
+	return copy(f.data[at:], b), nil
+}
+
+func (f *memoryFile) grow(size int64) {
+	if n := size - int64(len(f.data)); n > 0 {
+		f.data = append(f.data, make([]byte, n)...)
+	}
+}
+
+func (f *memoryFile) Truncate(size int64) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.grow(size)
+	f.data = f.data[:size]
+	return nil
+}
+
+func (f *memoryFile) Size() (int64, error) {
+	f.mu.RLock()
+	defer f.mu.RUnlock()
+	return int64(len(f.data)), nil
+}
+
+func (f *memoryFile) Sync() error  { return nil }
+func (f *memoryFile) Close() error { return nil }

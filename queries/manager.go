@@ -1,0 +1,247 @@
+package queries
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"strings"
+	"sync"
+	"time"
+
+	"leat/internal/bus"
+	"leat/internal/fault"
+)
+
+// ManagerConfig is what a manager needs.
+type ManagerConfig struct {
+	Topics Topics
+	Docs   Documents
+	Clock  Clock
+	Logger *slog.Logger // nil = silent
+	// Owner is different for every manager ever made, over restarts too.
+	Owner string
+	// Options are those of all jobs; may be zero.
+	Options RunOptions
+}
+
+// Manager runs the queries of the catalogue. All its methods may be called at any
+// time; queries make progress while Run runs.
+type Manager struct {
+	topics  Topics
+	docs    Documents
+	clock   Clock
+	logger  *slog.Logger
+	owner   string
+	options RunOptions
+
+	mu   sync.Mutex
+	runs map[string]*queryRun // by id
+}
+
+// NewManager makes a manager.
+func NewManager(c ManagerConfig) *Manager {
+	logger := c.Logger
+	if logger == nil {
+		logger = slog.New(slog.DiscardHandler)
+	}
+	return &Manager{
+		topics: c.Topics, docs: c.Docs, clock: c.Clock, logger: logger,
+		owner: c.Owner, options: c.Options, runs: map[string]*queryRun{},
+	}
+}
+
+// Run keeps a job running for each query of the catalogue, and cleans up after
+// deleted ones, until ctx ends; all jobs have ended when it returns. It may be
+// called once.
+func (m *Manager) Run(ctx context.Context) error {
+	ctx, stop := context.WithCancel(ctx)
+	defer m.stopAll()
+	defer stop()
+	for {
+		changed := m.docs.DocsChanged(bus.MetaShard)
+		var again <-chan time.Time
+		if err := m.reconcile(ctx); err != nil && ctx.Err() == nil {
+			m.logger.Error("queries: the catalogue could not be followed", "err", err)
+			again = m.clock.After(maxRunBackoff)
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-changed:
+		case <-again:
+		}
+	}
+}
+
+func (m *Manager) stopAll() {
+	m.mu.Lock()
+	runs := m.runs
+	m.runs = map[string]*queryRun{}
+	m.mu.Unlock()
+	for _, r := range runs {
+		r.stop()
+	}
+	for _, r := range runs {
+		r.wait()
+	}
+}
+
+// reconcile starts and stops jobs so that there is one for each query, then cleans
+// up. A document that cannot be read does not keep the others from their jobs.
+func (m *Manager) reconcile(ctx context.Context) error {
+	var failed error
+	wanted := map[string]bool{}
+	for _, doc := range m.docs.Docs(bus.MetaShard, entryPrefix) {
+		e, err := decodeDoc[entry](doc)
+		if err != nil {
+			failed = err
+			continue
+		}
+		wanted[e.ID] = true
+		m.start(ctx, e)
+	}
+	for _, r := range m.unwanted(wanted) {
+		r.stop()
+		r.wait()
+	}
+	for _, doc := range m.docs.Docs(bus.MetaShard, leavingsPrefix) {
+		if wanted[strings.TrimPrefix(doc.Key, leavingsPrefix)] {
+			continue // deleted since; the next round sees it
+		}
+		if err := m.clean(ctx, doc); err != nil {
+			failed = err
+		}
+	}
+	return failed
+}
+
+func (m *Manager) start(ctx context.Context, e entry) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.runs[e.ID] != nil {
+		return
+	}
+	r := newQueryRun(ctx, e)
+	m.runs[e.ID] = r
+	r.goroutines.Go(func() { m.supervise(r) })
+}
+
+// unwanted takes away the runs that have no query.
+func (m *Manager) unwanted(wanted map[string]bool) []*queryRun {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	var list []*queryRun
+	for id, r := range m.runs {
+		if !wanted[id] {
+			list = append(list, r)
+			delete(m.runs, id)
+		}
+	}
+	return list
+}
+
+func (m *Manager) run(id string) *queryRun {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.runs[id]
+}
+
+// Backoff between jobs of a query that fails for passing reasons.
+const (
+	firstRunBackoff = 100 * time.Millisecond
+	maxRunBackoff   = 5 * time.Second
+)
+
+// supervise runs jobs of one query until it is completed, has failed for good or is
+// stopped.
+func (m *Manager) supervise(r *queryRun) {
+	backoff := firstRunBackoff
+	for attempt := 1; ; attempt++ {
+		began := m.clock.Now()
+		err := m.runJob(r, attempt)
+		switch {
+		case r.ctx.Err() != nil:
+			return
+		case err == nil:
+			r.end(stateCompleted, nil)
+			return
+		case !passing(err):
+			m.logger.Error("queries: a query has failed", "query", r.entry.Name, "err", err)
+			r.end(stateFailed, err)
+			return
+		}
+		m.logger.Warn("queries: a query is tried again", "query", r.entry.Name, "err", err)
+		r.trouble(err)
+		if m.clock.Now().Sub(began) > time.Minute {
+			backoff = firstRunBackoff
+		}
+		select {
+		case <-r.ctx.Done():
+			return
+		case <-m.clock.After(backoff):
+		}
+		backoff = min(2*backoff, maxRunBackoff)
+	}
+}
+
+func (m *Manager) runJob(r *queryRun, attempt int) (err error) {
+	if doc, found := m.docs.Doc(r.entry.Shard, checkpointKey(r.entry.ID)); found {
+		if saved, err := decodeCheckpoint(doc); err != nil || saved.Completed {
+			return err // ended before this process began; its source may be gone
+		}
+	}
+	plan, err := m.compile(r.ctx, r.entry)
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if p := recover(); p != nil {
+			err = fault.New(fault.Internal, "internal", "query %q: %v", r.entry.Name, p)
+		}
+	}()
+	r.trouble(nil)
+	return NewJob(JobConfig{
+		ID: r.entry.ID, Owner: fmt.Sprintf("%s/%s/%d", m.owner, r.entry.ID, attempt), Shard: r.entry.Shard,
+		Plan: plan, Topics: m.topics, Docs: m.docs, Clock: m.clock, Options: m.options,
+	}).Run(r.ctx)
+}
+
+// compile reads the spec of a query that was good when it was created.
+func (m *Manager) compile(ctx context.Context, e entry) (*Plan, error) {
+	_, plan, _, problems := Compile(ctx, e.Spec, m.topics)
+	if len(problems) > 0 {
+		return nil, problems.Fault()
+	}
+	return plan, nil
+}
+
+// Validate refuses what Create would refuse for the spec alone, with the same
+// error.
+func (m *Manager) Validate(ctx context.Context, body []byte) (Warnings, error) {
+	_, _, warnings, problems := Compile(ctx, body, m.topics)
+	if len(problems) > 0 {
+		return nil, problems.Fault()
+	}
+	return warnings, nil
+}
+
+// Plan prints the plan of a query in the format json, text or mermaid.
+func (m *Manager) Plan(name, format string) ([]byte, error) {
+	e, err := m.lookup(name)
+	if err != nil {
+		return nil, err
+	}
+	plan, err := m.compile(context.Background(), e)
+	if err != nil {
+		return nil, err
+	}
+	switch format {
+	case "json", "":
+		return plan.JSON(), nil
+	case "text":
+		return []byte(plan.String()), nil
+	case "mermaid":
+		return []byte(plan.Mermaid()), nil
+	}
+	return nil, fault.New(fault.Invalid, "invalid_parameter", "format is json, text or mermaid, not %q", format)
+}

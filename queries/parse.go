@@ -1,0 +1,225 @@
+package queries
+
+import (
+	"slices"
+	"strings"
+
+	"leat/codecs"
+	"leat/internal/fault"
+)
+
+// The members of a spec, first those this version runs.
+var (
+	specMembers        = []string{"name", "source", "filter", "group_by", "window", "aggregate", "select", "emit", "allowed_lateness", "on_error"}
+	specMembersLater   = []string{"join", "having", "lookup", "sink", "late", "ttl", "max_state_bytes"}
+	sourceMembers      = []string{"topic", "start", "until", "event_time", "max_out_of_orderness"}
+	sourceMembersLater = []string{"idle_timeout", "format", "schema"}
+)
+
+// Parse reads a spec. Where there are problems, all of them are returned that can be
+// known without looking anything up, and the spec is not to be run; it is nil only
+// where the text is not a JSON object.
+func Parse(text []byte) (*Spec, Problems) {
+	doc, report := readDocument(text)
+	if doc.root == nil {
+		return nil, report.problems
+	}
+	if doc.root.kind != codecs.Object {
+		report.invalid(doc.root, "a query spec is a JSON object, not %s", article(doc.root.kind))
+		return nil, report.problems
+	}
+	p := &specParser{reporter: report, spec: &Spec{doc: doc}}
+	p.parse(doc.root)
+	p.problems.sort()
+	p.spec.flawed = p.found > 0
+	return p.spec, p.problems
+}
+
+type specParser struct {
+	*reporter
+	spec       *Spec
+	conditions int
+}
+
+func (p *specParser) parse(root *jsonNode) {
+	p.members(root, specMembers, specMembersLater)
+	s := p.spec
+	s.at = specNodes{
+		root: root, groupBy: root.member("group_by"), aggregate: root.member("aggregate"),
+		window: root.member("window"), lateness: root.member("allowed_lateness"), selects: root.member("select"),
+	}
+	p.name(root)
+	switch source := root.member("source"); {
+	case source != nil:
+		p.source(source)
+	case root.member("join") == nil:
+		p.invalid(root, `member "source" is missing`)
+	}
+	if n := root.member("filter"); n != nil {
+		s.Filter = p.filter(n)
+	}
+	p.groupBy(s.at.groupBy)
+	p.aggregates(s.at.aggregate)
+	p.window(s.at.window)
+	p.selects(s.at.selects)
+	p.emit(root.member("emit"))
+	p.onError(root.member("on_error"))
+	if n := s.at.lateness; n != nil {
+		s.AllowedLateness = p.duration(n)
+	}
+	p.shape()
+}
+
+// members checks the names in object n: refuses those of later versions as
+// unsupported and unknown ones with the nearest name.
+func (p *specParser) members(n *jsonNode, known, later []string) {
+	for _, m := range n.children {
+		switch {
+		case slices.Contains(known, m.name):
+		case slices.Contains(later, m.name):
+			p.unsupported(m, `"`+m.name+`"`)
+		case p.found < maxProblems:
+			p.addName(m, fault.Invalid, codeInvalid, "unknown member %q%s", m.name, didYouMean(m.name, append(known[:len(known):len(known)], later...)))
+		}
+	}
+}
+
+func (p *specParser) name(root *jsonNode) {
+	n := root.member("name")
+	if n == nil {
+		p.invalid(root, `member "name" is missing`)
+		return
+	}
+	text, ok := p.text(n)
+	if !ok {
+		return
+	}
+	if !validName(text) {
+		p.invalid(n, "a query's name is 1 to 128 of the characters A-Z a-z 0-9 . _ - and starts with a letter or digit")
+		return
+	}
+	p.spec.Name = text
+}
+
+func validName(name string) bool {
+	for i := range len(name) {
+		c := name[i]
+		alphanumeric := c-'0' <= 9 || c|0x20 >= 'a' && c|0x20 <= 'z'
+		if !alphanumeric && (i == 0 || c != '.' && c != '_' && c != '-') {
+			return false
+		}
+	}
+	return name != "" && len(name) <= 128
+}
+
+// shape checks what must and must not stand together.
+func (p *specParser) shape() {
+	at := &p.spec.at
+	const bound = `state would grow without bound: add "window", for example {"tumbling":"1h"}`
+	switch {
+	case at.window == nil && at.aggregate != nil:
+		p.add(at.aggregate, fault.Unprocessable, codeUnboundedState, `"aggregate" without "window": %s`, bound)
+	case at.window == nil && at.groupBy != nil:
+		p.add(at.groupBy, fault.Unprocessable, codeUnboundedState, `"group_by" without "window": %s`, bound)
+	case at.window != nil && at.aggregate == nil:
+		p.invalid(at.window, `"window" without "aggregate": say what to compute, for example "aggregate": {"rows": "count()"}`)
+	}
+	if at.lateness != nil && at.window == nil {
+		p.invalid(at.lateness, `"allowed_lateness" has no meaning without "window"`)
+	}
+}
+
+func (p *specParser) emit(n *jsonNode) {
+	if n == nil {
+		return
+	}
+	switch {
+	case n.kind == codecs.String && n.value.Str == "final":
+	case n.kind == codecs.String && n.value.Str == "changes", n.member("changes") != nil, n.member("every") != nil:
+		p.unsupported(n, `emit "changes"`)
+	default:
+		p.invalid(n, `"emit" is "final"`)
+	}
+}
+
+func (p *specParser) onError(n *jsonNode) {
+	if n == nil {
+		return
+	}
+	switch {
+	case n.kind == codecs.String && n.value.Str == "stop":
+		p.unsupported(n, `on_error "stop"`)
+	case n.member("topic") != nil:
+		p.unsupported(n, `on_error {"topic"}`)
+	default:
+		p.invalid(n, `"on_error" is "stop" or {"topic": NAME}; without it failing rows are kept in the query's own dead-letter log`)
+	}
+}
+
+// text is the string at n; a value of another kind is a problem.
+func (p *specParser) text(n *jsonNode) (string, bool) {
+	if n.kind != codecs.String {
+		p.invalid(n, "%s has to be a string, not %s", describe(n), article(n.kind))
+		return "", false
+	}
+	return n.value.Str, true
+}
+
+func (p *specParser) duration(n *jsonNode) int64 {
+	ms, err := durationOf(n)
+	if err != nil {
+		p.invalid(n, "%s: %v", describe(n), err)
+	}
+	return ms
+}
+
+func (p *specParser) field(n *jsonNode) (FieldSpec, bool) {
+	text, ok := p.text(n)
+	if !ok {
+		return FieldSpec{}, false
+	}
+	path, err := codecs.ParsePath(text)
+	if err != nil {
+		p.invalid(n, "%v", err)
+		return FieldSpec{}, false
+	}
+	return FieldSpec{Text: text, Path: path, node: n}, true
+}
+
+// describe names the place of n for a message.
+func describe(n *jsonNode) string {
+	if n.parent != nil && n.parent.kind == codecs.Array {
+		return "each element of " + describe(n.parent)
+	}
+	return `"` + n.name + `"`
+}
+
+// article is the kind with its article, as JSON calls it.
+func article(k codecs.Kind) string {
+	switch k {
+	case codecs.Null:
+		return "null"
+	case codecs.Bool:
+		return "a boolean"
+	case codecs.Int, codecs.Float:
+		return "a number"
+	case codecs.Object:
+		return "an object"
+	case codecs.Array:
+		return "an array"
+	}
+	return "a " + k.String()
+}
+
+// quotedList is "a", "b" or "c".
+func quotedList(names []string) string {
+	quoted := make([]string, len(names))
+	for i, n := range names {
+		quoted[i] = `"` + n + `"`
+	}
+	last := len(quoted) - 1
+	if last < 1 {
+		return strings.Join(quoted, "")
+	}
+	return strings.Join(quoted[:last], ", ") + " or " + quoted[last]
+}

@@ -1,0 +1,130 @@
+package queries
+
+import (
+	"context"
+
+	"leat/codecs"
+	"leat/dataflow"
+	"leat/log"
+)
+
+// Plan is a bound query in the shape the engine runs: names resolved to columns,
+// expressions compiled, durations in milliseconds. It is immutable. String
+// prints it for people and golden tests.
+type Plan struct {
+	Name   string
+	Source SourcePlan
+	// Paths are what the decoder takes out of a record: column i of a source
+	// batch holds Paths[i].
+	Paths  []codecs.Path
+	Filter dataflow.Expr // over a source batch, always a Bool; nil = every row
+	// FilterText and the other texts are what String prints.
+	FilterText string
+	Window     *WindowPlan // nil = stateless
+	Select     []Output    // nil = the whole record, or the whole grouped row
+}
+
+// SourcePlan says what is read and how time moves.
+type SourcePlan struct {
+	Topic             string
+	Start             Start
+	UntilEnd          bool // bounded: ends at the barrier taken when the run began
+	EventTime         int  // index into Paths, -1 = append time
+	MaxOutOfOrderness int64
+	AllowedLateness   int64
+	IdleTimeout       int64 // 0 = no clock is ever consulted
+}
+
+// Start is where a query begins to read.
+type Start struct {
+	Kind      StartKind
+	Offsets   map[int32]log.Offset // StartOffset: by partition; a partition not named starts at its first record
+	Timestamp int64                // StartTimestamp: append time, epoch ms
+}
+
+// StartKind tells the forms of start apart.
+type StartKind uint8
+
+// The forms of "start".
+const (
+	StartEarliest StartKind = iota
+	StartLatest
+	StartOffset
+	StartTimestamp
+)
+
+// WindowPlan is a windowed aggregation. The grouped row has the columns: one per
+// key, one per aggregate, window_start, window_end, in this order.
+type WindowPlan struct {
+	SizeMs     int64 // tumbling: [k*SizeMs, (k+1)*SizeMs) aligned to the epoch
+	Keys       []Key
+	Aggregates []Aggregate
+}
+
+// Key is one group_by field.
+type Key struct {
+	Name   string // the member name in the grouped row: the path as written
+	Column int    // index into Plan.Paths
+}
+
+// Aggregate is one aggregate of a window.
+type Aggregate struct {
+	Name string        // member name in the grouped row
+	Fn   string        // count, sum, avg, min, max
+	Arg  dataflow.Expr // over a source batch; nil for count()
+	Text string        // as written, normalised: "avg(dep_delay)"
+}
+
+// Output is one member of an output row.
+type Output struct {
+	Name string
+	Expr dataflow.Expr // over a source batch, or over a batch of grouped rows
+	Text string
+}
+
+// NewPlan compiles a bound query.
+func NewPlan(b *Bound) *Plan {
+	spec := b.Spec
+	p := &Plan{
+		Name: spec.Name,
+		Source: SourcePlan{
+			Topic: b.Topic.Name, Start: spec.Source.Start, UntilEnd: spec.Source.UntilEnd,
+			EventTime: b.eventTime, MaxOutOfOrderness: spec.Source.MaxOutOfOrderness,
+			AllowedLateness: spec.AllowedLateness,
+		},
+		Paths: b.paths,
+	}
+	if b.filter != nil {
+		p.Filter, p.FilterText = compileFilter(b.filter), b.filter.String()
+	}
+	if spec.Window != nil {
+		p.Window = &WindowPlan{SizeMs: spec.Window.TumblingMs, Keys: b.keys}
+		for i := range b.aggregates {
+			a := &b.aggregates[i]
+			compiled := Aggregate{Name: a.name, Fn: a.fn, Text: a.String()}
+			if a.arg != nil {
+				compiled.Arg = compileExpr(a.arg)
+			}
+			p.Window.Aggregates = append(p.Window.Aggregates, compiled)
+		}
+	}
+	for _, s := range b.selects {
+		p.Select = append(p.Select, Output{Name: s.name, Expr: compileExpr(s.term), Text: s.term.String()})
+	}
+	return p
+}
+
+// Compile takes a spec from its text to its plan. Spec and plan are nil where there
+// are problems.
+func Compile(ctx context.Context, body []byte, topics TopicLookup) (*Spec, *Plan, Warnings, Problems) {
+	spec, problems := Parse(body)
+	if spec == nil {
+		return nil, nil, nil, problems
+	}
+	bound, more := Bind(ctx, spec, topics)
+	if problems = append(problems, more...); len(problems) > 0 {
+		problems.sort()
+		return nil, nil, nil, problems
+	}
+	return spec, NewPlan(bound), bound.Warnings, nil
+}

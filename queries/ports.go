@@ -1,0 +1,49 @@
+package queries
+
+import (
+	"context"
+	"time"
+
+	"leat/internal/bus"
+	"leat/log"
+)
+
+// Topics is what queries need of the replicated log. Errors are faults.
+type Topics interface {
+	Topic(name string) (bus.Topic, bool)
+	Partition(topic string, p int32) (bus.Partition, error)
+	// Read is log.Partition.Read.
+	Read(topic string, p int32, from log.Offset, maxBytes int, buf []byte) (log.Frames, error)
+	// Wait returns a channel that is closed once Next is above after, and also when
+	// the topic is deleted.
+	Wait(topic string, p int32, after log.Offset) (<-chan struct{}, error)
+	OffsetAtTime(topic string, p int32, ms int64) (log.Offset, error)
+	// CreateInternal makes a topic of one partition that lies wholly in a shard. It is
+	// idempotent.
+	CreateInternal(ctx context.Context, name string, shard uint64) (bus.Topic, error)
+	DeleteTopic(ctx context.Context, name string) error
+	// Barrier returns once everything acknowledged before the call is visible to
+	// local reads, in all shards.
+	Barrier(ctx context.Context) error
+}
+
+// Documents is what queries need of the replicated documents. Errors are faults: a
+// refused fence is Conflict "fenced"; after Unavailable and Timeout the transaction
+// may have been applied, or may still be.
+type Documents interface {
+	Doc(shard uint64, key string) (bus.Doc, bool)
+	// Docs lists the documents below a prefix, sorted by key.
+	Docs(shard uint64, prefix string) []bus.Doc
+	// DocsChanged is closed at the next change of any document of the shard.
+	DocsChanged(shard uint64) <-chan struct{}
+	Transact(ctx context.Context, t bus.Txn) (bus.TxnResult, error)
+	// DataShard is the shard in which a new query's logs and checkpoint live.
+	DataShard(hint string) uint64
+}
+
+// Clock is where a manager gets its time from. It paces epochs, retries and lag
+// figures, never results.
+type Clock interface {
+	Now() time.Time
+	After(d time.Duration) <-chan time.Time
+}

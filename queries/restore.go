@@ -1,0 +1,245 @@
+package queries
+
+import (
+	"bytes"
+	"context"
+	"encoding/binary"
+	"fmt"
+
+	"leat/dataflow"
+	"leat/internal/bus"
+	"leat/internal/fault"
+	"leat/log"
+)
+
+// The state log holds what operators have written (see dataflow/state.go), epoch by
+// epoch. The last record of an epoch that wrote state has the key FF and the epoch's
+// number, a uvarint, as its value; it is appended in the same transaction as the
+// checkpoint. Records after the last such mark belong to an epoch that was never
+// committed: they are ignored, and the next owner begins with a full snapshot behind
+// them.
+
+const epochMark = 0xFF
+
+func addEpochMark(b *log.Block, epoch uint64) {
+	b.Add([]byte{epochMark}, binary.AppendUvarint(nil, epoch))
+}
+
+// open loads the checkpoint, or makes the first one, and takes the query over: from
+// then on every other owner is refused.
+func (j *Job) open(ctx context.Context) error {
+	if err := j.prepareLogs(ctx); err != nil {
+		return err
+	}
+	for tries := 1; ; tries++ {
+		err := j.claim(ctx)
+		switch {
+		case err == nil && j.saved.Completed:
+			return nil
+		case err == nil:
+			return j.unlessFenced(j.restore(ctx))
+		case fault.KindOf(err) != fault.Conflict || tries == maxClaims:
+			return err
+		}
+		// The last transaction of an owner before has arrived in between.
+	}
+}
+
+const maxClaims = 3
+
+func (j *Job) claim(ctx context.Context) error {
+	if err := j.topics.Barrier(ctx); err != nil {
+		return fmt.Errorf("wait for the log to catch up: %w", err)
+	}
+	doc, found := j.docs.Doc(j.shard, checkpointKey(j.id))
+	var err error
+	if found {
+		j.saved, err = decodeCheckpoint(doc)
+	} else {
+		j.saved, err = j.firstCheckpoint()
+	}
+	if err != nil || j.saved.Completed {
+		return err
+	}
+	j.version = doc.Version
+	if err := j.sameTopic(); err != nil {
+		return err
+	}
+	next := j.saved
+	next.Generation++
+	next.Owner = j.owner
+	return j.write(ctx, next, bus.Txn{})
+}
+
+func (j *Job) prepareLogs(ctx context.Context) error {
+	for _, name := range internalTopics(j.id) {
+		if _, ok := j.topics.Topic(name); ok {
+			continue
+		}
+		if _, err := j.topics.CreateInternal(ctx, name, j.shard); err != nil {
+			return fmt.Errorf("create the log %q: %w", name, err)
+		}
+	}
+	return nil
+}
+
+func (j *Job) errNoTopic() error {
+	return fault.New(fault.NotFound, "unknown_topic", "source topic %q does not exist", j.plan.Source.Topic)
+}
+
+// sameTopic tells whether the source topic still is the one the query has begun to
+// read.
+func (j *Job) sameTopic() error {
+	topic, ok := j.topics.Topic(j.plan.Source.Topic)
+	if !ok {
+		return j.errNoTopic()
+	}
+	if topic.ID != j.saved.TopicID || int(topic.Partitions) != len(j.saved.Partitions) {
+		return fault.New(fault.NotFound, "unknown_topic",
+			"source topic %q was deleted; the topic that has its name now is another one", topic.Name)
+	}
+	return nil
+}
+
+// firstCheckpoint fixes where a query begins and, for a bounded run, ends.
+func (j *Job) firstCheckpoint() (checkpoint, error) {
+	topic, ok := j.topics.Topic(j.plan.Source.Topic)
+	if !ok {
+		return checkpoint{}, j.errNoTopic()
+	}
+	c := checkpoint{Query: j.plan.Name, TopicID: topic.ID, Partitions: make([]standing, topic.Partitions)}
+	for i := range c.Partitions {
+		p, err := j.topics.Partition(topic.Name, int32(i))
+		if err != nil {
+			return c, fmt.Errorf("look at %s/%d: %w", topic.Name, i, err)
+		}
+		start, err := j.startOf(topic.Name, p)
+		if err != nil {
+			return c, err
+		}
+		c.Partitions[i].Offset = start
+		if j.plan.Source.UntilEnd {
+			stop := max(start, p.Next)
+			c.Partitions[i].Stop = &stop
+		}
+	}
+	return c, nil
+}
+
+func (j *Job) startOf(topic string, p bus.Partition) (log.Offset, error) {
+	switch s := j.plan.Source.Start; s.Kind {
+	case StartLatest:
+		return p.Next, nil
+	case StartTimestamp:
+		start, err := j.topics.OffsetAtTime(topic, p.Partition, s.Timestamp)
+		if err != nil {
+			return 0, fmt.Errorf("find the start in %s/%d: %w", topic, p.Partition, err)
+		}
+		return start, nil
+	case StartOffset:
+		if start, ok := s.Offsets[p.Partition]; ok {
+			return max(start, p.First), nil
+		}
+	}
+	return p.First, nil
+}
+
+// unlessFenced puts the loss of the query before what followed from it: what the state
+// log lacks has been trimmed by the owner that has taken over.
+func (j *Job) unlessFenced(err error) error {
+	if err == nil {
+		return nil
+	}
+	if doc, _ := j.docs.Doc(j.shard, checkpointKey(j.id)); doc.Version != j.version {
+		return fault.New(fault.Conflict, "fenced", "query %q is run by another owner: %v", j.plan.Name, err)
+	}
+	return err
+}
+
+// restore builds the operators and lanes as the checkpoint describes them.
+func (j *Job) restore(ctx context.Context) error {
+	if err := j.build(); err != nil {
+		return err
+	}
+	// Whatever an owner before has sent has been applied or refused by now.
+	if err := j.topics.Barrier(ctx); err != nil {
+		return fmt.Errorf("wait for the log to catch up: %w", err)
+	}
+	standing, err := j.topics.Partition(stateTopic(j.id), 0)
+	if err != nil {
+		return fmt.Errorf("look at the state log: %w", err)
+	}
+	j.stateNext = standing.Next
+	end, err := j.replay(j.saved.StateFrom, standing.Next)
+	if err != nil {
+		return err
+	}
+	if end < standing.Next {
+		// What follows end was never committed, and may have been applied.
+		if err := j.build(); err != nil {
+			return err
+		}
+		if _, err := j.replay(j.saved.StateFrom, end); err != nil {
+			return err
+		}
+		j.wantFull = true
+	}
+	return nil
+}
+
+func (j *Job) build() error {
+	built, err := j.plan.pipeline(len(j.saved.Partitions))
+	if err != nil {
+		return err
+	}
+	j.pipeline = built
+	j.lanes = make([]*lane, len(j.saved.Partitions))
+	for i, s := range j.saved.Partitions {
+		j.lanes[i] = &lane{partition: int32(i), next: s.Offset, stop: -1}
+		if s.Stop != nil {
+			j.lanes[i].stop = *s.Stop
+		}
+		if s.Highest != nil {
+			j.times.SetHighest(i, dataflow.Time(*s.Highest))
+		}
+	}
+	j.out = output{
+		rows: j.saved.Rows, full: j.options.EpochBytes,
+		letters: letterWriter{topic: j.plan.Source.Topic, grouped: j.plan.groupedNames()},
+	}
+	j.advanced = dataflow.MinTime
+	return nil
+}
+
+// replay applies the state log from one offset to another and returns the offset
+// after the last epoch mark it met.
+func (j *Job) replay(from, to log.Offset) (marked log.Offset, err error) {
+	topic := stateTopic(j.id)
+	marked = from
+	var buf []byte
+	for at := from; at < to; {
+		frames, err := j.topics.Read(topic, 0, at, j.options.ReadBytes, buf)
+		if err != nil {
+			return 0, fmt.Errorf("read the state log from offset %d: %w", at, err)
+		}
+		if frames.Empty() {
+			return 0, fault.New(fault.Corrupt, "corrupt_record", "the state log ends at offset %d, before %d", at, to)
+		}
+		buf = frames.Bytes()
+		cursor := frames.Records(at)
+		for r, ok := cursor.Next(); ok && r.Offset < to; r, ok = cursor.Next() {
+			if bytes.Equal(r.Key, []byte{epochMark}) {
+				marked = r.Offset + 1
+				continue
+			}
+			if err := j.graph.Restore(r.Key, r.Value); err != nil {
+				return 0, fault.New(fault.Corrupt, "corrupt_record", "state log, offset %d: %w", r.Offset, err)
+			}
+		}
+		if err := cursor.Err(); err != nil {
+			return 0, fmt.Errorf("read the state log: %w", err)
+		}
+		at = frames.Next()
+	}
+	return marked, nil
+}

@@ -1,0 +1,97 @@
+package queries
+
+import (
+	"leat/codecs"
+)
+
+// Spec is a query as its author wrote it: syntax checked, defaults filled in, names
+// not looked up and expressions not read. It is immutable.
+type Spec struct {
+	Name            string
+	Source          SourceSpec
+	Filter          *FilterSpec // nil = every row
+	GroupBy         []FieldSpec
+	Aggregate       []AggregateSpec // as written
+	Window          *WindowSpec     // nil = stateless
+	Select          []SelectSpec    // as written; nil = there is no "select"
+	AllowedLateness int64           // ms
+
+	doc    *document
+	at     specNodes
+	flawed bool // Parse found problems
+}
+
+// specNodes are where the parts of a spec that Bind may complain about were written.
+type specNodes struct {
+	root, topic, start, groupBy, aggregate, window, lateness, selects *jsonNode
+}
+
+// SourceSpec is the member "source".
+type SourceSpec struct {
+	Topic             string
+	Start             Start
+	UntilEnd          bool
+	EventTime         *FieldSpec // nil = append time
+	MaxOutOfOrderness int64      // ms
+}
+
+// FieldSpec is a field path as written.
+type FieldSpec struct {
+	Text string
+	Path codecs.Path
+
+	node *jsonNode
+}
+
+// FilterSpec is the member "filter" in one of its two forms.
+type FilterSpec struct {
+	Expr       string      // "" where the filter is a list
+	Conditions []Condition // all must hold
+
+	node *jsonNode
+}
+
+// Condition is one element of a filter list: a comparison of a field with a value,
+// or a combination of conditions.
+type Condition struct {
+	Op     string // eq ne lt le gt ge in contains exists, or and or not
+	Field  codecs.Path
+	Values []codecs.Value // one; for in, any number; for exists, one Bool
+	Nested []Condition    // of and, or; one element for not
+
+	node *jsonNode
+}
+
+// AggregateSpec is one aggregate in either form.
+type AggregateSpec struct {
+	Name string
+	Fn   string       // "" where Expr still has to be read
+	Expr string       // of the map form: "fn(expr)"
+	Arg  *codecs.Path // of the list form; nil for count of rows
+
+	node *jsonNode // where a problem with the aggregate is
+}
+
+// WindowSpec is the member "window".
+type WindowSpec struct {
+	TumblingMs int64 // > 0
+}
+
+// SelectSpec is one member of "select".
+type SelectSpec struct {
+	Name string
+	Expr string
+
+	node *jsonNode
+}
+
+// The longest lists a spec may hold.
+const (
+	maxGroupBy    = 64
+	maxAggregates = 256
+	maxSelect     = 1024
+	maxConditions = 1000   // of one filter, nested ones included
+	maxFields     = 1024   // different ones, of all expressions
+	maxNesting    = 64     // of conditions and of expressions
+	maxInValues   = 10_000 // of one "in"
+)

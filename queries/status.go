@@ -1,0 +1,175 @@
+package queries
+
+import (
+	"encoding/json"
+
+	"leat/dataflow"
+	"leat/internal/bus"
+)
+
+// Status is the standing of a query as of its last epoch.
+type Status struct {
+	Name       string            `json:"name"`
+	State      string            `json:"state"` // running, completed, failed
+	Rows       RowCounts         `json:"rows"`
+	Partitions []PartitionStatus `json:"partitions"`
+	StateBytes int64             `json:"state_bytes"`
+	Checkpoint CheckpointStatus  `json:"checkpoint"`
+	Error      string            `json:"error,omitempty"`
+	CreatedMs  int64             `json:"created_ms"`
+	Spec       json.RawMessage   `json:"spec"`
+
+	Topic string `json:"-"` // the source topic
+}
+
+// PartitionStatus is how far one source partition has been read. Lag counts the
+// records up to the end of the partition, or to where a bounded run stops; LagMs is
+// the age of the first of them by append time. Holds tells that the partition holds
+// back the watermark of the query.
+type PartitionStatus struct {
+	Topic     string `json:"topic"`
+	Partition int32  `json:"partition"`
+	Offset    int64  `json:"offset"`
+	Lag       int64  `json:"lag"`
+	LagMs     int64  `json:"lag_ms"`
+	Watermark *int64 `json:"watermark"` // null before the first event time
+	Holds     bool   `json:"holds"`
+}
+
+// CheckpointStatus tells about the last epoch.
+type CheckpointStatus struct {
+	Epoch         uint64 `json:"epoch"`
+	Generation    uint64 `json:"generation"`
+	StateFrom     int64  `json:"state_from"`
+	StateLogBytes int64  `json:"state_log_bytes"`
+}
+
+// Get returns the status of a query; NotFound "unknown_query" if there is none.
+func (m *Manager) Get(name string) (Status, error) {
+	e, err := m.lookup(name)
+	if err != nil {
+		return Status{}, err
+	}
+	return m.status(e)
+}
+
+// List returns the status of all queries, by name.
+func (m *Manager) List() ([]Status, error) {
+	docs := m.docs.Docs(bus.MetaShard, entryPrefix)
+	list := make([]Status, 0, len(docs))
+	for _, doc := range docs {
+		e, err := decodeDoc[entry](doc)
+		if err != nil {
+			return nil, err
+		}
+		s, err := m.status(e)
+		if err != nil {
+			return nil, err
+		}
+		list = append(list, s)
+	}
+	return list, nil
+}
+
+func (m *Manager) status(e entry) (Status, error) {
+	s := Status{
+		Name: e.Name, State: stateRunning, Partitions: []PartitionStatus{}, CreatedMs: e.CreatedMs, Spec: e.Spec,
+	}
+	if r := m.run(e.ID); r != nil {
+		state, err := r.standing()
+		if s.State = state; err != nil {
+			s.Error = err.Error()
+		}
+	}
+	source, err := sourceOf(e)
+	if err != nil {
+		s.State, s.Error = stateFailed, err.Error()
+		return s, nil
+	}
+	s.Topic = source.Topic
+	doc, found := m.docs.Doc(e.Shard, checkpointKey(e.ID))
+	if !found {
+		return s, nil
+	}
+	saved, err := decodeCheckpoint(doc)
+	if err != nil {
+		return s, err
+	}
+	if saved.Completed {
+		s.State = stateCompleted
+	}
+	s.Rows, s.StateBytes = saved.Rows, saved.StateBytes
+	s.Checkpoint = CheckpointStatus{
+		Epoch: saved.Epoch, Generation: saved.Generation,
+		StateFrom: int64(saved.StateFrom), StateLogBytes: saved.StateLogBytes,
+	}
+	s.Partitions = m.partitions(source, saved)
+	return s, nil
+}
+
+// sourceOf reads the source of a spec that was good when it was stored.
+func sourceOf(e entry) (SourcePlan, error) {
+	spec, problems := Parse(e.Spec)
+	if len(problems) > 0 {
+		return SourcePlan{}, problems.Fault()
+	}
+	return SourcePlan{
+		Topic: spec.Source.Topic, MaxOutOfOrderness: spec.Source.MaxOutOfOrderness,
+		AllowedLateness: spec.AllowedLateness,
+	}, nil
+}
+
+func (m *Manager) partitions(source SourcePlan, saved checkpoint) []PartitionStatus {
+	list := make([]PartitionStatus, len(saved.Partitions))
+	lowest := dataflow.MaxTime
+	marks := make([]dataflow.Time, len(saved.Partitions))
+	for i, p := range saved.Partitions {
+		marks[i] = p.watermark(source)
+		if !p.finished() {
+			lowest = min(lowest, marks[i])
+		}
+	}
+	for i, p := range saved.Partitions {
+		s := &list[i]
+		*s = PartitionStatus{Topic: source.Topic, Partition: int32(i), Offset: int64(p.Offset)}
+		if w := int64(marks[i]); marks[i] != dataflow.MinTime {
+			s.Watermark = &w
+		}
+		s.Holds = !p.finished() && marks[i] == lowest
+		s.Lag, s.LagMs = m.lag(source.Topic, int32(i), p)
+	}
+	return list
+}
+
+func (p *standing) finished() bool { return p.Stop != nil && p.Offset >= *p.Stop }
+
+func (p *standing) watermark(source SourcePlan) dataflow.Time {
+	if p.Highest == nil {
+		return dataflow.MinTime
+	}
+	return dataflow.Time(*p.Highest).Minus(source.delay())
+}
+
+// lag is 0 where it cannot be told.
+func (m *Manager) lag(topic string, p int32, s standing) (records, ms int64) {
+	now, err := m.topics.Partition(topic, p)
+	if err != nil {
+		return 0, 0
+	}
+	end := now.Next
+	if s.Stop != nil {
+		end = min(end, *s.Stop)
+	}
+	if end <= s.Offset {
+		return 0, 0
+	}
+	frames, err := m.topics.Read(topic, p, max(s.Offset, now.First), 1, nil)
+	if err != nil {
+		return int64(end - s.Offset), 0
+	}
+	cursor := frames.Records(s.Offset)
+	if r, ok := cursor.Next(); ok {
+		ms = max(0, m.clock.Now().UnixMilli()-r.TimeMs)
+	}
+	return int64(end - s.Offset), ms
+}
