@@ -1,0 +1,6 @@
+//go:build race
+
+package oracle
+
+// The race detector makes everything some ten times slower.
+const defaultCases = 200

@@ -1,0 +1,104 @@
+package oracle
+
+import (
+	"encoding/json"
+	"fmt"
+	"slices"
+)
+
+// letter is a record of the late or dead-letter log.
+type letter struct {
+	Partition *int    `json:"partition"`
+	Offset    *int64  `json:"offset"`
+	Operator  string  `json:"operator"`
+	Reason    string  `json:"reason"`
+	Value     string  `json:"value_b64"`
+	Topic     *string `json:"topic"`
+}
+
+// difference says in what the engine departs from the oracle, nil if in nothing.
+func difference(c *Case, want *Outcome, got *observed) error {
+	if n := got.counts; n.In != n.Used+n.Filtered+n.Late+n.DeadLettered {
+		return fmt.Errorf("rows got lost: %+v", n)
+	}
+	if c.Query.UntilEnd && got.stateBytes != 0 {
+		return fmt.Errorf("%d bytes of state are left at the end", got.stateBytes)
+	}
+	if c.Query.Window > 0 {
+		if err := sameList("row", want.Rows, got.rows); err != nil {
+			return err
+		}
+	} else if err := sameShuffle(want.ByPartition, got.rows); err != nil {
+		return err
+	}
+	late := make([][]string, len(c.Logs))
+	dead := make([][]string, len(c.Logs))
+	var failed []string
+	for _, text := range slices.Concat(got.late, got.dead) {
+		var l letter
+		if err := json.Unmarshal([]byte(text), &l); err != nil {
+			return fmt.Errorf("letter %s: %w", text, err)
+		}
+		switch {
+		case l.Topic == nil || *l.Topic != c.Query.Topic:
+			return fmt.Errorf("a letter of another topic: %s", text)
+		case l.Operator == "":
+			late[*l.Partition] = append(late[*l.Partition], text)
+		case l.Reason == "":
+			return fmt.Errorf("a dead letter without a reason: %s", text)
+		case l.Partition == nil:
+			failed = append(failed, l.Operator+" "+l.Value)
+		default:
+			dead[*l.Partition] = append(dead[*l.Partition], fmt.Sprintf("%d %s %s", *l.Offset, l.Operator, l.Value))
+		}
+	}
+	for p := range c.Logs {
+		if err := sameList(fmt.Sprintf("late row of partition %d", p), want.Late[p], late[p]); err != nil {
+			return err
+		}
+		if err := sameList(fmt.Sprintf("dead letter of partition %d", p), want.Dead[p], dead[p]); err != nil {
+			return err
+		}
+	}
+	if err := sameList("failed grouped row", want.Failed, failed); err != nil {
+		return err
+	}
+	if want.Counts != got.counts {
+		return fmt.Errorf("counts: want %+v, got %+v", want.Counts, got.counts)
+	}
+	return nil
+}
+
+func sameList(what string, want, got []string) error {
+	for i := range max(len(want), len(got)) {
+		switch {
+		case i >= len(got):
+			return fmt.Errorf("%s %d of %d is missing: %s", what, i, len(want), want[i])
+		case i >= len(want):
+			return fmt.Errorf("%s %d is too many: %s", what, i, got[i])
+		case want[i] != got[i]:
+			return fmt.Errorf("%s %d:\nwant %s\ngot  %s", what, i, want[i], got[i])
+		}
+	}
+	return nil
+}
+
+// sameShuffle checks that the log holds the rows of all partitions and nothing else,
+// those of each partition in order.
+func sameShuffle(want [][]string, got []string) error {
+	if err := sameList("row, sorted,", slices.Sorted(slices.Values(slices.Concat(want...))), slices.Sorted(slices.Values(got))); err != nil {
+		return err
+	}
+	for p, rows := range want {
+		at := 0
+		for _, row := range got {
+			if at < len(rows) && rows[at] == row {
+				at++
+			}
+		}
+		if at < len(rows) {
+			return fmt.Errorf("row %d of partition %d is out of order: %s", at, p, rows[at])
+		}
+	}
+	return nil
+}

@@ -1,0 +1,80 @@
+package oracle
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"runtime"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"testing"
+)
+
+// TestOracle holds the engine against the oracle. LEAT_ORACLE_CASES says over how many
+// cases, LEAT_ORACLE_SEED which one is the first.
+func TestOracle(t *testing.T) {
+	t.Parallel()
+	cases, first := uint64(defaultCases), uint64(1)
+	for name, into := range map[string]*uint64{"LEAT_ORACLE_CASES": &cases, "LEAT_ORACLE_SEED": &first} {
+		if s := os.Getenv(name); s != "" {
+			n, err := strconv.ParseUint(s, 10, 64)
+			if err != nil {
+				t.Fatalf("%s: %v", name, err)
+			}
+			*into = n
+		}
+	}
+	var next, refused, failed atomic.Uint64
+	var workers sync.WaitGroup
+	for range runtime.GOMAXPROCS(0) {
+		workers.Go(func() {
+			for n := next.Add(1) - 1; n < cases && failed.Load() < 3; n = next.Add(1) - 1 {
+				err := check(t.Context(), Generate(first+n))
+				switch {
+				case errors.Is(err, errRefused):
+					refused.Add(1)
+				case err != nil:
+					failed.Add(1)
+					t.Error(explain(t.Context(), first+n, err))
+				}
+			}
+		})
+	}
+	workers.Wait()
+	if r := refused.Load(); cases >= 100 && r > cases/10 {
+		t.Errorf("%d of %d queries were refused: the generator makes too few that run", r, cases)
+	}
+}
+
+// FuzzOracle is TestOracle with seeds chosen by what they reach.
+func FuzzOracle(f *testing.F) {
+	for seed := range uint64(8) {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, seed uint64) {
+		if err := check(t.Context(), Generate(seed)); err != nil && !errors.Is(err, errRefused) {
+			t.Fatal(explain(t.Context(), seed, err))
+		}
+	})
+}
+
+// check runs a case on one schedule of its seed.
+func check(ctx context.Context, c *Case) error {
+	got, err := runEngine(ctx, c, newSchedule(c))
+	if err != nil {
+		return err
+	}
+	return difference(c, Evaluate(c), got)
+}
+
+// explain shrinks a failing case and prints it with the command that reruns it.
+func explain(ctx context.Context, seed uint64, err error) string {
+	c := Shrink(Generate(seed), func(c *Case) bool {
+		err := check(ctx, c)
+		return err != nil && !errors.Is(err, errRefused)
+	})
+	return fmt.Sprintf("seed %d: %v\n\nshrunk: %v\n%s\n%+v\nrerun with: LEAT_ORACLE_SEED=%d LEAT_ORACLE_CASES=1 go test -run '^TestOracle$' ./internal/oracle",
+		seed, err, check(ctx, c), c, newSchedule(c).options, seed)
+}

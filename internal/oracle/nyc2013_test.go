@@ -1,0 +1,340 @@
+package oracle
+
+import (
+	"bufio"
+	"bytes"
+	"compress/gzip"
+	"context"
+	"database/sql"
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"testing"
+	"time"
+
+	_ "github.com/ncruces/go-sqlite3/driver"
+
+	"leat/cluster"
+	"leat/examples"
+	"leat/internal/bus"
+	"leat/log"
+	"leat/queries"
+	"leat/queries/fakebus"
+)
+
+// flightQuery is a query over a year of flights, day by day and by origin.
+type flightQuery struct {
+	name, eventTime, outOfOrder string
+	delayMs                     int64
+}
+
+func flightQueries() []flightQuery {
+	return []flightQuery{
+		{"by_departure", "dep", "0s", 0},
+		{"by_schedule", "sched_dep", "24h", day},
+		{"by_schedule_strict", "sched_dep", "0s", 0},
+	}
+}
+
+func (q flightQuery) spec() []byte {
+	return fmt.Appendf(nil, `{"name":%q,"source":{"topic":"flights","until":"end","event_time":%q,"max_out_of_orderness":%q},
+		"group_by":["origin"],"window":{"tumbling":"24h"},
+		"aggregate":{"flights":"count()","avg_delay":"avg(dep_delay)","least":"min(dep_delay)","most":"max(dep_delay)"}}`,
+		q.name, q.eventTime, q.outOfOrder)
+}
+
+// flightLines are the records of the example data in their order.
+func flightLines(t *testing.T) [][]byte {
+	t.Helper()
+	topics, err := examples.Topics()
+	if err != nil {
+		t.Fatal(err)
+	}
+	at := slices.IndexFunc(topics, func(topic examples.Topic) bool { return topic.Name == "flights" })
+	unzipped, err := gzip.NewReader(bytes.NewReader(topics[at].Lines))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var lines [][]byte
+	scanner := bufio.NewScanner(unzipped)
+	for scanner.Scan() {
+		lines = append(lines, slices.Clone(scanner.Bytes()))
+	}
+	if scanner.Err() != nil || len(lines) != 32_735 {
+		t.Fatalf("%d flights: %v", len(lines), scanner.Err())
+	}
+	return lines
+}
+
+// flightTable puts the lines into SQLite, line i as i.
+func flightTable(t *testing.T, lines [][]byte) *sql.DB {
+	t.Helper()
+	db, err := sql.Open("sqlite3", ":memory:")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { db.Close() })
+	db.SetMaxOpenConns(1)
+	if _, err := db.Exec(`CREATE TABLE lines(i INTEGER PRIMARY KEY, line TEXT)`); err != nil {
+		t.Fatal(err)
+	}
+	tx, err := db.Begin()
+	if err != nil {
+		t.Fatal(err)
+	}
+	insert, err := tx.Prepare(`INSERT INTO lines VALUES (?, ?)`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, line := range lines {
+		if _, err := insert.Exec(i, string(line)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := tx.Commit(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := db.Exec(`CREATE TABLE flights AS SELECT i, line, line->>'origin' AS origin, line->>'dep_delay' AS dep_delay,
+		line->>'dep' AS dep, line->>'sched_dep' AS sched_dep FROM lines ORDER BY i`); err != nil {
+		t.Fatal(err)
+	}
+	return db
+}
+
+// answer is what SQLite says of a query over n partitions that take turns: its rows,
+// and by partition the late ones.
+func (q flightQuery) answer(t *testing.T, db *sql.DB, n int) (rows []string, late [][]string) {
+	t.Helper()
+	const judged = `WITH judged AS (SELECT i %% %[2]d AS p, i / %[2]d AS o, origin, dep_delay, line, %[1]s AS t,
+		%[1]s - %[1]s %% 86400000 AS start,
+		max(%[1]s) OVER (PARTITION BY i %% %[2]d ORDER BY i ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) - %[3]d AS w
+		FROM flights) `
+	with := fmt.Sprintf(judged, q.eventTime, n, q.delayMs)
+	days, err := db.Query(with + `SELECT origin, count(*), avg(dep_delay), min(dep_delay), max(dep_delay), start FROM judged
+		WHERE w IS NULL OR start + 86400000 > w GROUP BY start, origin ORDER BY start, origin`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer days.Close()
+	for days.Next() {
+		var origin string
+		var count, least, most, start int64
+		var average float64
+		if err := days.Scan(&origin, &count, &average, &least, &most, &start); err != nil {
+			t.Fatal(err)
+		}
+		rows = append(rows, fmt.Sprintf(`{"origin":%q,"flights":%d,"avg_delay":%s,"least":%d,"most":%d,"window_start":%d,"window_end":%d}`,
+			origin, count, ofFloat(average).json(), least, most, start, start+day))
+	}
+	if err := days.Err(); err != nil {
+		t.Fatal(err)
+	}
+	missed, err := db.Query(with + `SELECT p, o, t, w, start, line FROM judged WHERE start + 86400000 <= w ORDER BY p, o`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer missed.Close()
+	late = make([][]string, n)
+	for missed.Next() {
+		var p, o, at, w, start int64
+		var line []byte
+		if err := missed.Scan(&p, &o, &at, &w, &start, &line); err != nil {
+			t.Fatal(err)
+		}
+		late[p] = append(late[p], fmt.Sprintf(`{"topic":"flights","partition":%d,"offset":%d,"event_time":%d,"watermark":%d,"window_start":%d,"window_end":%d,"value_b64":%q}`,
+			p, o, at, w, start, start+day, base64.StdEncoding.EncodeToString(line)))
+	}
+	if err := missed.Err(); err != nil {
+		t.Fatal(err)
+	}
+	return rows, late
+}
+
+// compare holds what the engine has given against SQLite's answer.
+func (q flightQuery) compare(t *testing.T, db *sql.DB, n int, rows, late []string) {
+	t.Helper()
+	wantRows, wantLate := q.answer(t, db, n)
+	if err := sameList("row", wantRows, rows); err != nil {
+		t.Errorf("%s, %d partitions: %v", q.name, n, err)
+	}
+	got := make([][]string, n)
+	for _, text := range late {
+		var l letter
+		if err := json.Unmarshal([]byte(text), &l); err != nil {
+			t.Fatal(err)
+		}
+		got[*l.Partition] = append(got[*l.Partition], text)
+	}
+	for p := range n {
+		if err := sameList(fmt.Sprintf("late row of partition %d", p), wantLate[p], got[p]); err != nil {
+			t.Errorf("%s, %d partitions: %v", q.name, n, err)
+		}
+	}
+	if none := q.name != "by_schedule_strict"; len(wantRows) < 3*365 || none != (len(late) == 0) {
+		t.Errorf("%s, %d partitions: %d rows, %d late ones", q.name, n, len(wantRows), len(late))
+	}
+}
+
+// deal gives the lines to n partitions in turn, in blocks.
+func deal(t *testing.T, lines [][]byte, n int, put func(p int32, b log.Block) error) {
+	t.Helper()
+	const size = 2000
+	for p := range n {
+		var b log.Block
+		for i := p; i < len(lines); i += n {
+			if b.Add(nil, lines[i]); b.Count == size || i+n >= len(lines) {
+				if err := put(int32(p), b); err != nil {
+					t.Fatal(err)
+				}
+				b = log.Block{}
+			}
+		}
+	}
+}
+
+func TestFlightsAgainstSQLite(t *testing.T) {
+	t.Parallel()
+	lines := flightLines(t)
+	db := flightTable(t, lines)
+	for _, n := range []int{1, 4} {
+		b := fakebus.New()
+		if err := b.CreateTopic("flights", int32(n)); err != nil {
+			t.Fatal(err)
+		}
+		deal(t, lines, n, func(p int32, block log.Block) error {
+			var values [][]byte
+			cursor := block.Records(0, 0)
+			for r, ok := cursor.Next(); ok; r, ok = cursor.Next() {
+				values = append(values, r.Value)
+			}
+			return b.Append("flights", p, values...)
+		})
+		for i, q := range flightQueries() {
+			_, plan, _, problems := queries.Compile(t.Context(), q.spec(), b)
+			if len(problems) > 0 {
+				t.Fatal(problems)
+			}
+			job := queries.NewJob(queries.JobConfig{
+				ID: q.name, Owner: q.name, Shard: fakebus.DataShard, Plan: plan, Topics: b, Docs: b,
+				Clock:   &hurry{random: rand.New(rand.NewPCG(uint64(n), uint64(i)))},
+				Options: queries.RunOptions{ReadSeed: uint64(1 + i), BatchRows: 1000},
+			})
+			if err := job.Run(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			rows, err := readAll(b, "$results/"+q.name)
+			if err != nil {
+				t.Fatal(err)
+			}
+			late, err := readAll(b, "$late/"+q.name)
+			if err != nil {
+				t.Fatal(err)
+			}
+			q.compare(t, db, n, rows, late)
+		}
+	}
+}
+
+// wallClock is the clock of a real node.
+type wallClock struct{}
+
+func (wallClock) Now() time.Time                         { return time.Now() }
+func (wallClock) After(d time.Duration) <-chan time.Time { return time.After(d) }
+
+// TestFlightsOnNode asks a real node, all three queries at once.
+func TestFlightsOnNode(t *testing.T) {
+	t.Parallel()
+	lines := flightLines(t)
+	db := flightTable(t, lines)
+	const n = 4
+	ctx, stop := context.WithTimeout(t.Context(), time.Minute)
+	defer stop()
+	node := startNode(t, ctx)
+	if _, err := node.CreateTopic(ctx, "flights", n); err != nil {
+		t.Fatal(err)
+	}
+	deal(t, lines, n, func(p int32, b log.Block) error {
+		_, err := node.Append(ctx, bus.Append{Topic: "flights", Partition: p, Block: b})
+		return err
+	})
+	manager := queries.NewManager(queries.ManagerConfig{Topics: node, Docs: node, Clock: wallClock{}, Owner: "one"})
+	running, end := context.WithCancel(ctx)
+	ended := make(chan error, 1)
+	go func() { ended <- manager.Run(running) }()
+	defer func() {
+		end()
+		if err := <-ended; err != nil {
+			t.Errorf("manager: %v", err)
+		}
+	}()
+	for _, q := range flightQueries() {
+		if _, _, _, err := manager.Create(ctx, q.spec()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, q := range flightQueries() {
+		rows := collect(t, ctx, manager, q.name, manager.Results)
+		q.compare(t, db, n, rows, collect(t, ctx, manager, q.name, manager.Late))
+	}
+}
+
+// startNode runs a node until the test ends.
+func startNode(t *testing.T, ctx context.Context) *cluster.Node {
+	t.Helper()
+	node, err := cluster.Open(cluster.Config{Dir: t.TempDir()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	running, stop := context.WithCancel(context.Background())
+	ended := make(chan error, 1)
+	go func() { ended <- node.Run(running) }()
+	t.Cleanup(func() {
+		stop()
+		if err := <-ended; err != nil {
+			t.Errorf("node: %v", err)
+		}
+	})
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	for node.Ready() != nil {
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			t.Fatalf("the node is not ready: %v", node.Ready())
+		}
+	}
+	return node
+}
+
+// collect reads one of a query's logs until it is complete.
+func collect(t *testing.T, ctx context.Context, m *queries.Manager, name string, read func(string, log.Offset, int) (queries.Rows, error)) []string {
+	t.Helper()
+	var list []string
+	for at := log.Offset(0); ; {
+		changed, err := m.WaitResults(name, at)
+		if err != nil {
+			t.Fatal(err)
+		}
+		rows, err := read(name, at, 1000)
+		if err != nil || rows.Stopped != nil {
+			t.Fatal(err, rows.Stopped)
+		}
+		for _, r := range rows.Rows {
+			list = append(list, string(r))
+		}
+		at = rows.Next
+		switch {
+		case rows.Complete:
+			return list
+		case len(rows.Rows) > 0:
+			continue
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			t.Fatalf("%s: not complete after %d rows", name, len(list))
+		}
+	}
+}

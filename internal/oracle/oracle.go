@@ -1,0 +1,258 @@
+// Package oracle says what a query has to give, from the definitions alone: it reads
+// whole logs at once, keeps every row in memory and knows neither batches, watermark
+// handlers, panes, epochs nor restarts. It shares no code with the engine: values,
+// their order, expressions and aggregates are written a second time here, in the
+// slowest and plainest way. A generator makes random queries over random logs, so
+// that engine and oracle can be held against each other.
+package oracle
+
+import (
+	"encoding/base64"
+	"fmt"
+	"maps"
+	"regexp"
+	"slices"
+	"strings"
+)
+
+// Record is a record of a source partition. Its offset is its place in the log.
+type Record struct {
+	AppendMs int64
+	Value    []byte
+}
+
+// Outcome is all that a query gives.
+//
+// A late row is the JSON of its letter. A dead row is its offset, the operator that
+// refused it and its value in base64, with spaces between; a grouped row that could
+// not be given has no offset, and its JSON as the value.
+type Outcome struct {
+	Rows        []string   // of a windowed query, in order
+	ByPartition [][]string // of a stateless query: what each partition gives, in order
+	Late, Dead  [][]string // by partition, in order of offsets
+	Failed      []string   // grouped rows that could not be given, in order
+	Counts      Counts
+}
+
+// Counts count rows. In = Used + Filtered + Late + DeadLettered.
+type Counts struct {
+	In           int64 `json:"in"`
+	Used         int64 `json:"used"`
+	Filtered     int64 `json:"filtered"`
+	Late         int64 `json:"late"`
+	DeadLettered int64 `json:"dead_lettered"`
+	LateWindows  int64 `json:"late_windows"`
+	Out          int64 `json:"out"`
+	FailedPanes  int64 `json:"failed_panes"`
+}
+
+// Evaluate runs a query over the logs of all its source partitions. The logs of a
+// query that is not bounded are taken for all that has come so far.
+func Evaluate(c *Case) *Outcome {
+	q, n := c.Query, len(c.Logs)
+	e := &evaluation{q: q, rfc3339: regexp.MustCompile(rfc3339), windows: map[int64]map[string]*group{}, out: &Outcome{
+		ByPartition: make([][]string, n), Late: make([][]string, n), Dead: make([][]string, n),
+	}}
+	closed := func(end int64) bool { return true }
+	for p, log := range c.Logs {
+		from := max(q.Start.offset(p, log), c.Trimmed[p])
+		w, moved := q.watermark(e.partition(p, log, from))
+		others := closed
+		closed = func(end int64) bool { return moved && end <= w && others(end) }
+	}
+	for _, end := range slices.Sorted(maps.Keys(e.windows)) {
+		if q.UntilEnd || closed(end) {
+			e.close(end)
+		}
+	}
+	return e.out
+}
+
+type evaluation struct {
+	q       *Query
+	rfc3339 *regexp.Regexp
+	windows map[int64]map[string]*group // by end, by key
+	out     *Outcome
+}
+
+// group is what one window has under one key: the arguments of the aggregates, row by
+// row, by partition.
+type group struct {
+	keys []value
+	rows [][][]value
+}
+
+// watermark is W behind rows the highest of whose event times is given, nil for none.
+func (q *Query) watermark(highest *int64) (w int64, moved bool) {
+	if highest == nil {
+		return 0, false
+	}
+	return *highest - q.OutOfOrder - q.Lateness, true
+}
+
+// partition takes the rows of partition p and returns the highest event time.
+func (e *evaluation) partition(p int, log []Record, from int) (highest *int64) {
+	counts := &e.out.Counts
+	for offset := from; offset < len(log); offset++ {
+		r := log[offset]
+		counts.In++
+		dead := func(operator string) {
+			counts.DeadLettered++
+			e.out.Dead[p] = append(e.out.Dead[p], fmt.Sprintf("%d %s %s", offset, operator, base64.StdEncoding.EncodeToString(r.Value)))
+		}
+		record, ok := parseRecord(r.Value)
+		if !ok {
+			dead("decode")
+			continue
+		}
+		t, ok := e.eventTime(record, r.AppendMs)
+		if !ok {
+			dead("event_time")
+			continue
+		}
+		w, moved := e.q.watermark(highest)
+		if highest == nil || t > *highest {
+			highest = &t
+		}
+		if e.q.Filter != nil {
+			keep, err := e.q.Filter.condition(record.field)
+			if err != nil {
+				dead("filter")
+				continue
+			}
+			if !keep.isTrue() {
+				counts.Filtered++
+				continue
+			}
+		}
+		if e.q.Window == 0 {
+			e.stateless(p, record, dead)
+			continue
+		}
+		start := floor(t, e.q.Window)
+		end := start + e.q.Window
+		if moved && end <= w {
+			counts.Late++
+			e.out.Late[p] = append(e.out.Late[p], fmt.Sprintf(
+				`{"topic":%s,"partition":%d,"offset":%d,"event_time":%d,"watermark":%d,"window_start":%d,"window_end":%d,"value_b64":"%s"}`,
+				quote(e.q.Topic), p, offset, t, w, start, end, base64.StdEncoding.EncodeToString(r.Value)))
+			continue
+		}
+		e.windowed(p, record, end, dead)
+	}
+	return highest
+}
+
+// floor is the largest multiple of size that is not above t.
+func floor(t, size int64) int64 {
+	into := t % size
+	if into < 0 {
+		into += size
+	}
+	return t - into
+}
+
+func (v value) field(e *Expr) value { return v.at(e.Path) }
+
+func (e *evaluation) stateless(p int, record value, dead func(string)) {
+	row := record.json()
+	if e.q.Select != nil {
+		var ok bool
+		if row, ok = e.q.selected(record.field); !ok {
+			dead("select")
+			return
+		}
+	}
+	e.out.Counts.Used++
+	e.out.Counts.Out++
+	e.out.ByPartition[p] = append(e.out.ByPartition[p], row)
+}
+
+// selected is the output row as JSON, false where a member cannot be computed.
+func (q *Query) selected(r row) (string, bool) {
+	var parts []string
+	for _, m := range q.Select {
+		v, err := m.Expr.eval(r)
+		if err != nil {
+			return "", false
+		}
+		parts = append(parts, quote(m.Name)+":"+v.json())
+	}
+	return "{" + strings.Join(parts, ",") + "}", true
+}
+
+func (e *evaluation) windowed(p int, record value, end int64, dead func(string)) {
+	var keys, args []value
+	var texts []string
+	for _, k := range e.q.GroupBy {
+		v := record.field(k)
+		keys = append(keys, v)
+		texts = append(texts, v.key())
+	}
+	for _, a := range e.q.Aggregates {
+		v := ofBool(true) // of count(): something
+		if a.Arg != nil {
+			var err error
+			if v, err = a.Arg.eval(record.field); err != nil || a.sums() && !v.none() && !v.number() {
+				dead("aggregate")
+				return
+			}
+		}
+		args = append(args, v)
+	}
+	e.out.Counts.Used++
+	key := strings.Join(texts, ",")
+	if e.windows[end] == nil {
+		e.windows[end] = map[string]*group{}
+	}
+	g := e.windows[end][key]
+	if g == nil {
+		g = &group{keys: keys, rows: make([][][]value, len(e.out.Late))}
+		e.windows[end][key] = g
+	}
+	g.rows[p] = append(g.rows[p], args)
+}
+
+// close puts out a window, its groups by key.
+func (e *evaluation) close(end int64) {
+	groups := slices.SortedFunc(maps.Values(e.windows[end]), func(a, b *group) int {
+		return slices.CompareFunc(a.keys, b.keys, compare)
+	})
+	for _, g := range groups {
+		columns := map[string]value{}
+		var names []string
+		put := func(name string, v value) { names = append(names, name); columns[name] = v }
+		for i, k := range e.q.GroupBy {
+			put(k.Text, parse([]byte(g.keys[i].key())))
+		}
+		operator := ""
+		for i, a := range e.q.Aggregates {
+			v, ok := a.fold(g.rows, i)
+			if !ok {
+				operator = "aggregate"
+			}
+			put(a.Name, v)
+		}
+		put("window_start", ofInt(end-e.q.Window))
+		put("window_end", ofInt(end))
+		whole := Query{}
+		for _, name := range names {
+			whole.Select = append(whole.Select, Member{Name: name, Expr: &Expr{Op: "field", Text: name}})
+		}
+		grouped := func(f *Expr) value { return columns[f.Text] }
+		row, ok := whole.selected(grouped)
+		if operator == "" && e.q.Select != nil {
+			given := row
+			if row, ok = e.q.selected(grouped); !ok {
+				operator, row = "select", given
+			}
+		}
+		if operator != "" {
+			e.out.Counts.FailedPanes++
+			e.out.Failed = append(e.out.Failed, operator+" "+base64.StdEncoding.EncodeToString([]byte(row)))
+			continue
+		}
+		e.out.Counts.Out++
+		e.out.Rows = append(e.out.Rows, row)
+	}
+}

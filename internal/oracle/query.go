@@ -1,0 +1,192 @@
+package oracle
+
+import (
+	"encoding/json"
+	"fmt"
+	"math"
+	"strings"
+	"time"
+)
+
+// Query is a query as the oracle understands it. JSON writes it as users do.
+type Query struct {
+	Name, Topic   string
+	UntilEnd      bool
+	Start         Start
+	EventTime     *Expr // a field; nil = append time
+	OutOfOrder    int64 // ms
+	Lateness      int64 // ms
+	Filter        *Expr
+	FilterList    bool // written as a list of conditions
+	GroupBy       []*Expr
+	Window        int64 // ms, tumbling; 0 = stateless
+	Aggregates    []Aggregate
+	AggregateList bool // written as a list
+	Select        []Member
+}
+
+// Start is where a query begins to read: Kind is "" for the first record, "latest",
+// "offset" or "timestamp".
+type Start struct {
+	Kind      string
+	Offsets   map[int]int // of those partitions that are named
+	Timestamp int64
+}
+
+// Aggregate is one aggregate; Fn is count, sum, avg, min or max, and Arg nil for a
+// count of rows.
+type Aggregate struct {
+	Name, Fn string
+	Arg      *Expr
+}
+
+// Member is one member of the output row.
+type Member struct {
+	Name string
+	Expr *Expr
+}
+
+// offset is where the query begins in the log of partition p.
+func (s Start) offset(p int, log []Record) int {
+	switch s.Kind {
+	case "latest":
+		return len(log)
+	case "offset":
+		return min(s.Offsets[p], len(log))
+	case "timestamp":
+		for i, r := range log {
+			if r.AppendMs >= s.Timestamp {
+				return i
+			}
+		}
+		return len(log)
+	}
+	return 0
+}
+
+// maxTime is how far from the epoch an event time may lie, in milliseconds.
+const maxTime = 8_640_000_000_000_000
+
+// eventTime is false where a record has none: it is missing, null or of the wrong
+// type, a fraction, or out of range.
+func (e *evaluation) eventTime(record value, appendMs int64) (ms int64, ok bool) {
+	if e.q.EventTime == nil {
+		return appendMs, true
+	}
+	switch v := record.field(e.q.EventTime); v.kind {
+	case integer:
+		ms = v.i
+	case float:
+		if v.f != math.Trunc(v.f) || math.Abs(v.f) > maxTime {
+			return 0, false
+		}
+		ms = int64(v.f)
+	case text:
+		if !e.rfc3339.MatchString(v.s) {
+			return 0, false
+		}
+		t, err := time.Parse(time.RFC3339Nano, strings.ToUpper(v.s))
+		if err != nil {
+			return 0, false
+		}
+		ms = t.UnixMilli() // what is below milliseconds is cut
+	default:
+		return 0, false
+	}
+	return ms, -maxTime <= ms && ms <= maxTime
+}
+
+// rfc3339 is the form of event times that are text. time.Parse accepts more.
+const rfc3339 = `^\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]([01]\d|2[0-3]):[0-5]\d)$`
+
+// JSON is the query as a spec.
+func (q *Query) JSON() []byte {
+	source := []string{`"topic":` + quote(q.Topic)}
+	switch q.Start.Kind {
+	case "latest":
+		source = append(source, `"start":"latest"`)
+	case "offset":
+		b, err := json.Marshal(q.Start.Offsets)
+		must(err)
+		source = append(source, fmt.Sprintf(`"start":{"offset":%s}`, b))
+	case "timestamp":
+		source = append(source, fmt.Sprintf(`"start":{"timestamp":%d}`, q.Start.Timestamp))
+	}
+	if q.UntilEnd {
+		source = append(source, `"until":"end"`)
+	}
+	if q.EventTime != nil {
+		source = append(source, `"event_time":`+quote(q.EventTime.Text))
+	}
+	if q.OutOfOrder > 0 {
+		source = append(source, `"max_out_of_orderness":`+duration(q.OutOfOrder))
+	}
+	parts := []string{`"name":` + quote(q.Name), `"source":{` + strings.Join(source, ",") + "}"}
+	if q.Filter != nil {
+		filter := quote(q.Filter.String())
+		if q.FilterList {
+			filter = q.Filter.list()
+		}
+		parts = append(parts, `"filter":`+filter)
+	}
+	if q.Window > 0 {
+		parts = append(parts, q.windowJSON()...)
+	}
+	if q.Select != nil {
+		var members []string
+		for _, m := range q.Select {
+			members = append(members, quote(m.Name)+":"+quote(m.Expr.String()))
+		}
+		parts = append(parts, `"select":{`+strings.Join(members, ",")+"}")
+	}
+	return []byte("{" + strings.Join(parts, ",\n ") + "}")
+}
+
+func (q *Query) windowJSON() (parts []string) {
+	if len(q.GroupBy) > 0 {
+		var fields []string
+		for _, f := range q.GroupBy {
+			fields = append(fields, quote(f.Text))
+		}
+		parts = append(parts, `"group_by":[`+strings.Join(fields, ",")+"]")
+	}
+	parts = append(parts, `"window":{"tumbling":`+duration(q.Window)+"}")
+	var aggregates []string
+	for _, a := range q.Aggregates {
+		arg := ""
+		if a.Arg != nil {
+			arg = a.Arg.String()
+		}
+		switch {
+		case !q.AggregateList:
+			aggregates = append(aggregates, quote(a.Name)+":"+quote(a.Fn+"("+arg+")"))
+		case a.Arg == nil:
+			aggregates = append(aggregates, fmt.Sprintf(`{"fn":%q,"as":%s}`, a.Fn, quote(a.Name)))
+		default:
+			aggregates = append(aggregates, fmt.Sprintf(`{"fn":%q,"field":%s,"as":%s}`, a.Fn, quote(a.Arg.Text), quote(a.Name)))
+		}
+	}
+	list := strings.Join(aggregates, ",")
+	if q.AggregateList {
+		parts = append(parts, `"aggregate":[`+list+"]")
+	} else {
+		parts = append(parts, `"aggregate":{`+list+"}")
+	}
+	if q.Lateness > 0 {
+		parts = append(parts, `"allowed_lateness":`+duration(q.Lateness))
+	}
+	return parts
+}
+
+// duration writes whole days, hours and seconds as text, other durations as a number.
+func duration(ms int64) string {
+	for _, unit := range []struct {
+		name string
+		ms   int64
+	}{{"d", 86_400_000}, {"h", 3_600_000}, {"s", 1000}} {
+		if ms%unit.ms == 0 {
+			return fmt.Sprintf(`"%d%s"`, ms/unit.ms, unit.name)
+		}
+	}
+	return fmt.Sprint(ms)
+}
