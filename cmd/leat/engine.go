@@ -1,0 +1,102 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"syscall"
+	"time"
+
+	"leat/api"
+	"leat/cluster"
+	"leat/queries"
+)
+
+const (
+	// drainTime bounds how long requests in flight may take at shutdown.
+	drainTime = 3 * time.Second
+	readyPoll = 2 * time.Millisecond
+)
+
+// engine is a whole node: the replicated log, the queries over it and the HTTP
+// server in front.
+type engine struct {
+	url      string
+	node     *cluster.Node
+	manager  *queries.Manager
+	server   *api.Server
+	listener net.Listener
+}
+
+// listen takes the address of the settings.
+func listen(c settings) (net.Listener, error) {
+	listener, err := net.Listen("tcp", c.address())
+	if errors.Is(err, syscall.EADDRINUSE) {
+		return nil, &failure{exit: exitConflict, code: "address_in_use", text: fmt.Sprintf(
+			"%s is in use, perhaps by another leat; choose another --port, 0 for any free one", c.address())}
+	}
+	if err != nil {
+		return nil, fmt.Errorf("listen on %s: %w", c.address(), err)
+	}
+	return listener, nil
+}
+
+// openEngine opens the node in the data directory. It owns the listener from
+// here on, also when it fails.
+func openEngine(c settings, listener net.Listener, logger *slog.Logger) (*engine, error) {
+	_, port, err := net.SplitHostPort(listener.Addr().String())
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("read the address of the listener: %w", err), listener.Close())
+	}
+	e := &engine{url: "http://" + net.JoinHostPort(c.host, port), listener: listener}
+	if e.node, err = cluster.Open(cluster.Config{Dir: c.dataDir, Logger: logger.With("component", "cluster")}); err != nil {
+		return nil, errors.Join(err, listener.Close())
+	}
+	if err = e.wire(c, logger); err != nil {
+		return nil, errors.Join(err, listener.Close(), closeNode(e.node))
+	}
+	return e, nil
+}
+
+// closeNode closes a node that never ran: a run that is over at once does it.
+func closeNode(n *cluster.Node) error {
+	over, cancel := context.WithCancel(context.Background())
+	cancel()
+	return n.Run(over)
+}
+
+// run runs the node until ctx ends, and calls ready once it can serve. At the
+// end it answers the requests in flight, then stops the queries, then closes the
+// log under them.
+func (e *engine) run(ctx context.Context, ready func() error) error {
+	return runStages(ctx, []stage{
+		{"log", e.node.Run},
+		{"queries", e.manager.Run},
+		{"http", func(ctx context.Context) error { return e.server.Run(ctx, e.listener) }},
+		{"start", func(ctx context.Context) error {
+			if err := e.awaitReady(ctx); err != nil {
+				return err
+			}
+			if err := ready(); err != nil {
+				return err
+			}
+			<-ctx.Done()
+			return nil
+		}},
+	})
+}
+
+func (e *engine) awaitReady(ctx context.Context) error {
+	tick := time.NewTicker(readyPoll)
+	defer tick.Stop()
+	for e.node.Ready() != nil {
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-tick.C:
+		}
+	}
+	return nil
+}

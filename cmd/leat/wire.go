@@ -1,0 +1,121 @@
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"leat/api"
+	"leat/cluster"
+	"leat/log"
+	"leat/queries"
+)
+
+// Who satisfies which interface. Each is declared by the package that needs it.
+var (
+	_ api.Topics        = (*cluster.Node)(nil)
+	_ api.Readiness     = (*cluster.Node)(nil)
+	_ api.Queries       = (*queryCalls)(nil)
+	_ queries.Topics    = (*cluster.Node)(nil)
+	_ queries.Documents = (*cluster.Node)(nil)
+	_ queries.Clock     = wallClock{}
+)
+
+// wire puts the queries and the server on top of the node.
+func (e *engine) wire(c settings, logger *slog.Logger) (err error) {
+	e.manager = queries.NewManager(queries.ManagerConfig{
+		Topics: e.node, Docs: e.node, Clock: wallClock{}, Owner: rand.Text(), Logger: logger.With("component", "queries"),
+	})
+	e.server, err = api.New(api.Config{
+		Topics: e.node, Readiness: e.node,
+		Queries: &queryCalls{manager: e.manager, logger: logger},
+		Tokens:  c.tokens, Limits: c.limits, Dev: c.dev, Logger: logger.With("component", "api"),
+	})
+	if err != nil {
+		return fmt.Errorf("make the server: %w", err)
+	}
+	return nil
+}
+
+// wallClock is the time of the machine.
+type wallClock struct{}
+
+// Now is the present time.
+func (wallClock) Now() time.Time { return time.Now() }
+
+// After sends the time once d has passed.
+func (wallClock) After(d time.Duration) <-chan time.Time { return time.After(d) }
+
+// queryCalls is the manager in the words of the api.
+type queryCalls struct {
+	manager *queries.Manager
+	logger  *slog.Logger
+}
+
+// Create starts a query.
+func (q *queryCalls) Create(ctx context.Context, body []byte) (api.CreatedQuery, error) {
+	name, warnings, existing, err := q.manager.Create(ctx, body)
+	return api.CreatedQuery{Name: name, Warnings: warnings, Existing: existing}, err
+}
+
+// Validate checks a spec.
+func (q *queryCalls) Validate(ctx context.Context, body []byte) ([]string, error) {
+	return q.manager.Validate(ctx, body)
+}
+
+// Get answers the status of a query.
+func (q *queryCalls) Get(name string) (api.QueryStatus, error) {
+	status, err := q.manager.Get(name)
+	return queryStatus(status), err
+}
+
+// List answers the status of all queries.
+func (q *queryCalls) List() []api.QueryStatus {
+	all, err := q.manager.List()
+	if err != nil {
+		q.logger.Error("a query could not be listed", "error", err)
+	}
+	list := make([]api.QueryStatus, len(all))
+	for i := range all {
+		list[i] = queryStatus(all[i])
+	}
+	return list
+}
+
+func queryStatus(s queries.Status) api.QueryStatus {
+	return api.QueryStatus{Name: s.Name, Topics: []string{s.Topic}, Status: s}
+}
+
+// Delete stops a query and deletes what it kept.
+func (q *queryCalls) Delete(ctx context.Context, name string) error {
+	return q.manager.Delete(ctx, name)
+}
+
+// Plan prints the plan of a query.
+func (q *queryCalls) Plan(name, format string) ([]byte, error) { return q.manager.Plan(name, format) }
+
+// Results reads the result log.
+func (q *queryCalls) Results(_ context.Context, name string, offset log.Offset, limit int) (api.Rows, error) {
+	return rowsOf(q.manager.Results(name, offset, limit))
+}
+
+// WaitResults tells when there is more to read.
+func (q *queryCalls) WaitResults(name string, after log.Offset) (<-chan struct{}, error) {
+	return q.manager.WaitResults(name, after)
+}
+
+// Late reads the late log.
+func (q *queryCalls) Late(_ context.Context, name string, offset log.Offset, limit int) (api.Rows, error) {
+	return rowsOf(q.manager.Late(name, offset, limit))
+}
+
+// DeadLetters reads the dead-letter log.
+func (q *queryCalls) DeadLetters(_ context.Context, name string, offset log.Offset, limit int) (api.Rows, error) {
+	return rowsOf(q.manager.DeadLetters(name, offset, limit))
+}
+
+func rowsOf(r queries.Rows, err error) (api.Rows, error) {
+	return api.Rows{Rows: r.Rows, Next: r.Next, Complete: r.Complete, Watermark: r.Watermark, Stopped: r.Stopped}, err
+}
