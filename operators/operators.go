@@ -35,9 +35,6 @@ func resize[T any](s []T, n int) []T {
 // view is b as a string that is valid while b is not written to.
 func view(b []byte) string { return unsafe.String(unsafe.SliceData(b), len(b)) }
 
-// viewBytes is s as bytes that must not be written to.
-func viewBytes(s string) []byte { return unsafe.Slice(unsafe.StringData(s), len(s)) }
-
 // rejected is a row that an operator will report as dead once the rows around it
 // have been taken.
 type rejected struct {

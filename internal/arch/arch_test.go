@@ -247,29 +247,57 @@ func TestNoHiddenState(t *testing.T) {
 	}
 }
 
-// checkAssignments reports assignments to a file's own package variables.
+// checkAssignments reports assignments to a file's own package variables, by
+// name: a function that has a local of that name is left alone.
 func checkAssignments(t *testing.T, s *source) {
 	t.Helper()
-	vars := make(map[*ast.Object]bool)
+	vars := make(map[string]bool)
 	for _, d := range s.file.Decls {
-		gen, ok := d.(*ast.GenDecl)
-		if !ok || gen.Tok != token.VAR {
-			continue
-		}
-		for _, spec := range gen.Specs {
-			for _, name := range spec.(*ast.ValueSpec).Names {
-				vars[name.Obj] = true
-			}
+		if gen, ok := d.(*ast.GenDecl); ok && gen.Tok == token.VAR {
+			declared(gen, vars)
 		}
 	}
-	ast.Inspect(s.file, func(n ast.Node) bool {
-		a, ok := n.(*ast.AssignStmt)
+	delete(vars, "_")
+	for _, d := range s.file.Decls {
+		f, ok := d.(*ast.FuncDecl)
 		if !ok {
-			return true
+			continue
 		}
-		for _, left := range a.Lhs {
-			if id, ok := left.(*ast.Ident); ok && id.Obj != nil && vars[id.Obj] {
-				t.Errorf("%s: package variable %s is set after it was made", s.set.Position(n.Pos()), id.Name)
+		locals := make(map[string]bool)
+		declared(f, locals)
+		ast.Inspect(f, func(n ast.Node) bool {
+			a, ok := n.(*ast.AssignStmt)
+			if !ok || a.Tok == token.DEFINE {
+				return true
+			}
+			for _, left := range a.Lhs {
+				if id, ok := left.(*ast.Ident); ok && vars[id.Name] && !locals[id.Name] {
+					t.Errorf("%s: package variable %s is set after it was made", s.set.Position(n.Pos()), id.Name)
+				}
+			}
+			return true
+		})
+	}
+}
+
+// declared adds the names that a node declares, at any depth.
+func declared(n ast.Node, names map[string]bool) {
+	add := func(ids []*ast.Ident) {
+		for _, id := range ids {
+			names[id.Name] = true
+		}
+	}
+	ast.Inspect(n, func(n ast.Node) bool {
+		switch n := n.(type) {
+		case *ast.ValueSpec:
+			add(n.Names)
+		case *ast.Field:
+			add(n.Names)
+		case *ast.AssignStmt:
+			for _, left := range n.Lhs {
+				if id, ok := left.(*ast.Ident); ok && n.Tok == token.DEFINE {
+					names[id.Name] = true
+				}
 			}
 		}
 		return true

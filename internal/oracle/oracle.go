@@ -240,11 +240,12 @@ func (e *evaluation) close(end int64) {
 			whole.Select = append(whole.Select, Member{Name: name, Expr: &Expr{Op: "field", Text: name}})
 		}
 		grouped := func(f *Expr) value { return columns[f.Text] }
-		row, ok := whole.selected(grouped)
+		row, _ := whole.selected(grouped)
 		if operator == "" && e.q.Select != nil {
-			given := row
-			if row, ok = e.q.selected(grouped); !ok {
-				operator, row = "select", given
+			if selected, ok := e.q.selected(grouped); ok {
+				row = selected
+			} else {
+				operator = "select"
 			}
 		}
 		if operator != "" {
