@@ -45,7 +45,8 @@ type Config struct {
 	CheckpointEvery time.Duration
 	// Clock is the wall clock; log time is anchored to it once, at the start.
 	Clock func() time.Time
-	// Logger receives the node's own messages and, from Warn up, dragonboat's.
+	// Logger receives the node's own messages and dragonboat's errors; the rest of
+	// what dragonboat says is at the debug level.
 	Logger *slog.Logger
 }
 

@@ -23,8 +23,8 @@ func bridgeLogging(to *slog.Logger) {
 	})
 }
 
-// bridgeLogger passes warnings and errors on. What dragonboat calls
-// information is detail here.
+// bridgeLogger passes errors on. What dragonboat calls information or a warning
+// is detail here: to it every election is a warning.
 type bridgeLogger struct{ to *slog.Logger }
 
 // SetLevel does nothing: the slog handler decides.
@@ -36,8 +36,8 @@ func (l *bridgeLogger) Debugf(string, ...any) {}
 // Infof logs at the debug level.
 func (l *bridgeLogger) Infof(format string, args ...any) { l.log(slog.LevelDebug, format, args) }
 
-// Warningf logs at the warning level.
-func (l *bridgeLogger) Warningf(format string, args ...any) { l.log(slog.LevelWarn, format, args) }
+// Warningf logs at the debug level.
+func (l *bridgeLogger) Warningf(format string, args ...any) { l.log(slog.LevelDebug, format, args) }
 
 // Errorf logs at the error level.
 func (l *bridgeLogger) Errorf(format string, args ...any) { l.log(slog.LevelError, format, args) }

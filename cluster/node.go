@@ -199,19 +199,21 @@ func (n *Node) start(ctx context.Context) error {
 	return nil
 }
 
-// awaitLeader tries reads until a leader confirms one.
+// awaitLeader waits for a leader and then for this node to have caught up with
+// it.
 func (n *Node) awaitLeader(ctx context.Context, s *shard) error {
+	tick := time.NewTicker(tickMs * time.Millisecond)
+	defer tick.Stop()
 	for ctx.Err() == nil {
-		err := s.reads.wait(ctx)
-		if err == nil {
-			return nil
-		}
-		if fault.KindOf(err) != fault.Unavailable {
-			return err
+		if _, _, known, err := n.host.GetLeaderID(s.id); err == nil && known {
+			err := s.reads.wait(ctx)
+			if err == nil || fault.KindOf(err) != fault.Unavailable {
+				return err
+			}
 		}
 		select {
 		case <-ctx.Done():
-		case <-time.After(tickMs * time.Millisecond):
+		case <-tick.C:
 		}
 	}
 	return nil
