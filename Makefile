@@ -37,11 +37,11 @@ race: ## the tests under the race detector (needs a C compiler)
 
 .PHONY: faults
 faults: ## SIGKILL under load, ROUNDS=30 times
-	LEAT_FAULT_ROUNDS=$(ROUNDS) $(GO) test ./cmd/leat -run Faults -count=1 -timeout 60m -v
+	LEAT_FAULT_ROUNDS=$(ROUNDS) $(GO) test ./cmd/leat -run '^TestKill$$' -count=1 -timeout 60m -v
 
 .PHONY: fuzz
 fuzz: ## CASES=100000 random queries against the oracle, then every fuzz target for FUZZ=30s
-	LEAT_ORACLE_CASES=$(CASES) $(GO) test ./internal/oracle -count=1 -timeout 4h -v -run Oracle
+	LEAT_ORACLE_CASES=$(CASES) $(GO) test ./internal/oracle -count=1 -timeout 4h -v
 	@for pkg in $$($(GO) list ./...); do \
 	  for target in $$($(GO) test -list '^Fuzz' $$pkg | grep '^Fuzz'); do \
 	    echo "$$pkg $$target"; \

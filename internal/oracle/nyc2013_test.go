@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -68,8 +69,21 @@ func flightLines(t *testing.T) [][]byte {
 	return lines
 }
 
-// flightTable puts the lines into SQLite, line i as i.
-func flightTable(t *testing.T, lines [][]byte) *sql.DB {
+// flightTable is the flights in the order of the lines, in SQLite too.
+type flightTable struct {
+	lines   [][]byte
+	db      *sql.DB
+	answers map[string]flightAnswer
+}
+
+// flightAnswer is what SQLite says of a query: its rows, and by partition the late
+// ones.
+type flightAnswer struct {
+	rows []string
+	late [][]string
+}
+
+func newFlightTable(t *testing.T) *flightTable {
 	t.Helper()
 	db, err := sql.Open("sqlite3", ":memory:")
 	if err != nil {
@@ -77,42 +91,72 @@ func flightTable(t *testing.T, lines [][]byte) *sql.DB {
 	}
 	t.Cleanup(func() { db.Close() })
 	db.SetMaxOpenConns(1)
-	if _, err := db.Exec(`CREATE TABLE lines(i INTEGER PRIMARY KEY, line TEXT)`); err != nil {
+	if _, err := db.Exec(`CREATE TABLE flights(i INTEGER PRIMARY KEY, origin, dep_delay, dep, sched_dep)`); err != nil {
 		t.Fatal(err)
 	}
-	tx, err := db.Begin()
-	if err != nil {
-		t.Fatal(err)
-	}
-	insert, err := tx.Prepare(`INSERT INTO lines VALUES (?, ?)`)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for i, line := range lines {
-		if _, err := insert.Exec(i, string(line)); err != nil {
+	table := &flightTable{lines: flightLines(t), db: db, answers: map[string]flightAnswer{}}
+	for from := 0; from < len(table.lines); {
+		var values []any
+		to := min(from+1000, len(table.lines))
+		for i, line := range table.lines[from:to] {
+			var f struct {
+				Origin   string `json:"origin"`
+				Dep      int64  `json:"dep"`
+				SchedDep int64  `json:"sched_dep"`
+				DepDelay *int64 `json:"dep_delay"`
+			}
+			if err := json.Unmarshal(line, &f); err != nil {
+				t.Fatal(err)
+			}
+			values = append(values, from+i, f.Origin, f.DepDelay, f.Dep, f.SchedDep)
+		}
+		if _, err := db.Exec("INSERT INTO flights VALUES "+strings.Repeat("(?,?,?,?,?),", to-from-1)+"(?,?,?,?,?)", values...); err != nil {
 			t.Fatal(err)
 		}
+		from = to
 	}
-	if err := tx.Commit(); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := db.Exec(`CREATE TABLE flights AS SELECT i, line, line->>'origin' AS origin, line->>'dep_delay' AS dep_delay,
-		line->>'dep' AS dep, line->>'sched_dep' AS sched_dep FROM lines ORDER BY i`); err != nil {
-		t.Fatal(err)
-	}
-	return db
+	return table
 }
 
-// answer is what SQLite says of a query over n partitions that take turns: its rows,
-// and by partition the late ones.
-func (q flightQuery) answer(t *testing.T, db *sql.DB, n int) (rows []string, late [][]string) {
+// answer asks SQLite about a query over n partitions that take turns.
+func (f *flightTable) answer(t *testing.T, q flightQuery, n int) flightAnswer {
 	t.Helper()
-	const judged = `WITH judged AS (SELECT i %% %[2]d AS p, i / %[2]d AS o, origin, dep_delay, line, %[1]s AS t,
+	name := fmt.Sprint(q.name, n)
+	if a, ok := f.answers[name]; ok {
+		return a
+	}
+	const judged = `CREATE TEMP TABLE judged AS SELECT i, i %% %[2]d AS p, i / %[2]d AS o, origin, dep_delay, %[1]s AS t,
 		%[1]s - %[1]s %% 86400000 AS start,
 		max(%[1]s) OVER (PARTITION BY i %% %[2]d ORDER BY i ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) - %[3]d AS w
-		FROM flights) `
-	with := fmt.Sprintf(judged, q.eventTime, n, q.delayMs)
-	days, err := db.Query(with + `SELECT origin, count(*), avg(dep_delay), min(dep_delay), max(dep_delay), start FROM judged
+		FROM flights`
+	if _, err := f.db.Exec("DROP TABLE IF EXISTS temp.judged; " + fmt.Sprintf(judged, q.eventTime, n, q.delayMs)); err != nil {
+		t.Fatal(err)
+	}
+	a := flightAnswer{rows: f.days(t), late: make([][]string, n)}
+	missed, err := f.db.Query(`SELECT i, p, o, t, w, start FROM judged WHERE start + 86400000 <= w ORDER BY p, o`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer missed.Close()
+	for missed.Next() {
+		var i, p, o, at, w, start int64
+		if err := missed.Scan(&i, &p, &o, &at, &w, &start); err != nil {
+			t.Fatal(err)
+		}
+		a.late[p] = append(a.late[p], fmt.Sprintf(`{"topic":"flights","partition":%d,"offset":%d,"event_time":%d,"watermark":%d,"window_start":%d,"window_end":%d,"value_b64":%q}`,
+			p, o, at, w, start, start+day, base64.StdEncoding.EncodeToString(f.lines[i])))
+	}
+	if err := missed.Err(); err != nil {
+		t.Fatal(err)
+	}
+	f.answers[name] = a
+	return a
+}
+
+// days are the rows of those flights that are not late.
+func (f *flightTable) days(t *testing.T) (rows []string) {
+	t.Helper()
+	days, err := f.db.Query(`SELECT origin, count(*), avg(dep_delay), min(dep_delay), max(dep_delay), start FROM judged
 		WHERE w IS NULL OR start + 86400000 > w GROUP BY start, origin ORDER BY start, origin`)
 	if err != nil {
 		t.Fatal(err)
@@ -131,32 +175,14 @@ func (q flightQuery) answer(t *testing.T, db *sql.DB, n int) (rows []string, lat
 	if err := days.Err(); err != nil {
 		t.Fatal(err)
 	}
-	missed, err := db.Query(with + `SELECT p, o, t, w, start, line FROM judged WHERE start + 86400000 <= w ORDER BY p, o`)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer missed.Close()
-	late = make([][]string, n)
-	for missed.Next() {
-		var p, o, at, w, start int64
-		var line []byte
-		if err := missed.Scan(&p, &o, &at, &w, &start, &line); err != nil {
-			t.Fatal(err)
-		}
-		late[p] = append(late[p], fmt.Sprintf(`{"topic":"flights","partition":%d,"offset":%d,"event_time":%d,"watermark":%d,"window_start":%d,"window_end":%d,"value_b64":%q}`,
-			p, o, at, w, start, start+day, base64.StdEncoding.EncodeToString(line)))
-	}
-	if err := missed.Err(); err != nil {
-		t.Fatal(err)
-	}
-	return rows, late
+	return rows
 }
 
 // compare holds what the engine has given against SQLite's answer.
-func (q flightQuery) compare(t *testing.T, db *sql.DB, n int, rows, late []string) {
+func (f *flightTable) compare(t *testing.T, q flightQuery, n int, rows, late []string) {
 	t.Helper()
-	wantRows, wantLate := q.answer(t, db, n)
-	if err := sameList("row", wantRows, rows); err != nil {
+	want := f.answer(t, q, n)
+	if err := sameList("row", want.rows, rows); err != nil {
 		t.Errorf("%s, %d partitions: %v", q.name, n, err)
 	}
 	got := make([][]string, n)
@@ -168,12 +194,12 @@ func (q flightQuery) compare(t *testing.T, db *sql.DB, n int, rows, late []strin
 		got[*l.Partition] = append(got[*l.Partition], text)
 	}
 	for p := range n {
-		if err := sameList(fmt.Sprintf("late row of partition %d", p), wantLate[p], got[p]); err != nil {
+		if err := sameList(fmt.Sprintf("late row of partition %d", p), want.late[p], got[p]); err != nil {
 			t.Errorf("%s, %d partitions: %v", q.name, n, err)
 		}
 	}
-	if none := q.name != "by_schedule_strict"; len(wantRows) < 3*365 || none != (len(late) == 0) {
-		t.Errorf("%s, %d partitions: %d rows, %d late ones", q.name, n, len(wantRows), len(late))
+	if none := q.name != "by_schedule_strict"; len(want.rows) < 3*365 || none != (len(late) == 0) {
+		t.Errorf("%s, %d partitions: %d rows, %d late ones", q.name, n, len(want.rows), len(late))
 	}
 }
 
@@ -194,46 +220,51 @@ func deal(t *testing.T, lines [][]byte, n int, put func(p int32, b log.Block) er
 	}
 }
 
+// TestFlightsAgainstSQLite asks about a year of flights over one partition, over four,
+// and over four of a real node.
 func TestFlightsAgainstSQLite(t *testing.T) {
 	t.Parallel()
-	lines := flightLines(t)
-	db := flightTable(t, lines)
-	for _, n := range []int{1, 4} {
-		b := fakebus.New()
-		if err := b.CreateTopic("flights", int32(n)); err != nil {
+	table := newFlightTable(t)
+	t.Run("one partition", func(t *testing.T) { table.onBus(t, 1) })
+	t.Run("four partitions", func(t *testing.T) { table.onBus(t, 4) })
+	t.Run("node", func(t *testing.T) { table.onNode(t, 4) })
+}
+
+func (f *flightTable) onBus(t *testing.T, n int) {
+	b := fakebus.New()
+	if err := b.CreateTopic("flights", int32(n)); err != nil {
+		t.Fatal(err)
+	}
+	deal(t, f.lines, n, func(p int32, block log.Block) error {
+		var values [][]byte
+		cursor := block.Records(0, 0)
+		for r, ok := cursor.Next(); ok; r, ok = cursor.Next() {
+			values = append(values, r.Value)
+		}
+		return b.Append("flights", p, values...)
+	})
+	for i, q := range flightQueries() {
+		_, plan, _, problems := queries.Compile(t.Context(), q.spec(), b)
+		if len(problems) > 0 {
+			t.Fatal(problems)
+		}
+		job := queries.NewJob(queries.JobConfig{
+			ID: q.name, Owner: q.name, Shard: fakebus.DataShard, Plan: plan, Topics: b, Docs: b,
+			Clock:   &hurry{random: rand.New(rand.NewPCG(uint64(n), uint64(i)))},
+			Options: queries.RunOptions{ReadSeed: uint64(1 + i), BatchRows: 1000},
+		})
+		if err := job.Run(t.Context()); err != nil {
 			t.Fatal(err)
 		}
-		deal(t, lines, n, func(p int32, block log.Block) error {
-			var values [][]byte
-			cursor := block.Records(0, 0)
-			for r, ok := cursor.Next(); ok; r, ok = cursor.Next() {
-				values = append(values, r.Value)
-			}
-			return b.Append("flights", p, values...)
-		})
-		for i, q := range flightQueries() {
-			_, plan, _, problems := queries.Compile(t.Context(), q.spec(), b)
-			if len(problems) > 0 {
-				t.Fatal(problems)
-			}
-			job := queries.NewJob(queries.JobConfig{
-				ID: q.name, Owner: q.name, Shard: fakebus.DataShard, Plan: plan, Topics: b, Docs: b,
-				Clock:   &hurry{random: rand.New(rand.NewPCG(uint64(n), uint64(i)))},
-				Options: queries.RunOptions{ReadSeed: uint64(1 + i), BatchRows: 1000},
-			})
-			if err := job.Run(t.Context()); err != nil {
-				t.Fatal(err)
-			}
-			rows, err := readAll(b, "$results/"+q.name)
-			if err != nil {
-				t.Fatal(err)
-			}
-			late, err := readAll(b, "$late/"+q.name)
-			if err != nil {
-				t.Fatal(err)
-			}
-			q.compare(t, db, n, rows, late)
+		rows, err := readAll(b, "$results/"+q.name)
+		if err != nil {
+			t.Fatal(err)
 		}
+		late, err := readAll(b, "$late/"+q.name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		f.compare(t, q, n, rows, late)
 	}
 }
 
@@ -243,19 +274,15 @@ type wallClock struct{}
 func (wallClock) Now() time.Time                         { return time.Now() }
 func (wallClock) After(d time.Duration) <-chan time.Time { return time.After(d) }
 
-// TestFlightsOnNode asks a real node, all three queries at once.
-func TestFlightsOnNode(t *testing.T) {
-	t.Parallel()
-	lines := flightLines(t)
-	db := flightTable(t, lines)
-	const n = 4
+// onNode asks a real node, all three queries at once.
+func (f *flightTable) onNode(t *testing.T, n int) {
 	ctx, stop := context.WithTimeout(t.Context(), time.Minute)
 	defer stop()
 	node := startNode(t, ctx)
-	if _, err := node.CreateTopic(ctx, "flights", n); err != nil {
+	if _, err := node.CreateTopic(ctx, "flights", int32(n)); err != nil {
 		t.Fatal(err)
 	}
-	deal(t, lines, n, func(p int32, b log.Block) error {
+	deal(t, f.lines, n, func(p int32, b log.Block) error {
 		_, err := node.Append(ctx, bus.Append{Topic: "flights", Partition: p, Block: b})
 		return err
 	})
@@ -276,7 +303,7 @@ func TestFlightsOnNode(t *testing.T) {
 	}
 	for _, q := range flightQueries() {
 		rows := collect(t, ctx, manager, q.name, manager.Results)
-		q.compare(t, db, n, rows, collect(t, ctx, manager, q.name, manager.Late))
+		f.compare(t, q, n, rows, collect(t, ctx, manager, q.name, manager.Late))
 	}
 }
 
