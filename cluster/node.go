@@ -42,6 +42,7 @@ type Node struct {
 	topicOps sync.Mutex
 	turns    sync.Map // topic number → *atomic.Uint32, round-robin
 	ready    atomic.Bool
+	space    spaceGuard
 }
 
 // Open starts the node's replicas and returns once each is back where the raft
@@ -178,6 +179,7 @@ func (n *Node) Run(ctx context.Context) error {
 		n.ready.Store(true)
 		tasks.Go(func() { n.expire(ctx) })
 		tasks.Go(func() { n.enforceRetention(ctx) })
+		tasks.Go(func() { n.watchSpace(ctx) })
 		err = n.housekeep(ctx)
 	}
 	n.ready.Store(false)

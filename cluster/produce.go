@@ -20,6 +20,9 @@ func xxSum(s string) uint64 { return xxhash.Sum64String(s) }
 // Unavailable when nothing was written, Timeout "unknown_outcome" when it may
 // have been.
 func (n *Node) Append(ctx context.Context, a bus.Append) (bus.Appended, error) {
+	if err := n.space.admit(); err != nil {
+		return bus.Appended{}, err
+	}
 	t := n.topic(a.Topic)
 	if t == nil {
 		return bus.Appended{}, errUnknownTopic(a.Topic)

@@ -67,6 +67,9 @@ func (n *Node) CreateInternal(ctx context.Context, name string, shard uint64) (b
 }
 
 func (n *Node) createTopic(ctx context.Context, name string, internal bool, shards []uint64) (bus.Topic, error) {
+	if err := n.space.admit(); err != nil {
+		return bus.Topic{}, err
+	}
 	n.topicOps.Lock()
 	defer n.topicOps.Unlock()
 	code, body, _, err := n.shards[bus.MetaShard].call(ctx, len(name)+10*len(shards)+32, func(dst []byte) []byte {

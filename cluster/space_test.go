@@ -1,0 +1,63 @@
+package cluster
+
+import (
+	"testing"
+	"time"
+
+	"leat/internal/bus"
+	"leat/internal/fault"
+	"leat/log"
+)
+
+// tightDisk is the machine's file system with room as the test says.
+type tightDisk struct {
+	log.FS
+	free chan int64
+}
+
+func (d *tightDisk) Space(string) (free, total int64, err error) {
+	free = <-d.free
+	d.free <- free
+	return free, 64 << 20, nil
+}
+
+func (d *tightDisk) set(free int64) {
+	<-d.free
+	d.free <- free
+}
+
+func TestFullDiskRefusesWritesAndRecovers(t *testing.T) {
+	t.Parallel()
+	disk := &tightDisk{FS: log.OS(), free: make(chan int64, 1)}
+	disk.free <- 60 << 20
+	r := start(t, Config{Dir: t.TempDir(), FS: disk})
+	ctx := within(t, 60*time.Second)
+	if _, err := r.CreateTopic(ctx, "orders", 1); err != nil {
+		t.Fatal(err)
+	}
+	write := func() error {
+		_, err := r.Append(ctx, bus.Append{Topic: "orders", Block: block("x")})
+		return err
+	}
+	if err := write(); err != nil {
+		t.Fatal(err)
+	}
+	disk.set(spaceLeast - 1)
+	until(t, "writes are refused", func() bool { return write() != nil })
+	kind(t, write(), fault.DiskFull, "disk_full")
+	_, err := r.CreateTopic(ctx, "more", 1)
+	kind(t, err, fault.DiskFull, "disk_full")
+	_, err = r.Transact(ctx, bus.Txn{Shard: r.data[0], Puts: []bus.Doc{{Key: "k"}}})
+	kind(t, err, fault.DiskFull, "disk_full")
+	before := len(r.values(t, "orders", 0)) // reads go on
+	if _, _, err := r.DeleteBefore(ctx, "orders", 0, 1); err != nil {
+		t.Fatalf("what frees space is refused: %v", err)
+	}
+	disk.set(spaceLeast + 1)
+	kind(t, write(), fault.DiskFull, "disk_full") // not before there is some margin
+	disk.set(2 * spaceLeast)
+	until(t, "writes are taken again", func() bool { return write() == nil })
+	if p, err := r.Partition("orders", 0); err != nil || int(p.Next) != before+1 {
+		t.Fatalf("%d records became %+v, %v", before, p, err)
+	}
+}
