@@ -10,7 +10,7 @@ FUZZ    ?= 30s
 
 .PHONY: help
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: demo
 demo: ## run a continuous query over real data on an embedded node
@@ -37,7 +37,7 @@ race: ## the tests under the race detector (needs a C compiler)
 
 .PHONY: faults
 faults: ## SIGKILL under load, ROUNDS=30 times
-	LEAT_FAULT_ROUNDS=$(ROUNDS) $(GO) test ./cmd/leat -run '^TestKill$$' -count=1 -timeout 60m -v
+	LEAT_FAULT_ROUNDS=$(ROUNDS) $(GO) test ./cmd/leat -run Faults -count=1 -timeout 60m -v
 
 .PHONY: fuzz
 fuzz: ## CASES=100000 random queries against the oracle, then every fuzz target for FUZZ=30s
@@ -50,5 +50,9 @@ fuzz: ## CASES=100000 random queries against the oracle, then every fuzz target 
 	done
 
 .PHONY: bench
-bench: ## the figures of docs/benchmarks.md
+bench: ## measure the node against its ceilings, and write docs/benchmarks.md
+	$(GO) run ./internal/bench -write docs/benchmarks.md
+
+.PHONY: microbench
+microbench: ## the benchmarks of the packages
 	$(GO) test ./... -run '^$$' -bench . -benchtime 1s

@@ -50,7 +50,11 @@ func BenchmarkNoOpFiber(b *testing.B) {
 }
 
 func BenchmarkProduce(b *testing.B) {
-	s, err := New(Config{Topics: noTopics{}, Queries: newFakeQueries(), Readiness: &fakeReadiness{}, Dev: true})
+	docs := newFakeDocuments()
+	s, err := New(Config{
+		Topics: noTopics{}, Documents: docs, Trimming: &fakeTopics{}, Cluster: fakeCluster{docs},
+		Queries: newFakeQueries(), Readiness: &fakeReadiness{}, Dev: true,
+	})
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -132,7 +136,11 @@ func BenchmarkNoOpFiberOverSockets(b *testing.B) {
 }
 
 func BenchmarkProduceOverSockets(b *testing.B) {
-	s, err := New(Config{Topics: noTopics{}, Queries: newFakeQueries(), Readiness: &fakeReadiness{}, Dev: true})
+	docs := newFakeDocuments()
+	s, err := New(Config{
+		Topics: noTopics{}, Documents: docs, Trimming: &fakeTopics{}, Cluster: fakeCluster{docs},
+		Queries: newFakeQueries(), Readiness: &fakeReadiness{}, Dev: true,
+	})
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -121,6 +121,7 @@ func methodNotAllowed(method string) *fault.Error {
 
 // handler makes the fiber handler of a route.
 func (s *Server) handler(r route) fiber.Handler {
+	name := r.method + " " + r.pattern()
 	return func(h *fiber.Ctx) error {
 		c, _ := s.pools.calls.Get().(*call)
 		if c == nil {
@@ -131,8 +132,17 @@ func (s *Server) handler(r route) fiber.Handler {
 		if err := c.run(r); err != nil {
 			s.fail(h, err)
 		}
+		s.meters.requests.WithLabelValues(name, statusText(h.Response().StatusCode())).Inc()
 		return nil
 	}
+}
+
+// statusText is a status as a label.
+func statusText(status int) string {
+	if status == fiber.StatusOK {
+		return "200"
+	}
+	return strconv.Itoa(status)
 }
 
 func (c *call) run(r route) error {

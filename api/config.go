@@ -33,6 +33,46 @@ type Topics interface {
 	Committed(g bus.GroupOffset) (log.Offset, bool)
 }
 
+// Documents is what the key-value calls need of a node. Every method is safe for
+// concurrent use; errors are faults.
+type Documents interface {
+	// DataShard picks the shard of a name, always the same.
+	DataShard(hint string) uint64
+	// Confirm returns once everything acknowledged before it, by any node, can be
+	// read here.
+	Confirm(ctx context.Context, shard uint64) error
+	// Doc, DocExpired, DocsPage, DocChanges and DocVersion read this node's state.
+	Doc(shard uint64, key string) (bus.Doc, bool)
+	DocExpired(shard uint64, key string) bool
+	// DocsPage lists up to limit documents with the prefix whose key is above
+	// after, by key.
+	DocsPage(shard uint64, prefix, after string, limit int) []bus.Doc
+	// DocChanges returns what happened to documents with the prefix after a
+	// version, and the version reached; ok is false where that is forgotten.
+	DocChanges(shard, since uint64, prefix string) (changes []bus.DocChange, next uint64, ok bool)
+	DocVersion(shard uint64) uint64
+	// DocsChanged returns a channel that is closed at the next change in the shard.
+	DocsChanged(shard uint64) <-chan struct{}
+	// Transact is all or nothing; a fence that does not hold is Conflict "fenced".
+	Transact(ctx context.Context, t bus.Txn) (bus.TxnResult, error)
+}
+
+// Trimming is what the calls that take records away need of a node.
+type Trimming interface {
+	// DeleteBefore answers how many records and bytes of disk it freed.
+	DeleteBefore(ctx context.Context, topic string, partition int32, before log.Offset) (records, freed int64, err error)
+	// SetRetention sets the policy of a topic, of one of its partitions, or of all
+	// topics ("*") without their own; the zero policy takes it away.
+	SetRetention(ctx context.Context, topic string, partition int32, r bus.Retention) error
+}
+
+// Cluster tells where the node and its shards stand.
+type Cluster interface {
+	ID() uint64
+	Shards() []bus.Shard // the metadata shard first
+	RaftLogBytes() int64
+}
+
 // Readiness tells whether the node can serve: nil, or why not.
 type Readiness interface{ Ready() error }
 
@@ -96,6 +136,7 @@ type Limits struct {
 	RecordBytes       int           // key and value of one record, 1 MiB
 	ResponseBytes     int           // a consume answer ends at the message that reaches it, 16 MiB
 	InFlightBytes     int64         // bodies above 64 KiB being received or worked on, together, 256 MiB
+	DocumentBytes     int64         // memory of the documents of one shard, 1 GiB
 	Partitions        int           // of a topic, 256
 	DefaultPartitions int           // of a topic whose creator does not say, 8
 	Connections       int           // at once, 16384
@@ -119,6 +160,7 @@ func (l Limits) withDefaults() Limits {
 	orElse(&l.RecordBytes, 1<<20)
 	orElse(&l.ResponseBytes, 16<<20)
 	orElse(&l.InFlightBytes, 256<<20)
+	orElse(&l.DocumentBytes, 1<<30)
 	orElse(&l.Partitions, 256)
 	orElse(&l.DefaultPartitions, min(8, l.Partitions))
 	orElse(&l.Connections, 16384)
@@ -132,13 +174,17 @@ func (l Limits) withDefaults() Limits {
 	return l
 }
 
-// Config is what a Server is made of. Topics, Queries and Readiness are required.
+// Config is what a Server is made of. The interfaces are required.
 type Config struct {
 	Topics    Topics
+	Documents Documents
+	Trimming  Trimming
+	Cluster   Cluster
 	Queries   Queries
 	Readiness Readiness
 	Tokens    Tokens // empty = open, unless Dev
 	Limits    Limits
+	URL       string // under which clients reach this node; "" = the address of the listener
 	NodeID    string // named as the leader of every partition while there is one node; "1" if empty
 	Dev       bool   // token "dev" is known, and produce creates topics
 	Clock     func() time.Time

@@ -21,11 +21,12 @@ type fakeTopics struct {
 	t   *testing.T
 	dir string
 
-	mu     sync.Mutex
-	topics map[string]*fakeTopic
-	groups map[bus.GroupOffset]log.Offset
-	keys   map[string]keyed
-	next   uint64
+	mu        sync.Mutex
+	topics    map[string]*fakeTopic
+	groups    map[bus.GroupOffset]log.Offset
+	keys      map[string]keyed
+	next      uint64
+	retention []setRetention
 	// before, if set, runs instead of an append when it returns an error.
 	before func(ctx context.Context, a bus.Append) error
 }
@@ -131,6 +132,9 @@ func (f *fakeTopics) Append(ctx context.Context, a bus.Append) (bus.Appended, er
 	l, err := f.log(a.Topic, a.Partition)
 	if err != nil {
 		return bus.Appended{}, err
+	}
+	if a.Async {
+		return bus.Appended{Partition: a.Partition, Count: a.Block.Count}, nil
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()

@@ -1,15 +1,10 @@
 package api
 
 import (
-	"bufio"
 	"bytes"
 	"encoding/json"
 	"math"
-	"net/http"
-	"runtime/debug"
 	"strconv"
-	"strings"
-	"time"
 
 	"leat/log"
 )
@@ -31,12 +26,9 @@ const followPage = 256
 
 // stream is one followed result.
 type stream struct {
-	server *Server
-	page   page
-	sse    bool
-	rows   Rows // the next to be written
-	out    []byte
-	w      *bufio.Writer
+	*outlet
+	page page
+	rows Rows // the next to be written
 }
 
 // follow answers GET /queries/{name}/results?follow=1: rows as they come, until
@@ -47,61 +39,35 @@ func (c *call) follow() error {
 	if err != nil {
 		return err
 	}
-	request := &c.http.Context().Request
-	f := &stream{
-		server: c.server, page: p,
-		sse: strings.Contains(string(request.Header.Peek("Accept")), typeSSE),
-	}
-	// A browser that connects again asks for the same address and names the last
-	// event it got: the header counts.
-	if last := string(request.Header.Peek("Last-Event-ID")); last != "" {
-		id, err := strconv.ParseInt(last, 10, 64)
-		if err != nil || id < 0 || id == math.MaxInt64 {
-			return invalidParameter("Last-Event-ID", "has to be an offset, not %q", clip(last))
-		}
-		f.page.offset = log.Offset(id) + 1
-	}
-	if err := f.read(); err != nil {
+	// The header counts, whatever the address says.
+	id, given, err := c.lastEventID()
+	if err != nil {
 		return err
 	}
-	contentType := typeNDJSON
-	if f.sse {
-		contentType = typeSSE
+	if given {
+		p.offset = log.Offset(id) + 1
 	}
-	response := &c.http.Context().Response
-	setHead(response, http.StatusOK, contentType)
-	response.Header.Set("Cache-Control", "no-store")
-	if string(request.Header.Method()) == http.MethodHead {
-		return nil
+	f := &stream{page: p}
+	if err := f.read(c.server); err != nil {
+		return err
 	}
-	if connection, ok := c.http.Context().Conn().(*conn); ok {
-		connection.stream.Store(true)
-	}
-	f.server.streams.Add(1)
-	c.http.Context().SetBodyStreamWriter(func(w *bufio.Writer) {
-		defer f.server.streams.Done()
-		f.w = w
+	return c.stream(func(o *outlet) {
+		f.outlet = o
 		f.run()
 	})
-	return nil
 }
 
 // read reads the next rows.
-func (f *stream) read() (err error) {
-	ctx, cancel := (&call{server: f.server}).deadline()
+func (f *stream) read(s *Server) (err error) {
+	ctx, cancel := (&call{server: s}).deadline()
 	defer cancel()
-	f.rows, err = f.server.queries.Results(ctx, f.page.query, f.page.offset, min(f.page.limit, followPage))
+	f.rows, err = s.queries.Results(ctx, f.page.query, f.page.offset, min(f.page.limit, followPage))
 	return err
 }
 
 // run writes the stream. It ends when the client is gone or does not read for the
 // write timeout.
 func (f *stream) run() {
-	defer func() {
-		if cause := recover(); cause != nil {
-			f.server.logger.Error("a stream panicked", "query", f.page.query, "cause", cause, "stack", string(debug.Stack()))
-		}
-	}()
 	meta := append([]byte(nil), `{"query":`...)
 	meta = appendString(meta, f.page.query)
 	f.event("meta", append(appendField(meta, "next_offset", int64(f.page.offset)), '}'))
@@ -112,38 +78,34 @@ func (f *stream) run() {
 			f.last("complete", append(appendField([]byte(`{"complete":true`), "next_offset", int64(f.page.offset)), '}'))
 			return
 		case len(f.rows.Rows) == 0 && f.rows.Stopped != nil:
-			f.last("error", appendError(nil, classify(f.rows.Stopped)))
+			f.fail(f.rows.Stopped)
 			return
 		}
 		if !f.flush() || f.page.limit == 0 {
 			return
 		}
-		if len(f.rows.Rows) == 0 && !f.wait() {
+		if len(f.rows.Rows) == 0 && !f.waitForRows() {
 			return
 		}
-		if err := f.read(); err != nil {
-			f.last("error", appendError(nil, classify(err)))
+		if err := f.read(f.server); err != nil {
+			f.fail(err)
 			return
 		}
 	}
 }
 
-// wait waits for more rows with heartbeats in between; false ends the stream.
-func (f *stream) wait() bool {
+// waitForRows waits for more rows with heartbeats in between; false ends the stream.
+func (f *stream) waitForRows() bool {
 	arrived, err := f.server.queries.WaitResults(f.page.query, f.page.offset)
 	if err != nil {
-		f.last("error", appendError(nil, classify(err)))
+		f.fail(err)
 		return false
 	}
-	timer := time.NewTimer(f.server.limits.Heartbeat)
-	defer timer.Stop()
-	select {
-	case <-arrived:
+	switch f.wait(arrived) {
+	case waitArrived:
 		return true
-	case <-f.server.stopping:
-		f.last("error", appendError(nil, shuttingDown()))
+	case waitOver:
 		return false
-	case <-timer.C:
 	}
 	beat := append([]byte(`{"next_offset":`), strconv.FormatInt(int64(f.page.offset), 10)...)
 	if f.rows.Watermark != nil {
@@ -166,10 +128,7 @@ func (f *stream) appendRows() {
 			}
 		}
 		if f.sse {
-			f.out = append(f.out, "id: "...)
-			f.out = strconv.AppendInt(f.out, int64(offset), 10)
-			f.out = append(f.out, "\ndata: "...)
-			f.out = append(append(f.out, row...), "\n\n"...)
+			f.item(int64(offset), row)
 		} else {
 			f.out = append(f.out, `{"offset":`...)
 			f.out = strconv.AppendInt(f.out, int64(offset), 10)
@@ -180,33 +139,4 @@ func (f *stream) appendRows() {
 	}
 	f.page.offset = f.rows.Next
 	f.page.limit -= min(f.page.limit, len(f.rows.Rows))
-}
-
-// event adds something that is not a row. Where it comes last, the value is a line
-// of its own, elsewhere a member named after the event.
-func (f *stream) event(name string, value []byte) {
-	if f.sse {
-		f.out = append(append(f.out, "event: "+name+"\ndata: "...), value...)
-		f.out = append(f.out, "\n\n"...)
-		return
-	}
-	f.out = append(append(f.out, `{"`+name+`":`...), value...)
-	f.out = append(f.out, "}\n"...)
-}
-
-// last writes the last event.
-func (f *stream) last(name string, value []byte) {
-	if f.sse {
-		f.event(name, value)
-	} else {
-		f.out = append(append(f.out, value...), '\n')
-	}
-	f.flush()
-}
-
-// flush writes what was added, false if the client does not take it.
-func (f *stream) flush() bool {
-	_, err := f.w.Write(f.out)
-	f.out = f.out[:0]
-	return err == nil && f.w.Flush() == nil
 }

@@ -36,6 +36,7 @@ type testServer struct {
 	t         *testing.T
 	server    *Server
 	topics    *fakeTopics
+	documents *fakeDocuments
 	queries   *fakeQueries
 	readiness *fakeReadiness
 	address   string
@@ -48,10 +49,13 @@ type testServer struct {
 func serve(t *testing.T, alter func(*Config)) *testServer {
 	t.Helper()
 	s := &testServer{
-		t: t, topics: newFakeTopics(t), queries: newFakeQueries(), readiness: &fakeReadiness{}, done: make(chan error, 1),
+		t: t, topics: newFakeTopics(t), documents: newFakeDocuments(), queries: newFakeQueries(), readiness: &fakeReadiness{}, done: make(chan error, 1),
 		client: &http.Client{Timeout: patience, Transport: &http.Transport{MaxIdleConnsPerHost: 4}},
 	}
-	config := Config{Topics: s.topics, Queries: s.queries, Readiness: s.readiness}
+	config := Config{
+		Topics: s.topics, Documents: s.documents, Trimming: s.topics, Cluster: fakeCluster{s.documents},
+		Queries: s.queries, Readiness: s.readiness, Clock: clockAt(fakeNowMs), URL: "http://127.0.0.1:1109",
+	}
 	if alter != nil {
 		alter(&config)
 	}
@@ -77,6 +81,9 @@ func serve(t *testing.T, alter func(*Config)) *testServer {
 	})
 	return s
 }
+
+// clockAt is a clock that stands.
+func clockAt(ms int64) func() time.Time { return func() time.Time { return time.UnixMilli(ms) } }
 
 // stop ends the server, if it has not ended, and returns what Run returned.
 func (s *testServer) stop() error {
@@ -136,6 +143,14 @@ func (s *testServer) want(status int, body, method, path, send string, headers .
 	a := s.do(method, path, strings.NewReader(send), headers...)
 	if a.status != status || body != "" && a.body != body {
 		s.t.Errorf("%s %.80s:\n got %d %.300s\nwant %d %.300s", method, path, a.status, a.body, status, body)
+	}
+}
+
+// wantPart reads a path and checks that the answer contains a text.
+func (s *testServer) wantPart(path, part string) {
+	s.t.Helper()
+	if a := s.do("GET", path, http.NoBody); a.status != 200 || !strings.Contains(a.body, part) {
+		s.t.Errorf("%s: got %d %.500s\nwithout %s", path, a.status, a.body, part)
 	}
 }
 

@@ -31,7 +31,7 @@ func (c *call) home() error {
 	var b strings.Builder
 	b.WriteString("<!doctype html><meta charset=utf-8><title>Leat</title><h1>Leat</h1><ul>")
 	for _, r := range routes() {
-		text := html.EscapeString(r.method + " " + r.path)
+		text := html.EscapeString(r.method + " " + r.pattern())
 		if r.method == "GET" && !strings.Contains(r.path, ":") {
 			text = `<a href="` + html.EscapeString(r.path) + `">` + text + `</a>`
 		}

@@ -7,7 +7,6 @@ import (
 	"math"
 	"net/http"
 	"strconv"
-	"strings"
 	"time"
 
 	"leat/internal/bus"
@@ -28,6 +27,7 @@ type production struct {
 	idempotencyKey string
 	timeout        time.Duration // 0 = the server's
 	timing         bool
+	async          bool // answer once it is queued
 }
 
 // produce answers POST …/produce: the body is one record, an empty one too.
@@ -125,10 +125,7 @@ func (c *call) production() (p production, err error) {
 	if p.timing, err = c.params.flag("timing"); err != nil {
 		return p, err
 	}
-	if _, err = c.params.choice("mode", "", "sealed", "rocket"); err != nil {
-		return p, err
-	}
-	if _, err = c.params.choice("acks", "", "async", "majority", "all"); err != nil {
+	if p.async, err = c.async(); err != nil {
 		return p, err
 	}
 	if key, ok := c.params.get("key"); ok {
@@ -149,6 +146,23 @@ func (c *call) production() (p production, err error) {
 	partition, err := c.params.integer("partition", 0, int64(p.topic.Partitions)-1, int64(bus.AnyPartition))
 	p.partition = int32(partition)
 	return p, err
+}
+
+// async tells whether the call asks not to wait until its records are durable.
+func (c *call) async() (bool, error) {
+	mode, err := c.params.choice("mode", "", "sealed", "rocket")
+	if err != nil {
+		return false, err
+	}
+	acks, err := c.params.choice("acks", "", "async", "majority", "all")
+	if err != nil {
+		return false, err
+	}
+	rocket := mode == "rocket" || acks == "async"
+	if rocket && (mode == "sealed" || acks == "majority" || acks == "all") {
+		return false, invalidParameter("acks", "has to agree with mode: rocket does not wait for other nodes, sealed does")
+	}
+	return rocket, nil
 }
 
 // idempotencyKey takes the key from the address or the header; both have to agree.
@@ -188,16 +202,34 @@ func (c *call) append(p production, block *log.Block, batch bool) error {
 	ctx, cancel := context.WithTimeout(c.server.base, timeout)
 	defer cancel()
 	done, err := c.server.topics.Append(ctx, bus.Append{
-		Topic: p.topic.Name, Partition: p.partition, Key: p.key, Block: *block, IdempotencyKey: p.idempotencyKey,
+		Topic: p.topic.Name, Partition: p.partition, Key: p.key, Block: *block, IdempotencyKey: p.idempotencyKey, Async: p.async,
 	})
+	out := append(c.out(), `{"ok":true`...)
 	switch {
+	case err == nil && p.async:
+		out = appendUnsure(out, done.Partition, block.Count, batch, "rocket")
 	case err == nil:
+		out = appendDone(out, &done, batch, p.idempotencyKey != "")
 	case p.timeout > 0 && errors.Is(ctx.Err(), context.DeadlineExceeded) && outcomeUnknown(err):
-		return c.answerUnknown(p, block.Count, batch)
+		return c.send(http.StatusOK, typeJSON, append(appendUnsure(out, p.partition, block.Count, batch, "sealed"), '}'))
 	default:
+		c.http.Context().Response.SwapBody(out[:0])
 		return err
 	}
-	out := append(c.out(), `{"ok":true`...)
+	total := c.server.now().Sub(c.started)
+	c.server.meters.produced(&done, p.async, parsed.Sub(c.started), total)
+	if p.timing {
+		out = append(out, `,"timing":{"queue_us":`...)
+		out = strconv.AppendInt(out, done.QueueUs, 10)
+		out = appendField(out, "parse_us", parsed.Sub(c.started).Microseconds())
+		out = appendField(out, "commit_us", done.CommitUs)
+		out = append(appendField(out, "total_us", total.Microseconds()), '}')
+	}
+	return c.send(http.StatusOK, typeJSON, append(out, '}'))
+}
+
+// appendDone appends where durable records lie.
+func appendDone(out []byte, done *bus.Appended, batch, keyed bool) []byte {
 	if batch {
 		out = appendField(out, "first_offset", int64(done.Base))
 		out = appendField(out, "count", int64(done.Count))
@@ -206,23 +238,34 @@ func (c *call) append(p production, block *log.Block, batch bool) error {
 	}
 	out = appendField(out, "partition", int64(done.Partition))
 	if done.Duplicate {
-		out = append(out, `,"sealed":true,"durable":true,"synced":null,"duplicate":true`...)
+		return append(out, `,"sealed":true,"durable":true,"synced":null,"duplicate":true`...)
+	}
+	out = append(out, `,"batch_id":`...)
+	out = strconv.AppendUint(out, done.BatchID, 10)
+	out = append(out, `,"sealed":true,"durable":true,"mode":"sealed","synced":true`...)
+	if keyed {
+		out = append(out, `,"duplicate":false`...)
+	}
+	return out
+}
+
+// appendUnsure appends what is known of records that a crash may yet lose: those
+// that are queued, in mode rocket, and those whose outcome was not known when
+// timeout_ms was over, to be retried with an idempotency key.
+func appendUnsure(out []byte, partition int32, count int, batch bool, mode string) []byte {
+	if batch {
+		out = append(out, `,"first_offset":null`...)
+		out = appendField(out, "count", int64(count))
 	} else {
-		out = append(out, `,"batch_id":`...)
-		out = strconv.AppendUint(out, done.BatchID, 10)
-		out = append(out, `,"sealed":true,"durable":true,"mode":"sealed","synced":true`...)
-		if p.idempotencyKey != "" {
-			out = append(out, `,"duplicate":false`...)
-		}
+		out = append(out, `,"offset":null`...)
 	}
-	if p.timing {
-		out = append(out, `,"timing":{"queue_us":`...)
-		out = strconv.AppendInt(out, done.QueueUs, 10)
-		out = appendField(out, "parse_us", parsed.Sub(c.started).Microseconds())
-		out = appendField(out, "commit_us", done.CommitUs)
-		out = append(appendField(out, "total_us", c.server.now().Sub(c.started).Microseconds()), '}')
+	if partition == bus.AnyPartition {
+		out = append(out, `,"partition":null`...)
+	} else {
+		out = appendField(out, "partition", int64(partition))
 	}
-	return c.send(http.StatusOK, typeJSON, append(out, '}'))
+	out = append(out, `,"batch_id":0,"sealed":false,"durable":false,"mode":"`...)
+	return append(append(out, mode...), `","synced":false`...)
 }
 
 // outcomeUnknown tells whether an append that ended with its timeout may yet have
@@ -231,23 +274,4 @@ func outcomeUnknown(err error) bool {
 	kind := fault.KindOf(err)
 	return kind == fault.Timeout || kind == fault.Unavailable ||
 		fault.As(err) == nil && errors.Is(err, context.DeadlineExceeded)
-}
-
-// answerUnknown is the answer when timeout_ms is over: unknown, to be retried with
-// an idempotency key.
-func (c *call) answerUnknown(p production, count int, batch bool) error {
-	var b strings.Builder
-	b.WriteString(`{"ok":true,`)
-	if batch {
-		b.WriteString(`"first_offset":null,"count":` + strconv.Itoa(count))
-	} else {
-		b.WriteString(`"offset":null`)
-	}
-	if p.partition == bus.AnyPartition {
-		b.WriteString(`,"partition":null`)
-	} else {
-		b.WriteString(`,"partition":` + strconv.Itoa(int(p.partition)))
-	}
-	b.WriteString(`,"batch_id":0,"sealed":false,"durable":false,"mode":"sealed","synced":false}`)
-	return c.send(http.StatusOK, typeJSON, append(c.out(), b.String()...))
 }

@@ -223,3 +223,31 @@ func FuzzSplitLines(f *testing.F) {
 		}
 	})
 }
+
+// What was only queued is never called durable, and says nothing of where it lies.
+func TestProduceModes(t *testing.T) {
+	t.Parallel()
+	s := withTopic(t, nil)
+	const unsure = `,"batch_id":0,"sealed":false,"durable":false,"mode":"rocket","synced":false}`
+	const base = "/broker/topics/t/produce"
+	for _, query := range []string{"mode=rocket", "acks=async", "mode=rocket&acks=async", "mode=rocket&idempotency_key=k"} {
+		s.want(200, `{"ok":true,"offset":null,"partition":2`+unsure, "POST", base+"?partition=2&"+query, "x")
+		s.want(200, `{"ok":true,"first_offset":null,"count":2,"partition":2`+unsure, "POST", base+"-ndjson?partition=2&"+query, "x\ny\n")
+	}
+	s.want(200, `{"ok":true,"offset":null,"partition":0`+unsure[:len(unsure)-1]+`,"timing":{"queue_us":0,"parse_us":0,"commit_us":0,"total_us":0}}`,
+		"POST", base+"?mode=rocket&timing=1", "x")
+	for _, query := range []string{"mode=sealed", "acks=majority", "acks=all", "mode=sealed&acks=all"} {
+		if a := s.do("POST", base+"?partition=1&"+query, strings.NewReader("x")); !strings.Contains(a.body, `"sealed":true,"durable":true,"mode":"sealed","synced":true`) {
+			t.Errorf("%s: %s", query, a.body)
+		}
+	}
+	for _, query := range []string{"mode=fast", "mode=", "acks=1", "acks=none", "mode=sealed&acks=async", "mode=rocket&acks=all", "mode=rocket&acks=majority"} {
+		if m := s.wantError(400, "invalid_parameter", "POST", base+"?"+query, "x"); m["parameter"] != "acks" && m["parameter"] != "mode" {
+			t.Errorf("%s: %v", query, m)
+		}
+	}
+	s.topics.failAppends(func(context.Context, bus.Append) error {
+		return fault.New(fault.Unavailable, "no_quorum", "The shard takes no writes")
+	})
+	s.wantError(503, "no_quorum", "POST", base+"?mode=rocket", "x")
+}

@@ -1,5 +1,7 @@
 package api
 
+import "strings"
+
 // public is the scope of a route that needs no token.
 const public Scope = 0
 
@@ -25,6 +27,10 @@ func routes() []route {
 		{"GET", "/docs/errors", public, nil, (*call).errorIndex, "The list of error codes."},
 		{"GET", "/docs/errors/:code", public, nil, (*call).errorPage, "What one error code means."},
 
+		{"GET", "/metrics", ScopeAdmin, nil, (*call).metrics, "Metrics in the Prometheus text format."},
+		{"GET", "/metrics_ha", scopeAll, nil, (*call).metricsHA, "Where the metadata shard stands."},
+		{"GET", "/cluster", ScopeAdmin, nil, (*call).clusterState, "Where every shard stands."},
+
 		{"POST", "/broker/topics", ScopeAdmin, nil, (*call).createTopic, "Create a topic."},
 		{"GET", "/broker/topics", reading, nil, (*call).listTopics, "List the topics."},
 		{"GET", "/broker/topics/:topic", reading, nil, (*call).describeTopic, "Describe a topic."},
@@ -33,6 +39,15 @@ func routes() []route {
 		{"POST", "/broker/topics/:topic/produce-ndjson", ScopeProduce, producing, (*call).produceNDJSON, "Append each line of the body as a record, all or nothing."},
 		{"GET", "/broker/consume/:topic/:group/:partition", ScopeConsume, []string{"offset", "limit", "encoding", "wait_ms"}, (*call).consume, "Read records."},
 		{"POST", "/broker/commit", ScopeConsume, nil, (*call).commit, "Say how far a group has come."},
+		{"GET", "/broker/stream/:topic/:partition", ScopeConsume, []string{"offset", "encoding"}, (*call).tail, "Follow a partition."},
+		{"POST", "/broker/delete-before", ScopeAdmin, nil, (*call).deleteBefore, "Delete the records below an offset."},
+		{"POST", "/broker/retention", ScopeAdmin, nil, (*call).retention, "Say how much a topic keeps."},
+
+		{"GET", "/kv/:namespace", ScopeKV, []string{"prefix", "limit", "after", "stale", "watch"}, (*call).listDocuments, "List or watch the keys of a namespace."},
+		{"POST", "/kv/:namespace/*", ScopeKV, []string{"cas", "ttl_ms"}, (*call).putDocument, "Set a key to the body."},
+		{"GET", "/kv/:namespace/*/meta", ScopeKV, []string{"stale"}, (*call).documentMeta, "What is known of a key besides its value."},
+		{"GET", "/kv/:namespace/*", ScopeKV, []string{"stale"}, (*call).getDocument, "Read a key."},
+		{"DELETE", "/kv/:namespace/*", ScopeKV, []string{"cas"}, (*call).deleteDocument, "Delete a key."},
 
 		{"POST", "/queries", ScopeQuery, nil, (*call).createQuery, "Start a query."},
 		{"POST", "/queries/validate", ScopeQuery, nil, (*call).validateQuery, "Check a query spec."},
@@ -44,6 +59,19 @@ func routes() []route {
 		{"GET", "/queries/:query/late", ScopeQuery, paging, (*call).late, "Read the late rows of a query."},
 		{"GET", "/queries/:query/dead-letters", ScopeQuery, paging, (*call).deadLetters, "Read the rows a query could not work on."},
 	}
+}
+
+// pattern is the path as documents write it: /kv/{namespace}/{key}.
+func (r *route) pattern() string {
+	parts := strings.Split(r.path, "/")
+	for i, part := range parts {
+		if name, found := strings.CutPrefix(part, ":"); found {
+			parts[i] = "{" + name + "}"
+		} else if part == "*" {
+			parts[i] = "{key}"
+		}
+	}
+	return strings.Join(parts, "/")
 }
 
 // register puts the table into the router. What can be read with GET answers HEAD.

@@ -28,11 +28,15 @@ const headerBytes = 8 << 10
 // Server answers HTTP. It is safe for concurrent use.
 type Server struct {
 	topics    Topics
+	documents Documents
+	trimming  Trimming
+	cluster   Cluster
 	queries   Queries
 	readiness Readiness
 	tokens    Tokens
 	limits    Limits
 	nodeID    string
+	url       atomic.Pointer[string]
 	dev       bool
 	now       func() time.Time
 	logger    *slog.Logger
@@ -42,18 +46,20 @@ type Server struct {
 	cancel   context.CancelFunc
 	stopping chan struct{} // closed when shutdown begins: waits and streams end
 	streams  sync.WaitGroup
+	open     atomic.Int64 // streams
 	inFlight atomic.Int64 // bytes of large bodies
 	pools    pools
+	meters   *meters
 	ran      atomic.Bool
 }
 
 // New makes a server. It opens nothing.
 func New(c Config) (*Server, error) {
-	if c.Topics == nil || c.Queries == nil || c.Readiness == nil {
-		return nil, errors.New("make the api: Topics, Queries and Readiness are required")
+	if c.Topics == nil || c.Documents == nil || c.Trimming == nil || c.Cluster == nil || c.Queries == nil || c.Readiness == nil {
+		return nil, errors.New("make the api: Topics, Documents, Trimming, Cluster, Queries and Readiness are required")
 	}
 	s := &Server{
-		topics: c.Topics, queries: c.Queries, readiness: c.Readiness,
+		topics: c.Topics, documents: c.Documents, trimming: c.Trimming, cluster: c.Cluster, queries: c.Queries, readiness: c.Readiness,
 		tokens: c.Tokens, limits: c.Limits.withDefaults(), nodeID: c.NodeID, dev: c.Dev,
 		now: c.Clock, logger: c.Logger, stopping: make(chan struct{}),
 	}
@@ -63,11 +69,18 @@ func New(c Config) (*Server, error) {
 	if s.logger == nil {
 		s.logger = slog.New(slog.NewTextHandler(io.Discard, nil))
 	}
+	if c.URL != "" {
+		s.url.Store(&c.URL)
+	}
 	if s.nodeID == "" {
 		s.nodeID = "1"
 	}
 	if s.dev {
 		s.tokens = s.tokens.with("dev")
+	}
+	var err error
+	if s.meters, err = newMeters(s); err != nil {
+		return nil, err
 	}
 	s.base, s.cancel = context.WithCancel(context.Background())
 	s.app = fiber.New(fiber.Config{
@@ -96,6 +109,8 @@ func (s *Server) Run(ctx context.Context, listener net.Listener) error {
 		return errors.New("serve HTTP: the server has run already")
 	}
 	defer s.cancel()
+	address := "http://" + listener.Addr().String()
+	s.url.CompareAndSwap(nil, &address)
 	guarded := newListener(listener, s.limits.Connections, s.limits.WriteTimeout)
 	server := s.app.Server()
 	route := s.app.Handler()

@@ -12,6 +12,7 @@ import (
 // lockDir takes the data directory for this process; closing the file gives it
 // back, and so does the end of the process, however it comes.
 func lockDir(dir string) (*os.File, error) {
+	// On a file system of tests the directory may not be there.
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, err
 	}

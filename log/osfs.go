@@ -11,8 +11,8 @@ func OS() FS { return osFS{} }
 type osFS struct{}
 
 const (
-	filePerm = 0o640
-	dirPerm  = 0o750
+	filePerm = 0o600
+	dirPerm  = 0o700
 )
 
 func (osFS) Create(name string) (File, error) {

@@ -215,12 +215,14 @@ func (m *Manager) compile(ctx context.Context, e entry) (*Plan, error) {
 	return plan, nil
 }
 
-// Validate refuses what Create would refuse for the spec alone, with the same
-// error.
+// Validate refuses what Create would refuse for the spec alone, with an error of
+// the same kind; its code is always "invalid_query".
 func (m *Manager) Validate(ctx context.Context, body []byte) (Warnings, error) {
 	_, _, warnings, problems := Compile(ctx, body, m.topics)
 	if len(problems) > 0 {
-		return nil, problems.Fault()
+		f := *problems.Fault()
+		f.Code = codeInvalid
+		return nil, &f
 	}
 	return warnings, nil
 }

@@ -36,7 +36,8 @@ func newConsume(s *session) *cobra.Command {
 		Short: "Read records",
 		Long: `Read records of one partition, or of all, one after the other. Without a group
 reading starts at the first record and changes nothing. With --group it starts
-after what the group has committed, and what was printed is committed.`,
+after what the group has committed, and what was printed is committed. With
+-o json every record is a line of its own.`,
 		Example: `  leat consume flights
   leat consume flights --partition 0 --offset 2 --limit 5 -o json
   leat consume flights --group billing

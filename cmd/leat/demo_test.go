@@ -111,19 +111,12 @@ func TestDemoCallsWork(t *testing.T) {
 		}
 		answers[i] = string(answer)
 	}
-	for i, want := range []string{`"late":188`, "tumbling 1d", `"window_end"`, `"offset":32734`, `"offset":32735`} {
+	for i, want := range []string{`"late":188`, "tumbling 1d", `"window_end"`, `"offset":32734`, `"offset":32735`,
+		`"day":1388534400000,"airport":"JFK"`} {
 		if !strings.Contains(answers[i], want) {
 			t.Errorf("%s: no %s in\n%s", calls[i], want, answers[i])
 		}
 	}
-	last := len(calls) - 1
-	eventually(t, "the last day closes", func() error {
-		answer, err := exec.Command("sh", "-c", calls[last]).CombinedOutput()
-		if err == nil && !strings.Contains(string(answer), `"day":1388534400000,"airport":"JFK"`) {
-			err = io.ErrUnexpectedEOF
-		}
-		return err
-	})
 	if err := cmd.Process.Signal(os.Interrupt); err != nil {
 		t.Fatal(err)
 	}

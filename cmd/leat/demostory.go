@@ -308,7 +308,7 @@ func demoCalls(base string, rows int) []string {
 		"curl -s '" + base + "/broker/consume/flights/me/0?offset=32734'",
 		"# a flight of a later day closes the last one, and its rows come:",
 		"curl -s " + base + `/broker/topics/flights/produce -d '{"origin":"JFK","dep":1388707200000,"sched_dep":1388707200000,"dep_delay":0}'`,
-		fmt.Sprintf("curl -s '%s/queries/%s/results?offset=%d'", base, byDay, rows),
+		fmt.Sprintf("curl -sN '%s/queries/%s/results?offset=%d&follow=1&limit=2'", base, byDay, rows),
 	}
 }
 

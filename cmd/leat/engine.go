@@ -15,8 +15,10 @@ import (
 )
 
 const (
-	// drainTime bounds how long requests in flight may take at shutdown.
-	drainTime = 3 * time.Second
+	// drainTime bounds how long requests in flight may take at shutdown, and then
+	// once more how long connections may take to close. It has to leave something
+	// of the five seconds in which a node is gone.
+	drainTime = 2200 * time.Millisecond
 	readyPoll = 2 * time.Millisecond
 )
 
@@ -28,6 +30,7 @@ type engine struct {
 	manager  *queries.Manager
 	server   *api.Server
 	listener net.Listener
+	logger   *slog.Logger
 }
 
 // listen takes the address of the settings.
@@ -50,7 +53,7 @@ func openEngine(c settings, listener net.Listener, logger *slog.Logger) (*engine
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("read the address of the listener: %w", err), listener.Close())
 	}
-	e := &engine{url: "http://" + net.JoinHostPort(c.host, port), listener: listener}
+	e := &engine{url: "http://" + net.JoinHostPort(c.host, port), listener: listener, logger: logger}
 	if e.node, err = cluster.Open(cluster.Config{Dir: c.dataDir, Logger: logger.With("component", "cluster")}); err != nil {
 		return nil, errors.Join(err, listener.Close())
 	}
@@ -74,7 +77,7 @@ func (e *engine) run(ctx context.Context, ready func() error) error {
 	return runStages(ctx, []stage{
 		{"log", e.node.Run},
 		{"queries", e.manager.Run},
-		{"http", func(ctx context.Context) error { return e.server.Run(ctx, e.listener) }},
+		{"http", e.serveHTTP},
 		{"start", func(ctx context.Context) error {
 			if err := e.awaitReady(ctx); err != nil {
 				return err
@@ -86,6 +89,17 @@ func (e *engine) run(ctx context.Context, ready func() error) error {
 			return nil
 		}},
 	})
+}
+
+// serveHTTP runs the server. A client that does not take its answer at shutdown is
+// cut off in the end, which is no failure of the node.
+func (e *engine) serveHTTP(ctx context.Context) error {
+	err := e.server.Run(ctx, e.listener)
+	if err != nil && ctx.Err() != nil {
+		e.logger.Warn("the last connections were cut off", "error", err)
+		return nil
+	}
+	return err
 }
 
 func (e *engine) awaitReady(ctx context.Context) error {

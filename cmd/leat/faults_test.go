@@ -23,17 +23,17 @@ const (
 	faultGroup      = "g"
 )
 
-// TestKill is the loop of SIGKILLs: a server under load, with a stateless and a
+// TestFaultsKill is the loop of SIGKILLs: a server under load, with a stateless and a
 // windowed query running, is killed at a random moment and started again. Whatever
 // was acknowledged has to be there, once; the rows of the queries have to be those
 // of the log, none lost and none doubled.
-func TestKill(t *testing.T) {
+func TestFaultsKill(t *testing.T) {
 	t.Parallel()
 	rounds := variable(t, "LEAT_FAULT_ROUNDS", 3)
 	seed := variable(t, "LEAT_FAULT_SEED", int(time.Now().UnixNano()&0x7fffffff))
 	defer func() {
 		if t.Failed() {
-			t.Logf("run it again: LEAT_FAULT_SEED=%d LEAT_FAULT_ROUNDS=%d go test ./cmd/leat -run 'TestKill$'", seed, rounds)
+			t.Logf("run it again: LEAT_FAULT_SEED=%d LEAT_FAULT_ROUNDS=%d go test ./cmd/leat -run TestFaultsKill", seed, rounds)
 		}
 	}()
 	t.Logf("seed %d, %d rounds", seed, rounds)

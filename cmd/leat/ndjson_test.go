@@ -75,7 +75,7 @@ func TestBatchesHoldTheLines(t *testing.T) {
 	seed := uint64(time.Now().UnixNano())
 	t.Logf("seed %d", seed)
 	r := rand.New(rand.NewPCG(seed, 0))
-	for range 60 {
+	for range 30 {
 		var text strings.Builder
 		most := []int{1, 3, 50, 300_000}[r.IntN(4)]
 		for range r.IntN([]int{3, 40, 2500}[r.IntN(3)]) {

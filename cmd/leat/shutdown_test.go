@@ -126,6 +126,33 @@ func TestShutdownAnswersWhatIsInFlight(t *testing.T) {
 	checkAcknowledged(t, start(t, dir), acknowledged)
 }
 
+// TestShutdownDoesNotWaitForEver: clients that neither send nor read to the end do
+// not keep the server, and it ends well all the same.
+func TestShutdownDoesNotWaitForEver(t *testing.T) {
+	t.Parallel()
+	server := start(t, t.TempDir())
+	c := dial(t, server.url)
+	c.mustPost(t, "/broker/topics", map[string]any{"name": "big", "partitions": 1})
+	megabyte := []byte(strings.Repeat("x", 1<<20-100))
+	for range 16 {
+		_, err := c.call(t.Context(), request{method: http.MethodPost, path: "/broker/topics/big/produce", body: megabyte})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	silent := openRaw(t, server.url)
+	silent.send(t, "POST /broker/topics/big/produce HTTP/1.1\r\nHost: localhost\r\nContent-Length: 8\r\nExpect: 100-continue\r\n\r\n")
+	silent.expect(t, "HTTP/1.1 100")
+	deaf := openRaw(t, server.url)
+	deaf.send(t, "GET /broker/consume/big/g/0?limit=16 HTTP/1.1\r\nHost: localhost\r\n\r\n")
+	if line, err := deaf.r.ReadString('\n'); err != nil || !strings.HasPrefix(line, "HTTP/1.1 200") {
+		t.Fatalf("%q, %v", line, err)
+	}
+	if exit, took := server.stop(t); exit != exitOK || took > 5*time.Second {
+		t.Errorf("exit %d after %s, the log:\n%s", exit, took, server.logs)
+	}
+}
+
 // followUntilEnd follows the results of query copy; it returns once the stream has
 // begun.
 func followUntilEnd(t *testing.T, c *client) <-chan error {

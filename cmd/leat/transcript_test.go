@@ -81,7 +81,7 @@ type workplace struct {
 func newWorkplace(t *testing.T) *workplace {
 	server := start(t, t.TempDir())
 	w := &workplace{dir: t.TempDir(), url: server.url}
-	w.env = append(os.Environ(), execVariable+"=1", "LEAT_SERVER="+server.url, "LEAT_PORT=0", "LEAT_TOKEN=",
+	w.env = append(os.Environ(), execVariable+"=1", "GORACE=atexit_sleep_ms=0", "LEAT_SERVER="+server.url, "LEAT_PORT=0", "LEAT_TOKEN=",
 		"LEAT_TOKENS=", "RF_BEARER_TOKENS=", "HOME="+t.TempDir(), "XDG_STATE_HOME=",
 		"PATH="+tool(t)+string(os.PathListSeparator)+os.Getenv("PATH"))
 	specs, err := examples.Specs()

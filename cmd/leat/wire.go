@@ -16,6 +16,9 @@ import (
 // Who satisfies which interface. Each is declared by the package that needs it.
 var (
 	_ api.Topics        = (*cluster.Node)(nil)
+	_ api.Documents     = (*cluster.Node)(nil)
+	_ api.Trimming      = (*cluster.Node)(nil)
+	_ api.Cluster       = (*cluster.Node)(nil)
 	_ api.Readiness     = (*cluster.Node)(nil)
 	_ api.Queries       = (*queryCalls)(nil)
 	_ queries.Topics    = (*cluster.Node)(nil)
@@ -28,10 +31,12 @@ func (e *engine) wire(c settings, logger *slog.Logger) (err error) {
 	e.manager = queries.NewManager(queries.ManagerConfig{
 		Topics: e.node, Docs: e.node, Clock: wallClock{}, Owner: rand.Text(), Logger: logger.With("component", "queries"),
 	})
+	limits := c.limits
+	limits.Drain = drainTime
 	e.server, err = api.New(api.Config{
-		Topics: e.node, Readiness: e.node,
-		Queries: &queryCalls{manager: e.manager, logger: logger},
-		Tokens:  c.tokens, Limits: c.limits, Dev: c.dev, Logger: logger.With("component", "api"),
+		Topics: e.node, Documents: e.node, Trimming: e.node, Cluster: e.node, Readiness: e.node,
+		Queries: &queryCalls{manager: e.manager, logger: logger}, URL: e.url,
+		Tokens: c.tokens, Limits: limits, Dev: c.dev, Logger: logger.With("component", "api"),
 	})
 	if err != nil {
 		return fmt.Errorf("make the server: %w", err)
