@@ -156,7 +156,7 @@ func (c *coalescer) run(ctx context.Context, depth int) {
 
 func (c *coalescer) work(ctx context.Context) {
 	for {
-		r := c.take()
+		r := c.take(ctx)
 		if r == nil {
 			return
 		}
@@ -173,14 +173,14 @@ func (c *coalescer) work(ctx context.Context) {
 	}
 }
 
-// take waits for a round and takes it; nil once the coalescer is closed.
-func (c *coalescer) take() *round {
+// take waits for a round and takes it; nil once ctx has ended.
+func (c *coalescer) take(ctx context.Context) *round {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for len(c.waiting) == 0 && !c.closed {
 		c.arrived.Wait()
 	}
-	if c.closed {
+	if c.closed || ctx.Err() != nil {
 		return nil
 	}
 	r := c.waiting[0]
