@@ -158,6 +158,29 @@ func TestGroupCommits(t *testing.T) {
 	}
 }
 
+func TestQuotas(t *testing.T) {
+	t.Parallel()
+	r := start(t, Config{Dir: t.TempDir(), MaxPartitions: 5, MaxGroups: 2})
+	ctx := within(t, 60*time.Second)
+	if _, err := r.CreateTopic(ctx, "orders", 4); err != nil {
+		t.Fatal(err)
+	}
+	_, err := r.CreateTopic(ctx, "more", 2)
+	kind(t, err, fault.Exhausted, "quota_exceeded")
+	if _, err := r.CreateTopic(ctx, "orders", 4); err != nil {
+		t.Fatalf("the same topic again: %v", err)
+	}
+	for i, want := range []bool{true, true, false} {
+		g := bus.GroupOffset{Group: fmt.Sprint("g", i), Topic: "orders"}
+		if _, err := r.CommitGroup(ctx, g, 1); (err == nil) != want {
+			t.Fatalf("group %d: %v", i, err)
+		}
+	}
+	if _, err := r.CommitGroup(ctx, bus.GroupOffset{Group: "g1", Topic: "orders"}, 2); err != nil {
+		t.Fatalf("a group that is known: %v", err)
+	}
+}
+
 func TestTransactionsAreFencedAndWhole(t *testing.T) {
 	t.Parallel()
 	r := start(t, Config{Dir: t.TempDir()})

@@ -39,6 +39,12 @@ type Config struct {
 	// RaftLogBytes is the size of the raft log past which shards take a snapshot
 	// and compact, 256 MiB by default.
 	RaftLogBytes int64
+	// MaxPartitions bounds the partitions of all topics together, 20,000 by
+	// default: one costs two descriptors and about 4 KiB of memory.
+	MaxPartitions int
+	// MaxGroups bounds the group offsets of a shard, a million by default: one
+	// costs about 150 bytes of memory besides the group's name.
+	MaxGroups int
 	// CheckpointEvery is how often the node makes its state durable in the
 	// background, 2 s by default. It bounds what a start after a power cut has
 	// to apply again, not what is safe.
@@ -55,6 +61,8 @@ const (
 	maxDataShards   = 64
 	defaultDepth    = 4
 	defaultRaftLog  = 256 << 20
+	maxPartitions   = 20_000
+	maxGroups       = 1_000_000
 	checkpointEvery = 2 * time.Second
 	// expireEvery is how late a document may expire by the leader's clock.
 	expireEvery = 50 * time.Millisecond
@@ -79,6 +87,12 @@ func (c Config) withDefaults() Config {
 	}
 	if c.RaftLogBytes <= 0 {
 		c.RaftLogBytes = defaultRaftLog
+	}
+	if c.MaxPartitions <= 0 {
+		c.MaxPartitions = maxPartitions
+	}
+	if c.MaxGroups <= 0 {
+		c.MaxGroups = maxGroups
 	}
 	if c.CheckpointEvery <= 0 {
 		c.CheckpointEvery = checkpointEvery

@@ -100,6 +100,9 @@ func (n *Node) CommitGroup(ctx context.Context, g bus.GroupOffset, offset log.Of
 		return 0, err
 	}
 	id := groupID(t, g)
+	if err := n.admitGroup(s, id); err != nil {
+		return 0, err
+	}
 	code, body, _, err := s.call(ctx, len(g.Group)+64, func(dst []byte) []byte { return encodeCommit(dst, id, offset) })
 	if err != nil {
 		return 0, fmt.Errorf("commit group %q in %s/%d: %w", g.Group, g.Topic, g.Partition, err)
@@ -109,6 +112,18 @@ func (n *Node) CommitGroup(ctx context.Context, g bus.GroupOffset, offset log.Of
 	}
 	w := &wireReader{src: body}
 	return log.Offset(w.uvarint()), w.err
+}
+
+// admitGroup refuses the first commit of a group where there are too many.
+func (n *Node) admitGroup(s *shard, id state.GroupID) error {
+	if err := n.space.admit(); err != nil {
+		return err
+	}
+	if _, known := s.machine.group(id); known || s.machine.groupCount() < n.config.MaxGroups {
+		return nil
+	}
+	return fault.New(fault.Exhausted, "quota_exceeded",
+		"There are %d group offsets in this shard, which is the limit", n.config.MaxGroups)
 }
 
 // Committed answers a group's committed offset; ok is false before its first

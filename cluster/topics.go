@@ -49,12 +49,30 @@ func (n *Node) ListTopics() []bus.Topic {
 // CreateTopic makes a topic. The same again is no error; another number of
 // partitions is a Conflict "topic_exists".
 func (n *Node) CreateTopic(ctx context.Context, name string, partitions int32) (bus.Topic, error) {
+	if n.topic(name) == nil {
+		if err := n.admitPartitions(int(partitions)); err != nil {
+			return bus.Topic{}, err
+		}
+	}
 	first := int(xxSum(name) % uint64(len(n.data)))
 	shards := make([]uint64, partitions)
 	for i := range shards {
 		shards[i] = n.data[(first+i)%len(n.data)]
 	}
 	return n.createTopic(ctx, name, false, shards)
+}
+
+// admitPartitions refuses more partitions than the node is set to hold.
+func (n *Node) admitPartitions(more int) error {
+	have := 0
+	for _, t := range n.shards[bus.MetaShard].machine.topics() {
+		have += len(t.Shards)
+	}
+	if have+more > n.config.MaxPartitions {
+		return fault.New(fault.Exhausted, "quota_exceeded",
+			"There are %d partitions, and no room for %d more: the limit is %d", have, more, n.config.MaxPartitions)
+	}
+	return nil
 }
 
 // CreateInternal makes a topic of one partition that only the program itself

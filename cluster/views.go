@@ -68,6 +68,12 @@ func (m *machine) group(id state.GroupID) (log.Offset, bool) {
 	return m.state.Group(id)
 }
 
+func (m *machine) groupCount() int {
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	return m.state.GroupCount()
+}
+
 func (m *machine) doc(key string) state.Doc {
 	m.mu.RLock()
 	defer m.mu.RUnlock()

@@ -95,6 +95,9 @@ func (s *State) Group(id GroupID) (offset log.Offset, ok bool) {
 	return offset, ok
 }
 
+// GroupCount is the number of group offsets.
+func (s *State) GroupCount() int { return len(s.groups) }
+
 // Key finds what an idempotency key stood for the first time.
 func (s *State) Key(id PartitionID, key KeyHash) (KeyEntry, bool) {
 	p := s.partitions[id]
