@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"slices"
 
+	"leat/cluster/internal/wire"
 	"leat/cluster/state"
 	"leat/internal/fault"
 	"leat/log"
@@ -11,24 +12,24 @@ import (
 
 // applyCommand appends the answer to one command. Errors are damage on our side.
 func (m *machine) applyCommand(dst []byte, index uint64, kind commandKind, body []byte) ([]byte, error) {
-	r := &wireReader{src: body}
+	r := &wire.Reader{Rest: body}
 	switch kind {
 	case cmdAppend:
 		c := decodeAppend(r)
-		if r.err != nil {
+		if r.Err != nil {
 			break
 		}
 		return m.applyAppend(dst, index, &c)
 	case cmdTxn:
 		c := decodeTxn(r)
-		if r.err != nil {
+		if r.Err != nil {
 			break
 		}
 		return m.applyTxn(dst, index, &c)
 	case cmdCommit:
-		id := state.GroupID{PartitionID: r.partitionID(), Group: r.text()}
-		offset := log.Offset(r.uvarint())
-		if r.err != nil {
+		id := state.GroupID{PartitionID: readPartitionID(r), Group: r.String()}
+		offset := log.Offset(r.Uint())
+		if r.Err != nil {
 			break
 		}
 		return m.applyCommit(dst, id, offset), nil
@@ -128,13 +129,13 @@ func (m *machine) applyAppend(dst []byte, index uint64, c *appendCommand) ([]byt
 }
 
 func appendPlace(dst []byte, base log.Offset, duplicate bool, count int) []byte {
-	dst = binary.AppendUvarint(dst, uint64(base))
+	dst = wire.AppendUint(dst, base)
 	if duplicate {
 		dst = append(dst, 1)
 	} else {
 		dst = append(dst, 0)
 	}
-	return binary.AppendUvarint(dst, uint64(count))
+	return wire.AppendUint(dst, count)
 }
 
 // The answer to a transaction: a base per append, a version per put and delete, a
@@ -142,7 +143,7 @@ func appendPlace(dst []byte, base log.Offset, duplicate bool, count int) []byte 
 func (m *machine) applyTxn(dst []byte, index uint64, c *txnCommand) ([]byte, error) {
 	if c.fenced {
 		if have := m.state.Doc(c.fence).Version; have != c.version {
-			return appendAnswer(dst, answerFenced, binary.AppendUvarint(nil, have)), nil
+			return appendAnswer(dst, answerFenced, wire.AppendUint(nil, have)), nil
 		}
 	}
 	for i := range c.appends {
@@ -160,19 +161,19 @@ func (m *machine) applyTxn(dst []byte, index uint64, c *txnCommand) ([]byte, err
 			return nil, err
 		}
 		if c.appends[i].block.Count == 0 {
-			body = binary.AppendUvarint(body, uint64(f.next))
+			body = wire.AppendUint(body, f.next)
 			continue
 		}
-		body = binary.AppendUvarint(body, uint64(f.add(c.appends[i].block)))
+		body = wire.AppendUint(body, uint64(f.add(c.appends[i].block)))
 	}
 	for _, put := range c.puts {
-		body = binary.AppendUvarint(body, m.applyPut(put))
+		body = wire.AppendUint(body, m.applyPut(put))
 	}
 	for _, key := range c.deletes {
-		body = binary.AppendUvarint(body, m.applyDelete(key))
+		body = wire.AppendUint(body, m.applyDelete(key))
 	}
 	for _, trim := range c.trims {
-		body = binary.AppendUvarint(body, m.applyTrim(trim))
+		body = wire.AppendUint(body, m.applyTrim(trim))
 	}
 	return appendAnswer(dst, answered, body), nil
 }
@@ -226,16 +227,16 @@ func (m *machine) applyCommit(dst []byte, id state.GroupID, offset log.Offset) [
 		m.do(state.Commit{ID: id, Offset: offset})
 		have = offset
 	}
-	return appendAnswer(dst, answered, binary.AppendUvarint(nil, uint64(have)))
+	return appendAnswer(dst, answered, wire.AppendUint(nil, have))
 }
 
 // The answer to a creation, also where the topic exists: number, partitions.
-func (m *machine) applyCreateTopic(dst []byte, r *wireReader) []byte {
-	t := state.Topic{Name: r.text(), Internal: r.byte() == 1, CreatedMs: m.state.LogTimeMs()}
-	for range r.count() {
-		t.Shards = append(t.Shards, r.uvarint())
+func (m *machine) applyCreateTopic(dst []byte, r *wire.Reader) []byte {
+	t := state.Topic{Name: r.String(), Internal: r.Byte() == 1, CreatedMs: m.state.LogTimeMs()}
+	for range r.Count() {
+		t.Shards = append(t.Shards, r.Uint())
 	}
-	if r.err != nil {
+	if r.Err != nil {
 		return appendAnswer(dst, answerUnreadable, nil)
 	}
 	code := answerExists
@@ -245,14 +246,14 @@ func (m *machine) applyCreateTopic(dst []byte, r *wireReader) []byte {
 		m.do(state.CreateTopic{Topic: t})
 		code, have = answered, &t
 	}
-	body := binary.AppendUvarint(nil, have.ID)
-	return appendAnswer(dst, code, binary.AppendUvarint(body, uint64(len(have.Shards))))
+	body := wire.AppendUint(nil, have.ID)
+	return appendAnswer(dst, code, wire.AppendUint(body, uint64(len(have.Shards))))
 }
 
 // The answer to a deletion: the number of the topic that is gone.
-func (m *machine) applyDeleteTopic(dst []byte, r *wireReader) []byte {
-	name := r.text()
-	if r.err != nil {
+func (m *machine) applyDeleteTopic(dst []byte, r *wire.Reader) []byte {
+	name := r.String()
+	if r.Err != nil {
 		return appendAnswer(dst, answerUnreadable, nil)
 	}
 	have := m.state.Topic(name)
@@ -260,16 +261,16 @@ func (m *machine) applyDeleteTopic(dst []byte, r *wireReader) []byte {
 		return appendAnswer(dst, answerNoTopic, nil)
 	}
 	m.do(state.DeleteTopic{Name: name})
-	return appendAnswer(dst, answered, binary.AppendUvarint(nil, have.ID))
+	return appendAnswer(dst, answered, wire.AppendUint(nil, have.ID))
 }
 
-func (m *machine) applyOpen(dst []byte, r *wireReader) ([]byte, error) {
-	topic := r.uvarint()
+func (m *machine) applyOpen(dst []byte, r *wire.Reader) ([]byte, error) {
+	topic := r.Uint()
 	ids := make([]state.PartitionID, 0, 16)
-	for range r.count() {
-		ids = append(ids, state.PartitionID{Topic: topic, Partition: int32(r.uvarint())})
+	for range r.Count() {
+		ids = append(ids, state.PartitionID{Topic: topic, Partition: int32(r.Uint())})
 	}
-	if r.err != nil {
+	if r.Err != nil {
 		return appendAnswer(dst, answerUnreadable, nil), nil
 	}
 	for _, id := range ids {
@@ -303,9 +304,9 @@ func (m *machine) openNew(id state.PartitionID) error {
 // applyDrop forgets a topic's partitions at once; their files stay until a
 // checkpoint is durable, because a machine that crashes before it applies the
 // topic's entries again.
-func (m *machine) applyDrop(dst []byte, r *wireReader) []byte {
-	topic := r.uvarint()
-	if r.err != nil {
+func (m *machine) applyDrop(dst []byte, r *wire.Reader) []byte {
+	topic := r.Uint()
+	if r.Err != nil {
 		return appendAnswer(dst, answerUnreadable, nil)
 	}
 	for _, id := range m.state.Partitions() {

@@ -7,6 +7,7 @@ import (
 	"hash/crc32"
 	"path/filepath"
 
+	"leat/cluster/internal/wire"
 	"leat/cluster/state"
 	"leat/internal/fault"
 	"leat/log"
@@ -46,27 +47,11 @@ type partitionSync struct {
 
 func castagnoli(b []byte) uint32 { return crc32.Checksum(b, crc32.MakeTable(crc32.Castagnoli)) }
 
-func appendPoint(dst []byte, p log.SyncPoint) []byte {
-	dst = binary.AppendUvarint(dst, uint64(p.Segment))
-	dst = binary.AppendUvarint(dst, uint64(p.SizeBytes))
-	dst = binary.AppendUvarint(dst, uint64(p.Next))
-	return binary.AppendUvarint(dst, uint64(p.Mark))
-}
-
-func (r *wireReader) point() log.SyncPoint {
-	return log.SyncPoint{
-		Segment:   log.Offset(r.uvarint()),
-		SizeBytes: int64(r.uvarint()),
-		Next:      log.Offset(r.uvarint()),
-		Mark:      log.Mark(r.uvarint()),
-	}
-}
-
 func (c *checkpoint) encode() []byte {
 	dst := append([]byte(checkpointMagic), 0, 0, 0, 0)
-	dst = appendText(binary.AppendUvarint(dst, c.index), c.boot)
-	dst = appendPoint(binary.AppendUvarint(dst, uint64(c.stateNext)), c.stateSync)
-	dst = binary.AppendUvarint(dst, uint64(len(c.partitions)))
+	dst = wire.AppendBytes(wire.AppendUint(dst, c.index), c.boot)
+	dst = appendPoint(wire.AppendUint(dst, c.stateNext), c.stateSync)
+	dst = wire.AppendUint(dst, uint64(len(c.partitions)))
 	for _, p := range c.partitions {
 		dst = appendPoint(appendPartitionID(dst, p.id), p.point)
 	}
@@ -82,14 +67,14 @@ func decodeCheckpoint(src []byte) (*checkpoint, error) {
 	if castagnoli(src[checkpointHeader:]) != binary.LittleEndian.Uint32(src[len(checkpointMagic):]) {
 		return nil, fmt.Errorf("checksum does not hold: %w", errCommand)
 	}
-	r := &wireReader{src: src[checkpointHeader:]}
-	c := &checkpoint{index: r.uvarint(), boot: r.text(), stateNext: log.Offset(r.uvarint()), stateSync: r.point()}
-	for range r.count() {
-		id := r.partitionID()
-		c.partitions = append(c.partitions, partitionSync{id: id, point: r.point()})
+	r := &wire.Reader{Rest: src[checkpointHeader:]}
+	c := &checkpoint{index: r.Uint(), boot: r.String(), stateNext: log.Offset(r.Uint()), stateSync: readPoint(r)}
+	for range r.Count() {
+		id := readPartitionID(r)
+		c.partitions = append(c.partitions, partitionSync{id: id, point: readPoint(r)})
 	}
-	c.image = r.src
-	return c, r.err
+	c.image = r.Rest
+	return c, r.Err
 }
 
 func checkpointName(dir string) string { return filepath.Join(dir, "checkpoint") }

@@ -8,6 +8,7 @@ import (
 	"sync"
 	"testing"
 
+	"leat/cluster/internal/wire"
 	"leat/internal/fault"
 )
 
@@ -85,8 +86,8 @@ func TestCoalescerBatchesWhatComesMeanwhile(t *testing.T) {
 	g.let <- struct{}{}
 	for i, tk := range tickets {
 		_, body, err := tk.wait(context.Background())
-		r := wireReader{src: body}
-		if name := r.text(); err != nil || name != fmt.Sprint("t", i) {
+		r := wire.Reader{Rest: body}
+		if name := r.String(); err != nil || name != fmt.Sprint("t", i) {
 			t.Fatalf("ticket %d got the answer of %q, %v", i, name, err)
 		}
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 
+	"leat/cluster/internal/wire"
 	"leat/cluster/state"
 	"leat/log"
 )
@@ -94,21 +95,21 @@ func (c *appendCommand) encodeBody(dst []byte) []byte {
 	} else {
 		dst = append(dst, 0)
 	}
-	dst = binary.AppendUvarint(dst, uint64(c.block.Count))
-	return appendBlob(dst, c.block.Bytes)
+	dst = wire.AppendUint(dst, c.block.Count)
+	return wire.AppendBytes(dst, c.block.Bytes)
 }
 
 // sizeBytes is an upper bound of what encode appends.
 func (c *appendCommand) sizeBytes() int { return len(c.block.Bytes) + 80 }
 
-func decodeAppend(r *wireReader) appendCommand {
-	c := appendCommand{id: r.partitionID()}
-	if c.keyed = r.byte() == 1; c.keyed {
-		copy(c.key[:], r.take(uint64(len(c.key))))
-		copy(c.body[:], r.take(uint64(len(c.body))))
+func decodeAppend(r *wire.Reader) appendCommand {
+	c := appendCommand{id: readPartitionID(r)}
+	if c.keyed = r.Byte() == 1; c.keyed {
+		copy(c.key[:], r.Take(uint64(len(c.key))))
+		copy(c.body[:], r.Take(uint64(len(c.body))))
 	}
-	c.block.Count = int(r.uvarint())
-	c.block.Bytes = r.blob()
+	c.block.Count = int(r.Uint())
+	c.block.Bytes = r.View()
 	return c
 }
 
@@ -135,48 +136,48 @@ func (c *txnCommand) encode(dst []byte) []byte {
 	start := len(dst)
 	dst = beginCommand(dst, cmdTxn)
 	if c.fenced {
-		dst = binary.AppendUvarint(appendText(append(dst, 1), c.fence), c.version)
+		dst = wire.AppendUint(wire.AppendBytes(append(dst, 1), c.fence), c.version)
 	} else {
 		dst = append(dst, 0)
 	}
-	dst = binary.AppendUvarint(dst, uint64(len(c.appends)))
+	dst = wire.AppendUint(dst, uint64(len(c.appends)))
 	for i := range c.appends {
 		dst = c.appends[i].encodeBody(dst)
 	}
-	dst = binary.AppendUvarint(dst, uint64(len(c.puts)))
+	dst = wire.AppendUint(dst, uint64(len(c.puts)))
 	for _, p := range c.puts {
-		dst = appendBlob(appendText(dst, p.key), p.value)
-		dst = binary.AppendUvarint(dst, uint64(p.ttlMs))
+		dst = wire.AppendBytes(wire.AppendBytes(dst, p.key), p.value)
+		dst = wire.AppendUint(dst, p.ttlMs)
 	}
-	dst = binary.AppendUvarint(dst, uint64(len(c.deletes)))
+	dst = wire.AppendUint(dst, uint64(len(c.deletes)))
 	for _, key := range c.deletes {
-		dst = appendText(dst, key)
+		dst = wire.AppendBytes(dst, key)
 	}
-	dst = binary.AppendUvarint(dst, uint64(len(c.trims)))
+	dst = wire.AppendUint(dst, uint64(len(c.trims)))
 	for _, t := range c.trims {
-		dst = binary.AppendUvarint(appendPartitionID(dst, t.ID), uint64(t.First))
+		dst = wire.AppendUint(appendPartitionID(dst, t.ID), t.First)
 	}
 	return endCommand(dst, start)
 }
 
-func decodeTxn(r *wireReader) txnCommand {
+func decodeTxn(r *wire.Reader) txnCommand {
 	var c txnCommand
-	if c.fenced = r.byte() == 1; c.fenced {
-		c.fence, c.version = r.text(), r.uvarint()
+	if c.fenced = r.Byte() == 1; c.fenced {
+		c.fence, c.version = r.String(), r.Uint()
 	}
-	for range r.count() {
+	for range r.Count() {
 		c.appends = append(c.appends, decodeAppend(r))
 	}
-	for range r.count() {
-		key, value := r.text(), append([]byte{}, r.blob()...)
-		c.puts = append(c.puts, putCommand{key: key, value: value, ttlMs: int64(r.uvarint())})
+	for range r.Count() {
+		key, value := r.String(), append([]byte{}, r.View()...)
+		c.puts = append(c.puts, putCommand{key: key, value: value, ttlMs: int64(r.Uint())})
 	}
-	for range r.count() {
-		c.deletes = append(c.deletes, r.text())
+	for range r.Count() {
+		c.deletes = append(c.deletes, r.String())
 	}
-	for range r.count() {
-		id := r.partitionID()
-		c.trims = append(c.trims, state.Trim{ID: id, First: log.Offset(r.uvarint())})
+	for range r.Count() {
+		id := readPartitionID(r)
+		c.trims = append(c.trims, state.Trim{ID: id, First: log.Offset(r.Uint())})
 	}
 	return c
 }
@@ -184,42 +185,42 @@ func decodeTxn(r *wireReader) txnCommand {
 func encodeCommit(dst []byte, id state.GroupID, offset log.Offset) []byte {
 	start := len(dst)
 	dst = appendPartitionID(beginCommand(dst, cmdCommit), id.PartitionID)
-	return endCommand(binary.AppendUvarint(appendText(dst, id.Group), uint64(offset)), start)
+	return endCommand(wire.AppendUint(wire.AppendBytes(dst, id.Group), offset), start)
 }
 
 func encodeCreateTopic(dst []byte, name string, internal bool, shards []uint64) []byte {
 	start := len(dst)
-	dst = appendText(beginCommand(dst, cmdCreateTopic), name)
+	dst = wire.AppendBytes(beginCommand(dst, cmdCreateTopic), name)
 	if internal {
 		dst = append(dst, 1)
 	} else {
 		dst = append(dst, 0)
 	}
-	dst = binary.AppendUvarint(dst, uint64(len(shards)))
+	dst = wire.AppendUint(dst, uint64(len(shards)))
 	for _, s := range shards {
-		dst = binary.AppendUvarint(dst, s)
+		dst = wire.AppendUint(dst, s)
 	}
 	return endCommand(dst, start)
 }
 
 func encodeDeleteTopic(dst []byte, name string) []byte {
 	start := len(dst)
-	return endCommand(appendText(beginCommand(dst, cmdDeleteTopic), name), start)
+	return endCommand(wire.AppendBytes(beginCommand(dst, cmdDeleteTopic), name), start)
 }
 
 func encodeOpen(dst []byte, topic uint64, partitions []int32) []byte {
 	start := len(dst)
-	dst = binary.AppendUvarint(beginCommand(dst, cmdOpen), topic)
-	dst = binary.AppendUvarint(dst, uint64(len(partitions)))
+	dst = wire.AppendUint(beginCommand(dst, cmdOpen), topic)
+	dst = wire.AppendUint(dst, uint64(len(partitions)))
 	for _, p := range partitions {
-		dst = binary.AppendUvarint(dst, uint64(p))
+		dst = wire.AppendUint(dst, p)
 	}
 	return endCommand(dst, start)
 }
 
 func encodeDrop(dst []byte, topic uint64) []byte {
 	start := len(dst)
-	return endCommand(binary.AppendUvarint(beginCommand(dst, cmdDrop), topic), start)
+	return endCommand(wire.AppendUint(beginCommand(dst, cmdDrop), topic), start)
 }
 
 func encodeTick(dst []byte) []byte { return beginCommand(dst, cmdTick) }
@@ -253,13 +254,13 @@ func forEachCommand(proposal []byte, tick func(timeMs int64), visit func(kind co
 
 // appendAnswer appends one command's answer.
 func appendAnswer(dst []byte, code answerCode, body []byte) []byte {
-	return appendBlob(append(dst, byte(code)), body)
+	return wire.AppendBytes(append(dst, byte(code)), body)
 }
 
 // nextAnswer takes the first answer off the front.
 func nextAnswer(src []byte) (code answerCode, body, rest []byte, err error) {
-	r := wireReader{src: src}
-	code = answerCode(r.byte())
-	body = r.blob()
-	return code, body, r.src, r.err
+	r := wire.Reader{Rest: src}
+	code = answerCode(r.Byte())
+	body = r.View()
+	return code, body, r.Rest, r.Err
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 
+	"leat/cluster/internal/wire"
 	"leat/cluster/state"
 	"leat/internal/bus"
 	"leat/internal/fault"
@@ -110,28 +111,28 @@ func (n *Node) Transact(ctx context.Context, t bus.Txn) (bus.TxnResult, error) {
 	if err != nil {
 		return bus.TxnResult{}, fmt.Errorf("transaction in shard %d: %w", t.Shard, err)
 	}
-	w := &wireReader{src: body}
+	w := &wire.Reader{Rest: body}
 	switch code {
 	case answerFenced:
 		return bus.TxnResult{}, fault.New(fault.Conflict, "fenced",
-			"document %q has version %d, not %d", t.Fence.Key, w.uvarint(), t.Fence.Version)
+			"document %q has version %d, not %d", t.Fence.Key, w.Uint(), t.Fence.Version)
 	case answerNotOpen:
 		return bus.TxnResult{}, fault.New(fault.NotFound, "unknown_topic", "a topic of the transaction is gone")
 	}
 	var result bus.TxnResult
 	for range t.Appends {
-		result.Bases = append(result.Bases, log.Offset(w.uvarint()))
+		result.Bases = append(result.Bases, log.Offset(w.Uint()))
 	}
 	for range t.Puts {
-		result.Versions = append(result.Versions, w.uvarint())
+		result.Versions = append(result.Versions, w.Uint())
 	}
 	for range t.Deletes {
-		result.Deleted = append(result.Deleted, w.uvarint() != 0)
+		result.Deleted = append(result.Deleted, w.Uint() != 0)
 	}
 	for range t.Trims {
-		result.Trimmed = append(result.Trimmed, int64(w.uvarint()))
+		result.Trimmed = append(result.Trimmed, int64(w.Uint()))
 	}
-	return result, w.err
+	return result, w.Err
 }
 
 // txnCommand resolves the names of a transaction.

@@ -6,6 +6,7 @@ import (
 
 	"github.com/cespare/xxhash/v2"
 
+	"leat/cluster/internal/wire"
 	"leat/cluster/state"
 	"leat/internal/bus"
 	"leat/internal/fault"
@@ -57,16 +58,16 @@ func (n *Node) Append(ctx context.Context, a bus.Append) (bus.Appended, error) {
 		return bus.Appended{}, fault.New(fault.Unprocessable, "idempotency_conflict",
 			"The idempotency key was used for another body")
 	}
-	w := &wireReader{src: body}
+	w := &wire.Reader{Rest: body}
 	return bus.Appended{
 		Partition: partition,
-		Base:      log.Offset(w.uvarint()),
-		Duplicate: w.byte() == 1,
-		Count:     int(w.uvarint()),
+		Base:      log.Offset(w.Uint()),
+		Duplicate: w.Byte() == 1,
+		Count:     int(w.Uint()),
 		BatchID:   r.index,
 		QueueUs:   max(0, r.sentAt.Sub(r.queuedAt).Microseconds()),
 		CommitUs:  r.endedAt.Sub(r.sentAt).Microseconds(),
-	}, w.err
+	}, w.Err
 }
 
 // choose finds the partition an append goes to.
@@ -110,8 +111,8 @@ func (n *Node) CommitGroup(ctx context.Context, g bus.GroupOffset, offset log.Of
 	if code == answerNotOpen {
 		return 0, errUnknownTopic(g.Topic)
 	}
-	w := &wireReader{src: body}
-	return log.Offset(w.uvarint()), w.err
+	w := &wire.Reader{Rest: body}
+	return log.Offset(w.Uint()), w.Err
 }
 
 // admitGroup refuses the first commit of a group where there are too many.

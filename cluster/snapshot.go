@@ -10,6 +10,7 @@ import (
 
 	sm "github.com/lni/dragonboat/v4/statemachine"
 
+	"leat/cluster/internal/wire"
 	"leat/cluster/state"
 	"leat/internal/fault"
 	"leat/log"
@@ -65,7 +66,7 @@ func (m *machine) SaveSnapshot(cut any, to io.Writer, done <-chan struct{}) erro
 	c := cut.(*snapshotCut)
 	defer m.unpin()
 	w := bufio.NewWriterSize(to, snapshotRead)
-	if err := writeSection(w, append(binary.AppendUvarint(nil, c.index), c.image...)); err != nil {
+	if err := writeSection(w, append(wire.AppendUint(nil, c.index), c.image...)); err != nil {
 		return err
 	}
 	for i := range c.parts {
@@ -129,9 +130,9 @@ func (p *snapshotPart) saveRun(w io.Writer, base log.Offset, timeMs int64, run *
 		return nil
 	}
 	body := appendPartitionID(nil, p.id)
-	body = binary.AppendUvarint(body, uint64(base))
-	body = binary.AppendUvarint(body, uint64(timeMs))
-	body = binary.AppendUvarint(body, uint64(run.Count))
+	body = wire.AppendUint(body, base)
+	body = wire.AppendUint(body, timeMs)
+	body = wire.AppendUint(body, run.Count)
 	err := writeSection(w, append(body, run.Bytes...))
 	run.Count, run.Bytes = 0, run.Bytes[:0]
 	return err
@@ -200,10 +201,10 @@ func (m *machine) restore(from io.Reader, done <-chan struct{}) error {
 	if err != nil {
 		return err
 	}
-	r := &wireReader{src: head}
-	index := r.uvarint()
-	s, err := state.FromImage(r.src)
-	if err = errors.Join(r.err, err); err != nil {
+	r := &wire.Reader{Rest: head}
+	index := r.Uint()
+	s, err := state.FromImage(r.Rest)
+	if err = errors.Join(r.Err, err); err != nil {
 		return err
 	}
 	stateLog, err := log.Open(m.stateDir(), m.logOptions(&log.SyncPoint{Mark: log.Mark(index)}))
@@ -257,11 +258,11 @@ func (m *machine) restoreRecords(from io.Reader, index uint64, done <-chan struc
 		if len(body) == 0 {
 			return nil
 		}
-		r := &wireReader{src: body}
-		id, base, timeMs := r.partitionID(), log.Offset(r.uvarint()), int64(r.uvarint())
-		block := log.Block{Count: int(r.uvarint()), Bytes: r.src}
+		r := &wire.Reader{Rest: body}
+		id, base, timeMs := readPartitionID(r), log.Offset(r.Uint()), int64(r.Uint())
+		block := log.Block{Count: int(r.Uint()), Bytes: r.Rest}
 		p := m.logs[id]
-		if r.err != nil || p == nil || block.Check() != nil {
+		if r.Err != nil || p == nil || block.Check() != nil {
 			return fault.New(fault.Corrupt, "corrupt", "a snapshot section does not decode")
 		}
 		got, err := p.Append(log.Batch{Mark: log.Mark(index), TimeMs: timeMs, Blocks: []log.Block{block}})

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"sync/atomic"
 
+	"leat/cluster/internal/wire"
 	"leat/cluster/state"
 	"leat/internal/bus"
 	"leat/internal/fault"
@@ -96,8 +97,8 @@ func (n *Node) createTopic(ctx context.Context, name string, internal bool, shar
 	if err != nil {
 		return bus.Topic{}, fmt.Errorf("create topic %q: %w", name, err)
 	}
-	r := &wireReader{src: body}
-	id, partitions := r.uvarint(), int(r.uvarint())
+	r := &wire.Reader{Rest: body}
+	id, partitions := r.Uint(), int(r.Uint())
 	if code == answerExists && partitions != len(shards) {
 		return bus.Topic{}, fault.New(fault.Conflict, "topic_exists",
 			"Topic %q exists with %d partitions, not %d", name, partitions, len(shards))
@@ -147,8 +148,8 @@ func (n *Node) DeleteTopic(ctx context.Context, name string) error {
 	if code == answerNoTopic {
 		return errUnknownTopic(name)
 	}
-	r := &wireReader{src: body}
-	id := r.uvarint()
+	r := &wire.Reader{Rest: body}
+	id := r.Uint()
 	n.turns.Delete(id)
 	err = n.dropTopic(ctx, id)
 	if err == nil {

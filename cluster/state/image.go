@@ -3,9 +3,10 @@ package state
 import (
 	"bytes"
 	"cmp"
-	"encoding/binary"
 	"maps"
 	"slices"
+
+	"leat/cluster/internal/wire"
 )
 
 // AppendImage encodes the whole state behind dst. The image is the shortest
@@ -15,8 +16,8 @@ import (
 //
 //	uvarint last topic number | uvarint last document version | operations
 func (s *State) AppendImage(dst []byte) []byte {
-	dst = binary.AppendUvarint(dst, s.lastTopic)
-	dst = binary.AppendUvarint(dst, s.docVersion)
+	dst = wire.AppendUint(dst, s.lastTopic)
+	dst = wire.AppendUint(dst, s.docVersion)
 	dst = Clock{TimeMs: s.logTimeMs}.Append(dst)
 	for _, t := range s.topics.Values() {
 		dst = CreateTopic{Topic: *t}.Append(dst)
@@ -44,13 +45,13 @@ func (s *State) AppendImage(dst []byte) []byte {
 
 // FromImage decodes what AppendImage wrote.
 func FromImage(image []byte) (*State, error) {
-	r := &reader{src: image}
+	r := &wire.Reader{Rest: image}
 	s := New()
-	lastTopic, docVersion := r.uvarint(), r.uvarint()
-	if r.err != nil {
-		return nil, r.err
+	lastTopic, docVersion := r.Uint(), r.Uint()
+	if r.Err != nil {
+		return nil, r.Err
 	}
-	if err := s.Replay(r.src); err != nil {
+	if err := s.Replay(r.Rest); err != nil {
 		return nil, err
 	}
 	s.lastTopic, s.docVersion, s.changes = lastTopic, docVersion, nil

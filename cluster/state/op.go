@@ -1,10 +1,9 @@
 package state
 
 import (
-	"encoding/binary"
-	"errors"
 	"fmt"
 
+	"leat/cluster/internal/wire"
 	"leat/log"
 )
 
@@ -38,8 +37,6 @@ const (
 	tagDelete
 	tagExpired
 )
-
-var errShort = errors.New("operation ends early")
 
 // Op is a change of state that has been decided: applying it cannot fail.
 type Op interface {
@@ -104,7 +101,7 @@ type Delete struct {
 // Append and Apply of every operation follow, one pair each.
 
 func (o Clock) Append(dst []byte) []byte {
-	return binary.AppendUvarint(append(dst, tagClock), uint64(o.TimeMs))
+	return wire.AppendUint(append(dst, tagClock), o.TimeMs)
 }
 
 func (o Clock) Apply(s *State) {
@@ -114,13 +111,13 @@ func (o Clock) Apply(s *State) {
 
 func (o CreateTopic) Append(dst []byte) []byte {
 	t := o.Topic
-	dst = binary.AppendUvarint(append(dst, tagTopic), t.ID)
-	dst = appendBool(dst, t.Internal)
-	dst = binary.AppendUvarint(dst, uint64(t.CreatedMs))
-	dst = appendString(dst, t.Name)
-	dst = binary.AppendUvarint(dst, uint64(len(t.Shards)))
+	dst = wire.AppendUint(append(dst, tagTopic), t.ID)
+	dst = wire.AppendBool(dst, t.Internal)
+	dst = wire.AppendUint(dst, t.CreatedMs)
+	dst = wire.AppendBytes(dst, t.Name)
+	dst = wire.AppendUint(dst, len(t.Shards))
 	for _, shard := range t.Shards {
-		dst = binary.AppendUvarint(dst, shard)
+		dst = wire.AppendUint(dst, shard)
 	}
 	return dst
 }
@@ -132,7 +129,7 @@ func (o CreateTopic) Apply(s *State) {
 }
 
 func (o DeleteTopic) Append(dst []byte) []byte {
-	return appendString(append(dst, tagUntopic), o.Name)
+	return wire.AppendBytes(append(dst, tagUntopic), o.Name)
 }
 
 func (o DeleteTopic) Apply(s *State) { s.topics.Delete(o.Name) }
@@ -146,7 +143,7 @@ func (o Open) Apply(s *State) {
 }
 
 func (o Drop) Append(dst []byte) []byte {
-	return binary.AppendUvarint(append(dst, tagDrop), o.Topic)
+	return wire.AppendUint(append(dst, tagDrop), o.Topic)
 }
 
 func (o Drop) Apply(s *State) {
@@ -163,7 +160,7 @@ func (o Drop) Apply(s *State) {
 }
 
 func (o Trim) Append(dst []byte) []byte {
-	return binary.AppendUvarint(appendPartition(append(dst, tagTrim), o.ID), uint64(o.First))
+	return wire.AppendUint(appendPartition(append(dst, tagTrim), o.ID), o.First)
 }
 
 func (o Trim) Apply(s *State) {
@@ -173,8 +170,8 @@ func (o Trim) Apply(s *State) {
 }
 
 func (o Commit) Append(dst []byte) []byte {
-	dst = appendString(appendPartition(append(dst, tagCommit), o.ID.PartitionID), o.ID.Group)
-	return binary.AppendUvarint(dst, uint64(o.Offset))
+	dst = wire.AppendBytes(appendPartition(append(dst, tagCommit), o.ID.PartitionID), o.ID.Group)
+	return wire.AppendUint(dst, o.Offset)
 }
 
 func (o Commit) Apply(s *State) { s.groups[o.ID] = o.Offset }
@@ -182,8 +179,8 @@ func (o Commit) Apply(s *State) { s.groups[o.ID] = o.Offset }
 func (o Remember) Append(dst []byte) []byte {
 	dst = appendPartition(append(dst, tagKey), o.ID)
 	dst = append(append(dst, o.Key[:]...), o.Entry.Body[:]...)
-	dst = binary.AppendUvarint(dst, uint64(o.Entry.Base))
-	return binary.AppendUvarint(dst, uint64(o.Entry.Count))
+	dst = wire.AppendUint(dst, o.Entry.Base)
+	return wire.AppendUint(dst, o.Entry.Count)
 }
 
 func (o Remember) Apply(s *State) {
@@ -193,17 +190,17 @@ func (o Remember) Apply(s *State) {
 }
 
 func (o Put) Append(dst []byte) []byte {
-	dst = appendBytes(appendString(append(dst, tagPut), o.Key), o.Doc.Value)
-	dst = binary.AppendUvarint(dst, o.Doc.Version)
-	dst = binary.AppendUvarint(dst, uint64(o.Doc.CreatedMs))
-	dst = binary.AppendUvarint(dst, uint64(o.Doc.UpdatedMs))
-	return binary.AppendUvarint(dst, uint64(o.Doc.ExpiresMs))
+	dst = wire.AppendBytes(wire.AppendBytes(append(dst, tagPut), o.Key), o.Doc.Value)
+	dst = wire.AppendUint(dst, o.Doc.Version)
+	dst = wire.AppendUint(dst, o.Doc.CreatedMs)
+	dst = wire.AppendUint(dst, o.Doc.UpdatedMs)
+	return wire.AppendUint(dst, o.Doc.ExpiresMs)
 }
 
 func (o Put) Apply(s *State) { s.putDoc(o.Key, o.Doc) }
 
 func (o Expired) Append(dst []byte) []byte {
-	return binary.AppendUvarint(appendString(append(dst, tagExpired), o.Key), uint64(o.AtMs))
+	return wire.AppendUint(wire.AppendBytes(append(dst, tagExpired), o.Key), o.AtMs)
 }
 
 func (o Expired) Apply(s *State) {
@@ -212,7 +209,7 @@ func (o Expired) Apply(s *State) {
 }
 
 func (o Delete) Append(dst []byte) []byte {
-	return binary.AppendUvarint(appendString(append(dst, tagDelete), o.Key), o.Version)
+	return wire.AppendUint(wire.AppendBytes(append(dst, tagDelete), o.Key), o.Version)
 }
 
 func (o Delete) Apply(s *State) {
@@ -237,34 +234,34 @@ func (s *State) Replay(ops []byte) error {
 }
 
 func decodeOp(src []byte) (Op, []byte, error) {
-	r := &reader{src: src[1:]}
+	r := &wire.Reader{Rest: src[1:]}
 	var op Op
 	switch src[0] {
 	case tagClock:
-		op = Clock{TimeMs: int64(r.uvarint())}
+		op = Clock{TimeMs: int64(r.Uint())}
 	case tagTopic:
-		op = CreateTopic{Topic: r.topic()}
+		op = CreateTopic{Topic: readTopic(r)}
 	case tagUntopic:
-		op = DeleteTopic{Name: r.string()}
+		op = DeleteTopic{Name: r.String()}
 	case tagOpen:
-		op = Open{ID: r.partition()}
+		op = Open{ID: readPartition(r)}
 	case tagDrop:
-		op = Drop{Topic: r.uvarint()}
+		op = Drop{Topic: r.Uint()}
 	case tagTrim:
-		op = Trim{ID: r.partition(), First: log.Offset(r.uvarint())}
+		op = Trim{ID: readPartition(r), First: log.Offset(r.Uint())}
 	case tagCommit:
-		id := GroupID{PartitionID: r.partition(), Group: r.string()}
-		op = Commit{ID: id, Offset: log.Offset(r.uvarint())}
+		id := GroupID{PartitionID: readPartition(r), Group: r.String()}
+		op = Commit{ID: id, Offset: log.Offset(r.Uint())}
 	case tagKey:
-		op = r.remember()
+		op = readRemember(r)
 	case tagPut:
-		op = r.put()
+		op = readPut(r)
 	case tagDelete:
-		op = Delete{Key: r.string(), Version: r.uvarint()}
+		op = Delete{Key: r.String(), Version: r.Uint()}
 	case tagExpired:
-		op = Expired{Key: r.string(), AtMs: int64(r.uvarint())}
+		op = Expired{Key: r.String(), AtMs: int64(r.Uint())}
 	default:
 		return nil, nil, fmt.Errorf("unknown operation %d", src[0])
 	}
-	return op, r.src, r.err
+	return op, r.Rest, r.Err
 }
