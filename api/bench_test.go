@@ -58,7 +58,7 @@ func BenchmarkProduce(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	run(b, s.app.Handler(), "/broker/topics/t/produce?partition=3", strings.Repeat("x", 64), "dev")
+	run(b, s.direct(s.app.Handler()), "/broker/topics/t/produce?partition=3", strings.Repeat("x", 64), "dev")
 }
 
 func BenchmarkSplitLines(b *testing.B) {
@@ -152,5 +152,31 @@ func BenchmarkProduceOverSockets(b *testing.B) {
 	cancel()
 	if err := <-done; err != nil {
 		b.Error(err)
+	}
+}
+
+// What a call for a key costs in the process, without the shard.
+func BenchmarkDocument(b *testing.B) {
+	docs := newFakeDocuments()
+	s, err := New(Config{
+		Topics: noTopics{}, Documents: docs, Trimming: &fakeTopics{}, Cluster: fakeCluster{docs},
+		Queries: newFakeQueries(), Readiness: &fakeReadiness{}, Dev: true,
+	})
+	if err != nil {
+		b.Fatal(err)
+	}
+	docs.docs["kv/app\x00a/b"] = bus.Doc{Key: "kv/app\x00a/b", Value: []byte(strings.Repeat("x", 64)), Version: 7}
+	handler := s.app.Handler()
+	var c fasthttp.RequestCtx
+	b.ReportAllocs()
+	for b.Loop() {
+		c.Request.Reset()
+		c.Response.Reset()
+		c.Request.SetRequestURI("/kv/app/a/b")
+		c.Request.Header.Set("Authorization", "Bearer dev")
+		handler(&c)
+	}
+	if c.Response.StatusCode() != 200 {
+		b.Fatalf("%d %s", c.Response.StatusCode(), c.Response.Body())
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"sync"
+	"sync/atomic"
 
 	"leat/internal/fault"
 	"leat/log"
@@ -17,8 +18,13 @@ const (
 	pooledMost = 4 << 20  // larger buffers are not kept
 )
 
-// pools keep the buffers of calls.
-type pools struct{ buffers, blocks, calls sync.Pool }
+// pools keep what calls share: buffers, the context of those that began together,
+// and a name of this server that was found good.
+type pools struct {
+	buffers, blocks, calls sync.Pool
+	deadlines              deadlines
+	loopback               atomic.Pointer[string]
+}
 
 func (p *pools) buffer() *[]byte {
 	if b, ok := p.buffers.Get().(*[]byte); ok {
@@ -56,11 +62,11 @@ func (p *pools) giveBlock(b *log.Block) {
 // A body over the limit is TooLarge with the given code; what was read of it is
 // returned as well.
 func (c *call) readBody(limit int, code string) ([]byte, error) {
-	request := &c.http.Context().Request
+	request := &c.request.Request
 	if encoding := request.Header.Peek("Content-Encoding"); len(encoding) > 0 && !bytes.EqualFold(encoding, []byte("identity")) {
 		return nil, fault.New(fault.Unsupported, "unsupported_encoding", "Content-Encoding %q is not supported", clip(string(encoding)))
 	}
-	stream := c.http.Context().RequestBodyStream()
+	stream := c.request.RequestBodyStream()
 	if stream == nil {
 		c.consumed = true
 		return nil, nil

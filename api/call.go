@@ -29,9 +29,12 @@ const (
 // it after the handler returned.
 type call struct {
 	server   *Server
-	http     *fiber.Ctx
+	request  *fasthttp.RequestCtx
+	http     *fiber.Ctx // nil of a call that did not come through the router
+	path     pathValues // of such a call
 	params   params
 	grants   []grant // of the token presented; everything where the server is open
+	open     [1]grant
 	started  time.Time
 	body     *[]byte // pooled
 	reserved int64   // of the budget of bodies
@@ -121,28 +124,35 @@ func methodNotAllowed(method string) *fault.Error {
 
 // handler makes the fiber handler of a route.
 func (s *Server) handler(r route) fiber.Handler {
-	name := r.method + " " + r.pattern()
+	serve := s.serving(r)
 	return func(h *fiber.Ctx) error {
-		c, _ := s.pools.calls.Get().(*call)
-		if c == nil {
-			c = new(call)
-		}
-		c.server, c.http, c.started = s, h, s.now()
-		defer c.finish()
-		if err := c.run(r); err != nil {
-			s.fail(h, err)
-		}
-		s.meters.requests.WithLabelValues(name, statusText(h.Response().StatusCode())).Inc()
+		serve(h.Context(), h, pathValues{})
 		return nil
 	}
 }
 
-// statusText is a status as a label.
-func statusText(status int) string {
-	if status == fiber.StatusOK {
-		return "200"
+// serving makes what answers the calls of a route: those of the router, which come
+// with its context, and those that were found without it, with the values of the
+// path.
+func (s *Server) serving(r route) func(*fasthttp.RequestCtx, *fiber.Ctx, pathValues) {
+	name := r.method + " " + r.pattern()
+	answered := s.meters.requests.WithLabelValues(name, "200")
+	return func(request *fasthttp.RequestCtx, h *fiber.Ctx, path pathValues) {
+		c, _ := s.pools.calls.Get().(*call)
+		if c == nil {
+			c = new(call)
+		}
+		c.server, c.request, c.http, c.path, c.started = s, request, h, path, s.now()
+		defer c.finish()
+		if err := c.run(r); err != nil {
+			s.fail(request, err)
+		}
+		if status := request.Response.StatusCode(); status == fiber.StatusOK {
+			answered.Inc()
+		} else {
+			s.meters.requests.WithLabelValues(name, strconv.Itoa(status)).Inc()
+		}
 	}
-	return strconv.Itoa(status)
 }
 
 func (c *call) run(r route) error {
@@ -152,8 +162,10 @@ func (c *call) run(r route) error {
 		}
 	}
 	var err error
-	if c.params, err = parseParams(c.http.Context().URI().QueryString(), r.params); err != nil && r.scope != public {
-		return err
+	if bytes.IndexByte(c.request.RequestURI(), '?') >= 0 {
+		if c.params, err = parseParams(c.request.URI().QueryString(), r.params); err != nil && r.scope != public {
+			return err
+		}
 	}
 	return r.handle(c)
 }
@@ -165,8 +177,8 @@ func (c *call) finish() {
 		s.pools.giveBuffer(c.body)
 	}
 	s.inFlight.Add(-c.reserved)
-	if c.consumed {
-		c.http.Context().SetUserValue(bodyConsumed{}, true)
+	if length := c.request.Request.Header.ContentLength(); c.consumed && (length < 0 || length > headerBytes) {
+		c.request.SetUserValue(bodyConsumed{}, true)
 	}
 	*c = call{}
 	s.pools.calls.Put(c)
@@ -175,13 +187,14 @@ func (c *call) finish() {
 // authorize finds the grants of the call and checks that they have one of the
 // scopes for some topic.
 func (c *call) authorize(scopes Scope) error {
-	header := &c.http.Context().Request.Header
+	header := &c.request.Request.Header
 	if c.server.tokens.Empty() {
-		if !ownOrigin(string(header.Host()), string(header.Peek("Origin"))) {
+		if !c.server.pools.own(header.Host(), header.Peek("Origin")) {
 			return fault.New(fault.Forbidden, "cross_origin",
 				"This server has no tokens: it answers under a loopback address only, and no web page of another origin")
 		}
-		c.grants = openGrants()
+		c.grants = c.open[:]
+		c.open[0] = grant{scope: scopeAll}
 		return nil
 	}
 	grants, ok := c.server.tokens.find(bearer(header.Peek("Authorization")))
@@ -195,7 +208,19 @@ func (c *call) authorize(scopes Scope) error {
 	return nil
 }
 
-func openGrants() []grant { return []grant{{scope: scopeAll}} }
+// own is ownOrigin, quick where it is asked about the same loopback address again
+// and again.
+func (p *pools) own(host, origin []byte) bool {
+	if known := p.loopback.Load(); known != nil && len(origin) == 0 && string(host) == *known {
+		return true
+	}
+	name := string(host)
+	if !ownOrigin(name, string(origin)) {
+		return false
+	}
+	p.loopback.Store(&name)
+	return true
+}
 
 // ownOrigin tells whether a request to a server without tokens can be trusted not
 // to come from a web page: it names the server by a loopback address, and its
@@ -212,7 +237,12 @@ func ownOrigin(host, origin string) bool {
 }
 
 // text decodes a part of the path, once.
-func (c *call) text(name string) (string, bool) { return unescapePath(c.http.Params(name)) }
+func (c *call) text(name string) (string, bool) {
+	if c.http == nil {
+		return c.path.text(name)
+	}
+	return unescapePath(c.http.Params(name))
+}
 
 // topicName decodes and checks the topic of the path, and that the token covers it.
 func (c *call) topicName(scopes Scope) (string, error) {
@@ -267,11 +297,11 @@ func (c *call) pathPartition(t bus.Topic) (int32, error) {
 }
 
 // out is the buffer of the answer, to be filled and given to send.
-func (c *call) out() []byte { return c.http.Context().Response.SwapBody(nil)[:0] }
+func (c *call) out() []byte { return c.request.Response.SwapBody(nil)[:0] }
 
 // send makes body, made from out, the answer.
 func (c *call) send(status int, contentType string, body []byte) error {
-	response := &c.http.Context().Response
+	response := &c.request.Response
 	response.SwapBody(body)
 	setHead(response, status, contentType)
 	return nil
@@ -284,19 +314,19 @@ func setHead(response *fasthttp.Response, status int, contentType string) {
 }
 
 // fail answers with an error.
-func (s *Server) fail(h *fiber.Ctx, err error) {
+func (s *Server) fail(c *fasthttp.RequestCtx, err error) {
 	f := classify(err)
 	if status := statusOf(f); status == fiber.StatusInternalServerError {
-		s.logger.Error("a call failed", "method", h.Method(), "path", clip(h.Path()), "error", err)
+		s.logger.Error("a call failed", "method", string(c.Method()), "path", clip(string(c.Path())), "error", err)
 	}
-	response := &h.Context().Response
+	response := &c.Response
 	writeFault(response, f)
 	switch f.Kind {
 	case fault.Unauthorized:
 		response.Header.Set("WWW-Authenticate", "Bearer")
 	case fault.NotLeader:
 		if leader, ok := f.Detail["leader"].(string); ok {
-			response.Header.Set("Location", strings.TrimSuffix(leader, "/")+string(h.Context().URI().RequestURI()))
+			response.Header.Set("Location", strings.TrimSuffix(leader, "/")+string(c.URI().RequestURI()))
 		}
 	}
 }
@@ -311,7 +341,7 @@ func writeFault(response *fasthttp.Response, f *fault.Error) {
 func (s *Server) transportError(h *fiber.Ctx, err error) error {
 	e, ok := err.(*fiber.Error)
 	if !ok {
-		s.fail(h, err)
+		s.fail(h.Context(), err)
 		return nil
 	}
 	var f *fault.Error

@@ -137,6 +137,7 @@ type Limits struct {
 	ResponseBytes     int           // a consume answer ends at the message that reaches it, 16 MiB
 	InFlightBytes     int64         // bodies above 64 KiB being received or worked on, together, 256 MiB
 	DocumentBytes     int64         // memory of the documents of one shard, 1 GiB
+	Questions         int           // one-shot queries and joins at a time, 4; each keeps up to 256 MiB
 	Partitions        int           // of a topic, 256
 	DefaultPartitions int           // of a topic whose creator does not say, 8
 	Connections       int           // at once, 16384
@@ -161,6 +162,7 @@ func (l Limits) withDefaults() Limits {
 	orElse(&l.ResponseBytes, 16<<20)
 	orElse(&l.InFlightBytes, 256<<20)
 	orElse(&l.DocumentBytes, 1<<30)
+	orElse(&l.Questions, 4)
 	orElse(&l.Partitions, 256)
 	orElse(&l.DefaultPartitions, min(8, l.Partitions))
 	orElse(&l.Connections, 16384)
@@ -187,6 +189,7 @@ type Config struct {
 	URL       string // under which clients reach this node; "" = the address of the listener
 	NodeID    string // named as the leader of every partition while there is one node; "1" if empty
 	Dev       bool   // token "dev" is known, and produce creates topics
+	Rocket    bool   // a produce call that names no mode is answered once it is queued
 	Clock     func() time.Time
 	Logger    *slog.Logger
 }

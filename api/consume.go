@@ -50,7 +50,7 @@ func (c *call) consume() error {
 		out, err = c.longPoll(r, out, buffer, min(time.Duration(min(waitMs, 1<<31))*time.Millisecond, c.server.limits.LongPoll))
 	}
 	if err != nil {
-		c.http.Context().Response.SwapBody(out[:0])
+		c.request.Response.SwapBody(out[:0])
 		return err
 	}
 	out = append(out, `],"count":`...)

@@ -138,7 +138,7 @@ func TestNotLeaderRedirects(t *testing.T) {
 	h := s.server.app.AcquireCtx(&fasthttp.RequestCtx{})
 	defer s.server.app.ReleaseCtx(h)
 	h.Context().Request.SetRequestURI("/broker/topics/t/produce?key=a%2Fb")
-	s.server.fail(h, fault.New(fault.NotLeader, "not_leader", "Ask the leader").With("leader", "http://10.0.0.2:1109"))
+	s.server.fail(h.Context(), fault.New(fault.NotLeader, "not_leader", "Ask the leader").With("leader", "http://10.0.0.2:1109"))
 	response := &h.Context().Response
 	if got := string(response.Header.Peek("Location")); response.StatusCode() != 307 || got != "http://10.0.0.2:1109/broker/topics/t/produce?key=a%2Fb" {
 		t.Errorf("%d %q", response.StatusCode(), got)

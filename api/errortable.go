@@ -54,7 +54,7 @@ func errorTable() []documented {
 		{"not_leader", "307", "Another node has to be asked.", "Follow `Location`; `curl -L` does."},
 		{"not_ready", "503", "The node is starting or has no leader.", "Try again; the message says what it waits for."},
 		{"offset_out_of_range", "410", "The offset is below the first there is.", "Start from the first offset, which member `first_offset` names."},
-		{"overloaded", "503", "The server has as many connections or bodies in flight as it takes.", "Try again later."},
+		{"overloaded", "503", "The server has as many connections, bodies in flight or one-shot queries as it takes.", "Try again later."},
 		{"partition_closed", "503", "The partition is being closed: its topic is going away, or the server is.", "Try again."},
 		{"precondition_failed", "412", "The key is not in the state that If-Match or If-None-Match asks for.", "Read the key, decide anew. Member `cas` is the present one, 0 where there is no such key."},
 		{"query_exists", "409", "There is a query of that name with another spec.", "Delete it first, or choose another name."},

@@ -27,6 +27,7 @@ type fakeTopics struct {
 	keys      map[string]keyed
 	next      uint64
 	retention []setRetention
+	reading   func() // if set, runs before every read
 	// before, if set, runs instead of an append when it returns an error.
 	before func(ctx context.Context, a bus.Append) error
 }
@@ -159,6 +160,12 @@ func (f *fakeTopics) Read(topic string, p int32, from log.Offset, maxBytes int, 
 	l, err := f.log(topic, p)
 	if err != nil {
 		return log.Frames{}, err
+	}
+	f.mu.Lock()
+	reading := f.reading
+	f.mu.Unlock()
+	if reading != nil {
+		reading()
 	}
 	return l.Read(from, maxBytes, buf)
 }

@@ -134,7 +134,9 @@ func (s *testServer) do(method, path string, body io.Reader, headers ...string) 
 	if err != nil {
 		s.t.Fatalf("%s %.80s: %v", method, path, err)
 	}
-	return answer{response.StatusCode, response.Header, string(data)}
+	a := answer{response.StatusCode, response.Header, string(data)}
+	conforms(s.t, method, path, a)
+	return a
 }
 
 // want sends a request and checks the status and, unless it is empty, the whole body.

@@ -26,7 +26,7 @@ func (c *call) ready() error {
 	return f.With("ready", false)
 }
 
-// home is the one page of HTML there is.
+// home is the page that leads to everything else.
 func (c *call) home() error {
 	var b strings.Builder
 	b.WriteString("<!doctype html><meta charset=utf-8><title>Leat</title><h1>Leat</h1><ul>")
@@ -38,8 +38,13 @@ func (c *call) home() error {
 		b.WriteString("<li>" + text + " – " + html.EscapeString(r.summary))
 	}
 	b.WriteString("</ul>\n")
+	return c.sendPage(b.String())
+}
+
+// sendPage answers with HTML that may do nothing.
+func (c *call) sendPage(page string) error {
 	c.http.Context().Response.Header.Set("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
-	return c.send(http.StatusOK, "text/html; charset=utf-8", append(c.out(), b.String()...))
+	return c.send(http.StatusOK, "text/html; charset=utf-8", append(c.out(), page...))
 }
 
 // errorIndex lists the error codes.

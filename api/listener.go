@@ -176,6 +176,8 @@ type conn struct {
 	state    atomic.Int32
 	linger   atomic.Bool // close politely: a part of the request was not read
 	stream   atomic.Bool // the answer goes on for as long as the client takes it
+	reading  deadline
+	writing  deadline
 	once     sync.Once
 	closeErr error
 }
@@ -186,6 +188,9 @@ func (c *conn) Read(p []byte) (int, error) {
 		_ = c.SetReadDeadline(time.Time{})
 	}
 	n, err := c.Conn.Read(p)
+	for n == 0 && errors.Is(err, os.ErrDeadlineExceeded) && c.reading.renew(c.Conn.SetReadDeadline) {
+		n, err = c.Conn.Read(p)
+	}
 	if n > 0 {
 		c.state.CompareAndSwap(stateIdle, stateReceiving)
 		return n, err
@@ -200,15 +205,25 @@ func (c *conn) Read(p []byte) (int, error) {
 // timeout anew: who reads slowly is served, who does not read at all is not.
 func (c *conn) Write(p []byte) (n int, err error) {
 	if len(p) <= writePart && !c.stream.Load() {
-		return c.Conn.Write(p)
+		return c.write(p)
 	}
 	for err == nil && len(p) > 0 {
 		if err := c.SetWriteDeadline(time.Now().Add(c.listener.timeout)); err != nil {
 			return n, err
 		}
 		var written int
-		written, err = c.Conn.Write(p[:min(len(p), writePart)])
+		written, err = c.write(p[:min(len(p), writePart)])
 		n, p = n+written, p[written:]
+	}
+	return n, err
+}
+
+func (c *conn) write(p []byte) (int, error) {
+	n, err := c.Conn.Write(p)
+	for errors.Is(err, os.ErrDeadlineExceeded) && c.writing.renew(c.Conn.SetWriteDeadline) {
+		var more int
+		more, err = c.Conn.Write(p[n:])
+		n += more
 	}
 	return n, err
 }
@@ -225,11 +240,16 @@ func (c *conn) SetReadDeadline(t time.Time) error {
 			t = end
 		}
 	}
-	return alive(c.Conn.SetReadDeadline(t))
+	return c.reading.set(t, c.Conn.SetReadDeadline)
 }
 
 // SetWriteDeadline sets the deadline of the next write.
-func (c *conn) SetWriteDeadline(t time.Time) error { return alive(c.Conn.SetWriteDeadline(t)) }
+func (c *conn) SetWriteDeadline(t time.Time) error { return c.writing.set(t, c.Conn.SetWriteDeadline) }
+
+// SetDeadline sets both deadlines.
+func (c *conn) SetDeadline(t time.Time) error {
+	return errors.Join(c.SetReadDeadline(t), c.SetWriteDeadline(t))
+}
 
 // alive hides that a connection is closed already: fasthttp panics where a deadline
 // cannot be set. The next read or write says so anyway.

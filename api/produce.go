@@ -158,6 +158,9 @@ func (c *call) async() (bool, error) {
 	if err != nil {
 		return false, err
 	}
+	if mode == "" && acks == "" {
+		return c.server.rocket, nil
+	}
 	rocket := mode == "rocket" || acks == "async"
 	if rocket && (mode == "sealed" || acks == "majority" || acks == "all") {
 		return false, invalidParameter("acks", "has to agree with mode: rocket does not wait for other nodes, sealed does")
@@ -169,7 +172,7 @@ func (c *call) async() (bool, error) {
 func (c *call) idempotencyKey() (string, error) {
 	const name = "idempotency_key"
 	key, given := c.params.get(name)
-	if header := c.http.Context().Request.Header.Peek("Idempotency-Key"); header != nil {
+	if header := c.request.Request.Header.Peek("Idempotency-Key"); header != nil {
 		if given && key != string(header) {
 			return "", invalidParameter(name, "differs from the header Idempotency-Key")
 		}
@@ -195,12 +198,14 @@ func (c *call) autoCreate(name string) (bus.Topic, error) {
 // append hands the block over and answers what became of it.
 func (c *call) append(p production, block *log.Block, batch bool) error {
 	parsed := c.server.now()
-	timeout := c.server.limits.CallTimeout
+	var ctx context.Context
 	if p.timeout > 0 {
-		timeout = p.timeout
+		own, cancel := context.WithTimeout(c.server.base, p.timeout)
+		defer cancel()
+		ctx = own
+	} else {
+		ctx = c.server.pools.deadlines.after(c.server.base, c.server.limits.CallTimeout)
 	}
-	ctx, cancel := context.WithTimeout(c.server.base, timeout)
-	defer cancel()
 	done, err := c.server.topics.Append(ctx, bus.Append{
 		Topic: p.topic.Name, Partition: p.partition, Key: p.key, Block: *block, IdempotencyKey: p.idempotencyKey, Async: p.async,
 	})
@@ -213,7 +218,7 @@ func (c *call) append(p production, block *log.Block, batch bool) error {
 	case p.timeout > 0 && errors.Is(ctx.Err(), context.DeadlineExceeded) && outcomeUnknown(err):
 		return c.send(http.StatusOK, typeJSON, append(appendUnsure(out, p.partition, block.Count, batch, "sealed"), '}'))
 	default:
-		c.http.Context().Response.SwapBody(out[:0])
+		c.request.Response.SwapBody(out[:0])
 		return err
 	}
 	total := c.server.now().Sub(c.started)

@@ -24,6 +24,8 @@ func routes() []route {
 		{"GET", "/", public, nil, (*call).home, "A page with links."},
 		{"GET", "/health", public, nil, (*call).health, "The process is alive."},
 		{"GET", "/ready", public, nil, (*call).ready, "The node can serve."},
+		{"GET", "/docs", public, nil, (*call).docs, "A page about the calls."},
+		{"GET", "/openapi.json", public, nil, (*call).openAPI, "The calls as an OpenAPI document."},
 		{"GET", "/docs/errors", public, nil, (*call).errorIndex, "The list of error codes."},
 		{"GET", "/docs/errors/:code", public, nil, (*call).errorPage, "What one error code means."},
 
@@ -42,6 +44,8 @@ func routes() []route {
 		{"GET", "/broker/stream/:topic/:partition", ScopeConsume, []string{"offset", "encoding"}, (*call).tail, "Follow a partition."},
 		{"POST", "/broker/delete-before", ScopeAdmin, nil, (*call).deleteBefore, "Delete the records below an offset."},
 		{"POST", "/broker/retention", ScopeAdmin, nil, (*call).retention, "Say how much a topic keeps."},
+		{"POST", "/broker/query", ScopeQuery, nil, (*call).oneShotQuery, "Filter and count a range of a partition once."},
+		{"POST", "/broker/join", ScopeQuery, nil, (*call).oneShotJoin, "Join ranges of two partitions once."},
 
 		{"GET", "/kv/:namespace", ScopeKV, []string{"prefix", "limit", "after", "stale", "watch"}, (*call).listDocuments, "List or watch the keys of a namespace."},
 		{"POST", "/kv/:namespace/*", ScopeKV, []string{"cas", "ttl_ms"}, (*call).putDocument, "Set a key to the body."},

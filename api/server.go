@@ -38,6 +38,7 @@ type Server struct {
 	nodeID    string
 	url       atomic.Pointer[string]
 	dev       bool
+	rocket    bool
 	now       func() time.Time
 	logger    *slog.Logger
 
@@ -50,6 +51,8 @@ type Server struct {
 	inFlight atomic.Int64 // bytes of large bodies
 	pools    pools
 	meters   *meters
+	asking   chan struct{} // holds an element for every one-shot call that reads
+	openapi  []byte        // the document, made once
 	ran      atomic.Bool
 }
 
@@ -60,7 +63,7 @@ func New(c Config) (*Server, error) {
 	}
 	s := &Server{
 		topics: c.Topics, documents: c.Documents, trimming: c.Trimming, cluster: c.Cluster, queries: c.Queries, readiness: c.Readiness,
-		tokens: c.Tokens, limits: c.Limits.withDefaults(), nodeID: c.NodeID, dev: c.Dev,
+		tokens: c.Tokens, limits: c.Limits.withDefaults(), nodeID: c.NodeID, dev: c.Dev, rocket: c.Rocket,
 		now: c.Clock, logger: c.Logger, stopping: make(chan struct{}),
 	}
 	if s.now == nil {
@@ -72,6 +75,7 @@ func New(c Config) (*Server, error) {
 	if c.URL != "" {
 		s.url.Store(&c.URL)
 	}
+	s.asking = make(chan struct{}, s.limits.Questions)
 	if s.nodeID == "" {
 		s.nodeID = "1"
 	}
@@ -81,6 +85,9 @@ func New(c Config) (*Server, error) {
 	var err error
 	if s.meters, err = newMeters(s); err != nil {
 		return nil, err
+	}
+	if s.openapi, err = marshal(openAPI()); err != nil {
+		return nil, fmt.Errorf("make the OpenAPI document: %w", err)
 	}
 	s.base, s.cancel = context.WithCancel(context.Background())
 	s.app = fiber.New(fiber.Config{
@@ -113,7 +120,7 @@ func (s *Server) Run(ctx context.Context, listener net.Listener) error {
 	s.url.CompareAndSwap(nil, &address)
 	guarded := newListener(listener, s.limits.Connections, s.limits.WriteTimeout)
 	server := s.app.Server()
-	route := s.app.Handler()
+	route := s.direct(s.app.Handler())
 	server.Handler = func(c *fasthttp.RequestCtx) { s.entry(c, route) }
 	server.CloseOnShutdown = true
 	served := make(chan error, 1)
