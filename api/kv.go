@@ -104,7 +104,6 @@ func (c *call) find(d document) (bus.Doc, error) {
 	if err := c.upToDate(d.shard); err != nil {
 		return bus.Doc{}, err
 	}
-
 	if doc, ok := c.server.documents.Doc(d.shard, d.full); ok {
 		return doc, nil
 	}

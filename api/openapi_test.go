@@ -124,7 +124,7 @@ func conforms(t *testing.T, method, path string, a answer) {
 func TestOpenAPIDocument(t *testing.T) {
 	t.Parallel()
 	s := serve(t, func(c *Config) { c.Dev = true })
-	a := s.do("GET", "/openapi.json", http.NoBody)
+	a := s.do("GET", "/openapi.json", http.NoBody, "Authorization: Bearer dev")
 	doc, err := openapi3.NewLoader().LoadFromData([]byte(a.body))
 	if err != nil || a.status != 200 {
 		t.Fatalf("%d %v", a.status, err)
@@ -178,10 +178,28 @@ func TestConformsNotices(t *testing.T) {
 	t.Error("the call is not there")
 }
 
+// Where there are tokens, only health and readiness need none.
+func TestPagesNeedAToken(t *testing.T) {
+	t.Parallel()
+	s := serve(t, func(c *Config) { c.Dev = true })
+	for _, r := range routes() {
+		if r.method != "GET" || strings.ContainsAny(r.path, ":*") {
+			continue
+		}
+		want := 401
+		if r.path == "/health" || r.path == "/ready" {
+			want = 200
+		}
+		if a := s.do("GET", r.path, http.NoBody); a.status != want {
+			t.Errorf("GET %s without a token: %d", r.path, a.status)
+		}
+	}
+}
+
 func TestDocsPage(t *testing.T) {
 	t.Parallel()
 	s := serve(t, func(c *Config) { c.Dev = true })
-	a := s.do("GET", "/docs", http.NoBody)
+	a := s.do("GET", "/docs", http.NoBody, "Authorization: Bearer dev")
 	if a.status != 200 || !strings.HasPrefix(a.header.Get("Content-Type"), "text/html") || !strings.Contains(a.header.Get("Content-Security-Policy"), "default-src 'none'") {
 		t.Errorf("%d %v", a.status, a.header)
 	}

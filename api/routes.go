@@ -21,13 +21,13 @@ func routes() []route {
 	producing := []string{"partition", "key", "idempotency_key", "timeout_ms", "timing", "mode", "acks"}
 	paging := []string{"offset", "limit"}
 	return []route{
-		{"GET", "/", public, nil, (*call).home, "A page with links."},
+		{"GET", "/", scopeAll, nil, (*call).home, "A page with links."},
 		{"GET", "/health", public, nil, (*call).health, "The process is alive."},
 		{"GET", "/ready", public, nil, (*call).ready, "The node can serve."},
-		{"GET", "/docs", public, nil, (*call).docs, "A page about the calls."},
-		{"GET", "/openapi.json", public, nil, (*call).openAPI, "The calls as an OpenAPI document."},
-		{"GET", "/docs/errors", public, nil, (*call).errorIndex, "The list of error codes."},
-		{"GET", "/docs/errors/:code", public, nil, (*call).errorPage, "What one error code means."},
+		{"GET", "/docs", scopeAll, nil, (*call).docs, "A page about the calls."},
+		{"GET", "/openapi.json", scopeAll, nil, (*call).openAPI, "The calls as an OpenAPI document."},
+		{"GET", "/docs/errors", scopeAll, nil, (*call).errorIndex, "The list of error codes."},
+		{"GET", "/docs/errors/:code", scopeAll, nil, (*call).errorPage, "What one error code means."},
 
 		{"GET", "/metrics", ScopeAdmin, nil, (*call).metrics, "Metrics in the Prometheus text format."},
 		{"GET", "/metrics_ha", scopeAll, nil, (*call).metricsHA, "Where the metadata shard stands."},
