@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"sync"
 	"testing"
 	"time"
 
@@ -103,6 +104,50 @@ func TestTopics(t *testing.T) {
 
 // A crash between the topic table and the data shards is made good, in both
 // directions.
+// Appends without a key take the partitions in turn, one at a time where each is
+// waited for, and a round at a time where they come together; none is left out.
+func TestTurns(t *testing.T) {
+	t.Parallel()
+	r := start(t, Config{Dir: t.TempDir(), DataShards: 2})
+	ctx := within(t, 60*time.Second)
+	const partitions, clients, each = 4, 16, 50
+	if _, err := r.CreateTopic(ctx, "turns", partitions); err != nil {
+		t.Fatal(err)
+	}
+	anywhere := bus.Append{Topic: "turns", Partition: bus.AnyPartition, Block: block("a")}
+	last := int32(-1)
+	for i := range 4 * partitions {
+		done, err := r.Append(ctx, anywhere)
+		if err != nil || last >= 0 && done.Partition != (last+1)%partitions {
+			t.Fatalf("append %d went to %d after %d: %v", i, done.Partition, last, err)
+		}
+		last = done.Partition
+	}
+	var load sync.WaitGroup
+	for range clients {
+		load.Go(func() {
+			for range each {
+				if _, err := r.Append(ctx, anywhere); err != nil {
+					t.Error(err)
+					return
+				}
+			}
+		})
+	}
+	load.Wait()
+	total := log.Offset(0)
+	for p := range int32(partitions) {
+		got, err := r.Partition("turns", p)
+		if err != nil || got.Next <= 4 {
+			t.Errorf("partition %d ends at %d: %v", p, got.Next, err)
+		}
+		total += got.Next
+	}
+	if total != clients*each+4*partitions {
+		t.Errorf("%d records in all", total)
+	}
+}
+
 func TestTopicChangesAreFinished(t *testing.T) {
 	t.Parallel()
 	c := Config{Dir: t.TempDir()}

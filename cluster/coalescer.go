@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/binary"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"leat/internal/fault"
@@ -13,20 +14,29 @@ const (
 	// roundBytes is the size past which a round takes no further command. A
 	// single command may be larger than that.
 	roundBytes = 1 << 20
+	// pipelinedBytes is the size from which a round is proposed while others are
+	// under way. Smaller ones would share their sync and only cost an entry and
+	// frames of their own.
+	pipelinedBytes = 64 << 10
 	// pendingBytes bounds what waits to be proposed: past it, submit blocks.
 	pendingBytes = 64 << 20
 )
 
 // proposer hands one proposal to raft and waits for its answers. It is called by
-// as many goroutines as the pipeline is deep.
+// as many goroutines as the pipeline is deep, and by the one that leads.
 type proposer interface {
 	propose(ctx context.Context, proposal []byte) (index uint64, answers []byte, err error)
 }
 
 // coalescer gathers the commands of one shard into proposals by natural
-// batching: whenever a place in the pipeline is free it proposes all that has
-// come meanwhile, and nothing ever waits for company. Commands that enter one
-// round are applied in the order of their submission.
+// batching: once nothing is under way it proposes all that has come meanwhile, and
+// what has come to pipelinedBytes already while there is a place in the pipeline.
+// Nothing ever waits for company. Commands that enter one round are applied in the
+// order of their submission.
+//
+// A command that finds nothing waiting and nothing under way is led: the goroutine
+// that brought it proposes it itself, which saves a lone client two handovers
+// between goroutines.
 type coalescer struct {
 	target proposer
 	clock  func() int64 // log time for the next proposal, ms
@@ -38,6 +48,12 @@ type coalescer struct {
 	room    chan struct{}
 	closed  bool
 	spare   [][]byte
+	under   int             // rounds under way
+	roused  bool            // a worker has yet to look: one was woken, or all are busy
+	life    context.Context // of run, nil before
+	leading sync.WaitGroup
+	made    atomic.Uint32 // rounds ever waiting, modulo 2³²
+	taken   atomic.Uint32 // of them, off the queue
 }
 
 // round is one proposal in the making, and then its outcome. The fields below
@@ -71,6 +87,36 @@ func newCoalescer(target proposer, clock func() int64) *coalescer {
 // proposal; encode runs at once and its sources are free when submit returns.
 // It blocks while too much is waiting.
 func (c *coalescer) submit(ctx context.Context, size int, encode func(dst []byte) []byte) (ticket, error) {
+	t, _, err := c.enter(ctx, size, encode, false)
+	return t, err
+}
+
+// call submits a command and waits for its answer, as ticket.wait does.
+func (c *coalescer) call(ctx context.Context, size int, encode func(dst []byte) []byte) (code answerCode, body []byte, r *round, err error) {
+	t, lead, err := c.enter(ctx, size, encode, true)
+	if err != nil {
+		return 0, nil, nil, err
+	}
+	if lead {
+		c.lead(ctx, t.round)
+	}
+	code, body, err = t.wait(ctx)
+	return code, body, t.round, err
+}
+
+// lead proposes a round that holds only the caller's own command, so that the
+// caller's ctx may end it.
+func (c *coalescer) lead(ctx context.Context, r *round) {
+	defer c.leading.Done()
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	defer context.AfterFunc(c.life, cancel)()
+	c.propose(ctx, r)
+}
+
+// enter queues a command. With mayLead, lead tells that its round has been taken
+// off the queue and the caller has to propose it.
+func (c *coalescer) enter(ctx context.Context, size int, encode func(dst []byte) []byte, mayLead bool) (t ticket, lead bool, err error) {
 	c.mu.Lock()
 	for !c.closed && c.bytes+size > pendingBytes && c.bytes > 0 {
 		room := c.room
@@ -78,22 +124,41 @@ func (c *coalescer) submit(ctx context.Context, size int, encode func(dst []byte
 		select {
 		case <-room:
 		case <-ctx.Done():
-			return ticket{}, fault.New(fault.Unavailable, "no_quorum",
+			return ticket{}, false, fault.New(fault.Unavailable, "no_quorum",
 				"the shard takes no writes at the moment: %w", context.Cause(ctx))
 		}
 		c.mu.Lock()
 	}
 	defer c.mu.Unlock()
 	if c.closed {
-		return ticket{}, errShuttingDown()
+		return ticket{}, false, errShuttingDown()
 	}
 	r := c.roundFor(size)
 	before := len(r.buf)
 	r.buf = encode(r.buf)
 	c.bytes += len(r.buf) - before
 	r.count++
-	c.arrived.Signal()
-	return ticket{round: r, place: r.count - 1}, nil
+	t = ticket{round: r, place: r.count - 1}
+	if mayLead && c.under == 0 && len(c.waiting) == 1 && r.count == 1 && c.life != nil && c.life.Err() == nil {
+		c.leading.Add(1)
+		c.begin()
+		return t, true, nil
+	}
+	c.rouse()
+	return t, false, nil
+}
+
+// ready tells whether the first round is to be proposed now. It needs mu.
+func (c *coalescer) ready() bool {
+	return len(c.waiting) > 0 && (c.under == 0 || len(c.waiting) > 1 || len(c.waiting[0].buf) >= pipelinedBytes)
+}
+
+// rouse wakes a worker if there is something to do. It needs mu.
+func (c *coalescer) rouse() {
+	if !c.roused && c.ready() {
+		c.roused = true
+		c.arrived.Signal()
+	}
 }
 
 // roundFor returns the round that takes a command of this size. It needs mu.
@@ -101,6 +166,7 @@ func (c *coalescer) roundFor(size int) *round {
 	if n := len(c.waiting); n > 0 && len(c.waiting[n-1].buf)+size <= roundBytes {
 		return c.waiting[n-1]
 	}
+	c.made.Add(1)
 	r := &round{done: make(chan struct{}), queuedAt: time.Now()}
 	if n := len(c.spare); n > 0 {
 		r.buf, c.spare = c.spare[n-1], c.spare[:n-1]
@@ -108,6 +174,16 @@ func (c *coalescer) roundFor(size int) *round {
 	r.buf = append(r.buf[:0], proposalVersion, 0, 0, 0, 0, 0, 0, 0, 0)
 	c.waiting = append(c.waiting, r)
 	return r
+}
+
+// next is the number of the round that a command enters if it comes now, unless it
+// is too large for it.
+func (c *coalescer) next() uint32 {
+	made := c.made.Load()
+	if made == c.taken.Load() {
+		return made + 1
+	}
+	return made
 }
 
 // queuedBytes is what waits to be proposed.
@@ -134,6 +210,9 @@ func (t ticket) wait(ctx context.Context) (code answerCode, body []byte, err err
 // Run proposes rounds, at most depth at a time, until ctx ends; then it fails
 // what is still waiting and returns.
 func (c *coalescer) run(ctx context.Context, depth int) {
+	c.mu.Lock()
+	c.life = ctx
+	c.mu.Unlock()
 	var workers sync.WaitGroup
 	for range depth {
 		workers.Go(func() { c.work(ctx) })
@@ -151,6 +230,7 @@ func (c *coalescer) run(ctx context.Context, depth int) {
 		r.err = errShuttingDown()
 		close(r.done)
 	}
+	c.leading.Wait()
 	workers.Wait()
 }
 
@@ -160,42 +240,58 @@ func (c *coalescer) work(ctx context.Context) {
 		if r == nil {
 			return
 		}
-		binary.LittleEndian.PutUint64(r.buf[1:], uint64(c.clock()))
-		r.sentAt = time.Now()
-		var answers []byte
-		r.index, answers, r.err = c.target.propose(ctx, r.buf)
-		r.endedAt = time.Now()
-		if r.err == nil {
-			r.answers, r.err = splitAnswers(answers, r.count)
-		}
-		close(r.done)
-		c.recycle(r)
+		c.propose(ctx, r)
 	}
+}
+
+// propose proposes a round that was begun and wakes those who wait for it.
+func (c *coalescer) propose(ctx context.Context, r *round) {
+	binary.LittleEndian.PutUint64(r.buf[1:], uint64(c.clock()))
+	r.sentAt = time.Now()
+	var answers []byte
+	r.index, answers, r.err = c.target.propose(ctx, r.buf)
+	r.endedAt = time.Now()
+	if r.err == nil {
+		r.answers, r.err = splitAnswers(answers, r.count)
+	}
+	close(r.done)
+	c.end(r)
 }
 
 // take waits for a round and takes it; nil once ctx has ended.
 func (c *coalescer) take(ctx context.Context) *round {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	for len(c.waiting) == 0 && !c.closed {
+	for c.roused = false; !c.ready() && !c.closed; c.roused = false {
 		c.arrived.Wait()
 	}
 	if c.closed || ctx.Err() != nil {
 		return nil
 	}
+	r := c.begin()
+	c.rouse()
+	return r
+}
+
+// begin takes the first round off the queue. It needs mu.
+func (c *coalescer) begin() *round {
 	r := c.waiting[0]
 	c.waiting = append(c.waiting[:0], c.waiting[1:]...)
+	c.taken.Add(1)
+	c.under++
 	c.bytes -= len(r.buf) - proposalHeader
 	close(c.room)
 	c.room = make(chan struct{})
 	return r
 }
 
-// recycle keeps a proposed round's buffer: raft has copied it.
-func (c *coalescer) recycle(r *round) {
+// end keeps a proposed round's buffer: raft has copied it.
+func (c *coalescer) end(r *round) {
 	const spares = 8
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	c.under--
+	c.rouse()
 	if cap(r.buf) <= 2*roundBytes && len(c.spare) < spares {
 		c.spare = append(c.spare, r.buf)
 	}

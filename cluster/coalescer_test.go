@@ -5,8 +5,11 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"math/rand/v2"
+	"runtime"
 	"sync"
 	"testing"
+	"time"
 
 	"leat/cluster/internal/wire"
 	"leat/internal/fault"
@@ -118,6 +121,174 @@ func TestCoalescerFailures(t *testing.T) {
 	kind(t, err, fault.Unavailable, "shutting_down")
 	_, err = c.submit(context.Background(), 1, func(dst []byte) []byte { return dst })
 	kind(t, err, fault.Unavailable, "shutting_down")
+}
+
+// A command that comes alone needs nobody else to be proposed, its own context ends
+// it, and so does the end of the coalescer.
+func TestCoalescerLetsALoneCommandLead(t *testing.T) {
+	t.Parallel()
+	g := newGate()
+	c, cancel := running1(t, g, 0)
+	for !c.runs() {
+		runtime.Gosched()
+	}
+	call := func(ctx context.Context) error {
+		const name = "t"
+		_, body, _, err := c.call(ctx, len(name)+16, func(dst []byte) []byte { return encodeDeleteTopic(dst, name) })
+		r := wire.Reader{Rest: body}
+		if got := r.String(); err == nil && got != name {
+			t.Errorf("the answer is that of %q", got)
+		}
+		return err
+	}
+	g.let <- struct{}{}
+	if err := call(context.Background()); err != nil || <-g.arrived != 1 {
+		t.Fatal(err)
+	}
+	if c.under != 0 || c.bytes != 0 {
+		t.Fatalf("%d rounds are under way, %d bytes wait", c.under, c.bytes)
+	}
+	gone, stop := context.WithCancel(context.Background())
+	outcome := make(chan error)
+	go func() { outcome <- call(gone) }()
+	<-g.arrived
+	follower := submit(t, c, "behind") // of the one that leads: there is no worker
+	stop()
+	kind(t, <-outcome, fault.Timeout, "unknown_outcome")
+	cancel()
+	_, _, err := follower.wait(context.Background())
+	kind(t, err, fault.Unavailable, "shutting_down")
+}
+
+// While something is under way a small round waits for more, a large one does not,
+// and the end of what is under way sends off what waits.
+func TestCoalescerPipelinesLargeRoundsOnly(t *testing.T) {
+	t.Parallel()
+	g := newGate()
+	c, _ := running1(t, g, 2)
+	for !c.runs() {
+		runtime.Gosched()
+	}
+	led := make(chan error, 2)
+	lead := func() {
+		_, _, _, err := c.call(context.Background(), 64, func(dst []byte) []byte { return encodeDeleteTopic(dst, "t") })
+		led <- err
+	}
+	go lead()
+	<-g.arrived
+	follower := submit(t, c, "follower") // the workers sleep: the leader's end wakes one
+	g.let <- struct{}{}
+	<-g.arrived
+	g.let <- struct{}{}
+	if _, _, err := follower.wait(context.Background()); err != nil {
+		t.Error(err)
+	}
+	for c.underWay() > 0 {
+		runtime.Gosched()
+	}
+	go lead()
+	<-g.arrived
+	small := submit(t, c, "small")
+	for range 100 {
+		runtime.Gosched() // a worker that is too eager takes it now
+	}
+	large := submit(t, c, string(make([]byte, pipelinedBytes)))
+	if n := <-g.arrived; n != 2 {
+		t.Fatalf("%d commands were proposed behind the one under way, want both", n)
+	}
+	last := submit(t, c, "last")
+	for range 3 {
+		g.let <- struct{}{}
+	}
+	if n := <-g.arrived; n != 1 {
+		t.Fatalf("the last proposal has %d commands", n)
+	}
+	for _, tk := range []ticket{small, large, last} {
+		if _, _, err := tk.wait(context.Background()); err != nil {
+			t.Error(err)
+		}
+	}
+	for range 2 {
+		if err := <-led; err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+// underWay is how many rounds are.
+func (c *coalescer) underWay() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.under
+}
+
+// Whatever the sizes and the depth, every command is answered, by itself.
+func TestCoalescerForgetsNothing(t *testing.T) {
+	t.Parallel()
+	seed := rand.Uint64()
+	t.Logf("seed %d", seed)
+	for depth := range 4 {
+		g := echo{}
+		c := newCoalescer(g, func() int64 { return 42 })
+		ctx, cancel := context.WithCancel(within(t, 30*time.Second))
+		ended := make(chan struct{})
+		go func() { defer close(ended); c.run(ctx, depth+1) }()
+		var clients sync.WaitGroup
+		for client := range 16 {
+			r := rand.New(rand.NewPCG(seed, uint64(client)))
+			clients.Go(func() {
+				for i := range 100 {
+					name := fmt.Sprint(client, "/", i, "/", string(make([]byte, r.IntN(2)*r.IntN(2*pipelinedBytes))))
+					_, body, _, err := c.call(ctx, len(name)+16, func(dst []byte) []byte { return encodeDeleteTopic(dst, name) })
+					w := wire.Reader{Rest: body}
+					if got := w.String(); err != nil || got != name {
+						t.Errorf("seed %d, depth %d: %.20q was answered %.20q, %v", seed, depth+1, name, got, err)
+						return
+					}
+				}
+			})
+		}
+		clients.Wait()
+		cancel()
+		<-ended
+	}
+}
+
+// echo is a proposer that answers each command with its own body, at once.
+type echo struct{}
+
+func (echo) propose(_ context.Context, proposal []byte) (uint64, []byte, error) {
+	var answers []byte
+	err := forEachCommand(proposal, func(int64) {}, func(_ commandKind, body []byte) error {
+		answers = appendAnswer(answers, answered, body)
+		return nil
+	})
+	runtime.Gosched()
+	return 1, answers, err
+}
+
+func TestCoalescerEndsTheLeader(t *testing.T) {
+	t.Parallel()
+	g := newGate()
+	c, cancel := running1(t, g, 0)
+	for !c.runs() {
+		runtime.Gosched()
+	}
+	outcome := make(chan error)
+	go func() {
+		_, _, _, err := c.call(context.Background(), 64, func(dst []byte) []byte { return encodeDeleteTopic(dst, "t") })
+		outcome <- err
+	}()
+	<-g.arrived
+	cancel()
+	kind(t, <-outcome, fault.Timeout, "unknown_outcome")
+}
+
+// runs tells whether run has begun.
+func (c *coalescer) runs() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.life != nil
 }
 
 // A proposal stays near its size, a single command may exceed it, and what waits

@@ -98,14 +98,14 @@ func (n *Node) Transact(ctx context.Context, t bus.Txn) (bus.TxnResult, error) {
 	if s == nil {
 		return bus.TxnResult{}, fault.New(fault.Internal, "internal", "there is no shard %d", t.Shard)
 	}
-	if len(t.Appends)+len(t.Puts) > 0 {
-		if err := n.space.admit(); err != nil {
-			return bus.TxnResult{}, err
-		}
-	}
 	c, size, err := n.txnCommand(&t)
 	if err != nil {
 		return bus.TxnResult{}, err
+	}
+	if len(t.Appends)+len(t.Puts) > 0 {
+		if err := n.space.admit(size); err != nil {
+			return bus.TxnResult{}, err
+		}
 	}
 	code, body, _, err := s.call(ctx, size, c.encode)
 	if err != nil {

@@ -40,7 +40,7 @@ type Node struct {
 	shards   map[uint64]*shard
 	data     []uint64 // ids of the data shards
 	topicOps sync.Mutex
-	turns    sync.Map // topic number → *atomic.Uint32, round-robin
+	turns    sync.Map // topic number → *turns
 	ready    atomic.Bool
 	space    spaceGuard
 }
@@ -169,6 +169,8 @@ func (n *Node) startShard(id uint64) error {
 // Run serves until ctx ends, then closes the node and returns. It owns every
 // goroutine of the node.
 func (n *Node) Run(ctx context.Context) error {
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
 	var tasks sync.WaitGroup
 	for _, s := range n.shards {
 		tasks.Go(func() { s.coalescer.run(ctx, n.config.Depth) })
@@ -183,6 +185,7 @@ func (n *Node) Run(ctx context.Context) error {
 		err = n.housekeep(ctx)
 	}
 	n.ready.Store(false)
+	stop() // an error ends the tasks too
 	tasks.Wait()
 	n.host.Close()
 	return errors.Join(err, n.lock.Close())

@@ -21,7 +21,7 @@ func xxSum(s string) uint64 { return xxhash.Sum64String(s) }
 // Unavailable when nothing was written, Timeout "unknown_outcome" when it may
 // have been.
 func (n *Node) Append(ctx context.Context, a bus.Append) (bus.Appended, error) {
-	if err := n.space.admit(); err != nil {
+	if err := n.space.admit(len(a.Block.Bytes)); err != nil {
 		return bus.Appended{}, err
 	}
 	t := n.topic(a.Topic)
@@ -76,11 +76,17 @@ func (n *Node) choose(t *state.Topic, a *bus.Append) int32 {
 	case a.Partition != bus.AnyPartition:
 		return a.Partition
 	case len(a.Key) > 0:
-		return int32(xxhash.Sum64(a.Key) % uint64(len(t.Shards)))
+		return n.KeyPartition(a.Key, int32(len(t.Shards)))
 	case a.IdempotencyKey != "":
 		return int32(xxSum(a.IdempotencyKey) % uint64(len(t.Shards)))
 	}
 	return n.turn(t)
+}
+
+// KeyPartition is the partition that an append with this key goes to in a topic of so
+// many partitions, always the same.
+func (n *Node) KeyPartition(key []byte, partitions int32) int32 {
+	return int32(xxhash.Sum64(key) % uint64(partitions))
 }
 
 func (n *Node) openAgain(ctx context.Context, topic string) error {
@@ -117,7 +123,7 @@ func (n *Node) CommitGroup(ctx context.Context, g bus.GroupOffset, offset log.Of
 
 // admitGroup refuses the first commit of a group where there are too many.
 func (n *Node) admitGroup(s *shard, id state.GroupID) error {
-	if err := n.space.admit(); err != nil {
+	if err := n.space.admit(0); err != nil {
 		return err
 	}
 	if _, known := s.machine.group(id); known || s.machine.groupCount() < n.config.MaxGroups {

@@ -58,15 +58,11 @@ func (s *shard) propose(ctx context.Context, proposal []byte) (uint64, []byte, e
 // call submits one command and waits for its answer. round is where it went, for
 // the timings.
 func (s *shard) call(ctx context.Context, size int, encode func([]byte) []byte) (code answerCode, body []byte, r *round, err error) {
-	t, err := s.coalescer.submit(ctx, size, encode)
-	if err != nil {
-		return 0, nil, nil, err
-	}
-	code, body, err = t.wait(ctx)
+	code, body, r, err = s.coalescer.call(ctx, size, encode)
 	if err == nil && code == answerUnreadable {
 		err = fault.New(fault.Internal, "internal", "shard %d does not understand the command", s.id)
 	}
-	return code, body, t.round, err
+	return code, body, r, err
 }
 
 // confirm asks raft whether this node has applied everything acknowledged before

@@ -22,6 +22,9 @@ const (
 	// compactRounds is how many looks at a full disk lie between two attempts to
 	// free some of it.
 	compactRounds = 50
+	// spaceCopies is how often the bytes of a write reach the disk: the raft log,
+	// and a segment or the state log.
+	spaceCopies = 2
 )
 
 // freeSpace is a file system that can tell how much room it has.
@@ -32,18 +35,30 @@ type freeSpace interface {
 
 // spaceGuard watches the room on the disk. The zero guard admits everything.
 type spaceGuard struct {
-	full atomic.Bool
-	free atomic.Int64
+	full  atomic.Bool
+	known atomic.Bool // somebody has looked
+	free  atomic.Int64
+	room  atomic.Int64 // bytes that may be written until the next look
+	spent atomic.Int64 // and those that have been admitted since the last
 }
 
-// admit refuses a write that adds to the disk when there is no room left.
-func (g *spaceGuard) admit() error {
+// admit refuses a write of so many bytes that adds to the disk when there is no
+// room left. Between two looks a fast writer could use up the whole reserve, so
+// what is admitted counts at once.
+func (g *spaceGuard) admit(size int) error {
 	if !g.full.Load() {
-		return nil
+		if !g.known.Load() || g.spent.Add(spaceCopies*int64(size)) <= g.room.Load() {
+			return nil
+		}
+		g.full.Store(true) // until the next look
 	}
 	return fault.New(fault.DiskFull, "disk_full",
 		"The disk has %d MiB left, which the node keeps for itself; reads go on, and so will writes once there is room", g.free.Load()>>20)
 }
+
+// Reserve is how many bytes a node keeps free of a file system of that size: with
+// less it refuses writes that add.
+func Reserve(total int64) int64 { return reserve(total) }
 
 // reserve is how much room is kept.
 func reserve(total int64) int64 { return min(max(total/spaceShare, spaceLeast), spaceCap) }
@@ -56,6 +71,9 @@ func (g *spaceGuard) look(free, total int64) {
 	if g.full.Load() {
 		keep += keep / 2
 	}
+	// What was admitted before this look may not be on the disk yet.
+	g.room.Store(free - reserve(total) - g.spent.Swap(0))
+	g.known.Store(true)
 	g.full.Store(free < keep)
 }
 

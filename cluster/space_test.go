@@ -61,3 +61,32 @@ func TestFullDiskRefusesWritesAndRecovers(t *testing.T) {
 		t.Fatalf("%d records became %+v, %v", before, p, err)
 	}
 }
+
+// TestAdmissionCountsWhatIsNotWrittenYet: between two looks at the disk no more is
+// admitted than there is room for beside the reserve, each byte twice, and after a
+// look what may still be on its way counts.
+func TestAdmissionCountsWhatIsNotWrittenYet(t *testing.T) {
+	t.Parallel()
+	const total, piece = 64 << 20, 1 << 20
+	var g spaceGuard
+	for range 100 {
+		if err := g.admit(piece); err != nil {
+			t.Fatalf("the zero guard refuses: %v", err)
+		}
+	}
+	fill := func() (admitted int) {
+		for g.admit(piece) == nil {
+			admitted++
+		}
+		return admitted
+	}
+	g = spaceGuard{}
+	g.look(spaceLeast+10*piece, total)
+	if n := fill(); n != 5 {
+		t.Errorf("%d MiB are admitted where there is room for 5", n)
+	}
+	g.look(spaceLeast+spaceLeast/2+4*piece, total)
+	if n := fill(); n != 2 {
+		t.Errorf("%d MiB are admitted where there is room for 2 besides those on their way", n)
+	}
+}

@@ -86,7 +86,7 @@ func (n *Node) CreateInternal(ctx context.Context, name string, shard uint64) (b
 }
 
 func (n *Node) createTopic(ctx context.Context, name string, internal bool, shards []uint64) (bus.Topic, error) {
-	if err := n.space.admit(); err != nil {
+	if err := n.space.admit(len(name)); err != nil {
 		return bus.Topic{}, err
 	}
 	n.topicOps.Lock()
@@ -302,14 +302,32 @@ func (n *Node) OffsetAtTime(topic string, partition int32, ms int64) (log.Offset
 	return offset, n.goneOr(topic, err)
 }
 
-// turn deals partitions round-robin.
+// turn deals partitions round-robin, a round of the coalescer at a time: what is
+// proposed together lies together, so that many small appends are few frames. A
+// client that waits for each answer has another partition every time.
 func (n *Node) turn(t *state.Topic) int32 {
-	counter, ok := n.turns.Load(t.ID)
+	have, ok := n.turns.Load(t.ID)
 	if !ok {
-		counter, _ = n.turns.LoadOrStore(t.ID, new(atomic.Uint32))
+		have, _ = n.turns.LoadOrStore(t.ID, new(turns))
 	}
-	return int32(counter.(*atomic.Uint32).Add(1) % uint32(len(t.Shards)))
+	taken := have.(*turns)
+	for {
+		was := taken.last.Load()
+		partition := uint32(was) % uint32(len(t.Shards))
+		if round := n.shards[t.Shards[partition]].coalescer.next(); uint32(was>>32) == round {
+			return int32(partition)
+		}
+		partition = uint32(was+1) % uint32(len(t.Shards))
+		round := n.shards[t.Shards[partition]].coalescer.next()
+		if taken.last.CompareAndSwap(was, uint64(round)<<32|uint64(uint32(was+1))) {
+			return int32(partition)
+		}
+	}
 }
+
+// turns is where the turns of a topic stand: the round of the last one in the upper
+// half, the number of turns so far in the lower.
+type turns struct{ last atomic.Uint64 }
 
 // topicIDs lists the topics whose partitions a machine stores, ascending.
 func (m *machine) topicIDs() []uint64 {

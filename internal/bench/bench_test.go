@@ -120,6 +120,19 @@ func TestLoadNoticesThatAServerGoesAway(t *testing.T) {
 	}
 }
 
+func TestLoadNoticesSilence(t *testing.T) {
+	t.Parallel()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer listener.Close()
+	l := load{address: listener.Addr().String(), connections: 1, requests: [][]byte{get("/")}, protocol: httpAnswers{}, run: 60 * time.Millisecond}
+	if _, err := l.do(); err == nil || !strings.Contains(err.Error(), "no answer") {
+		t.Errorf("got %v", err)
+	}
+}
+
 func TestRedisAnswers(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {

@@ -65,6 +65,9 @@ func (l load) do() (outcome, error) {
 		out.latency.merge(&results[i].latency)
 		out.answers += results[i].answers
 	}
+	if out.latency.total == 0 {
+		return out, fmt.Errorf("load %s: no answer within %v", l.address, l.run)
+	}
 	out.perSecond = float64(out.latency.total) / l.run.Seconds()
 	return out, nil
 }
