@@ -2,7 +2,7 @@
 
 GO      ?= go
 TOOLS   := -modfile=internal/tools/go.mod
-ROUNDS  ?= 30
+ROUNDS  ?= 50
 CASES   ?= 100000
 FUZZ    ?= 30s
 
@@ -36,8 +36,9 @@ race: ## the tests under the race detector (needs a C compiler)
 	$(GO) test -race ./...
 
 .PHONY: faults
-faults: ## SIGKILL under load, ROUNDS=30 times
+faults: ## SIGKILL under load, ROUNDS=50 times; failed syncs, full disks (needs root and strace)
 	LEAT_FAULT_ROUNDS=$(ROUNDS) $(GO) test ./cmd/leat -run Faults -count=1 -timeout 60m -v
+	LEAT_FAULT_ROUNDS=$(ROUNDS) $(GO) test ./internal/torture -count=1 -timeout 60m -v
 
 .PHONY: fuzz
 fuzz: ## CASES=100000 random queries against the oracle, then every fuzz target for FUZZ=30s

@@ -46,6 +46,7 @@ var layers = map[string][]string{
 	"examples":                 {},
 	"internal/oracle":          {"codecs", "dataflow", "queries", "queries/fakebus", "log", "internal/bus", "internal/fault"},
 	"internal/bench":           {},
+	"internal/torture":         {},
 	"cmd/leat":                 nil, // wiring: sees everything
 }
 
@@ -62,6 +63,8 @@ var doors = map[string]string{
 	"github.com/getkin/kin-openapi":     "(tests)",
 	"github.com/spf13/cobra":            "cmd/leat",
 	"github.com/jedib0t/go-pretty":      "cmd/leat",
+	"github.com/pelletier/go-toml":      "cmd/leat",
+	"github.com/HdrHistogram":           "cmd/leat",
 	"github.com/ncruces/go-sqlite3":     "(tests)",
 	"github.com/anishathalye/porcupine": "(tests)",
 	"github.com/rogpeppe/go-internal":   "(tests)",

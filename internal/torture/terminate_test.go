@@ -1,0 +1,72 @@
+package torture
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"net/http"
+	"net/url"
+	"sync"
+	"testing"
+	"time"
+)
+
+// arrived is how old a request is that the node has surely begun with. A younger one
+// may lie unread in a connection that the node takes for idle and closes.
+const arrived = 50 * time.Millisecond
+
+// TestTerminate: SIGTERM under load ends the process well and soon, every request
+// that it has begun with is answered, and nothing acknowledged is lost.
+func TestTerminate(t *testing.T) {
+	t.Parallel()
+	w, dir := newWorld(), t.TempDir()
+	n := start(t, dir)
+	w.prepare(t, dial(t, n.url))
+	for round := range 2 {
+		w.round = round
+		before := w.answered.Load()
+		polls := longPolls(t, n, 4)
+		stop := w.load(t, n.url, rand.New(rand.NewPCG(8, uint64(round))))
+		defer stop()
+		eventually(t, "the load gets going", func() error {
+			if have := w.answered.Load() - before; have < 300 {
+				return fmt.Errorf("%d are answered", have)
+			}
+			return nil
+		})
+		asked := time.Now()
+		exit, took := n.terminate(t)
+		stop()
+		if exit != 0 || took > 5*time.Second {
+			t.Errorf("exit %d after %s, the log:\n%s", exit, took, n.logs)
+		}
+		for _, a := range polls() {
+			if a.status != http.StatusOK {
+				t.Errorf("a long poll has the answer %d, %v: %s", a.status, a.err, a.body)
+			}
+		}
+		for _, began := range w.unanswered {
+			if age := asked.Sub(began); age > arrived {
+				t.Errorf("a request that began %s before SIGTERM has no answer", age)
+			}
+		}
+		t.Logf("ended %s after SIGTERM; %d requests came too late to be answered", took, len(w.unanswered))
+		w.unanswered = nil
+		n = start(t, dir)
+		w.settle(t, dial(t, n.url), round == 1, round == 1)
+	}
+}
+
+// longPolls asks for records that do not come. The function it returns waits for
+// the answers.
+func longPolls(t *testing.T, n *node, count int) func() []answer {
+	answers := make([]answer, count)
+	var wg sync.WaitGroup
+	for i := range answers {
+		c := dial(t, n.url)
+		wg.Go(func() {
+			query := url.Values{"wait_ms": {"30000"}, "offset": {"1000000000"}}
+			answers[i] = c.call(t.Context(), http.MethodGet, "/broker/consume/events/poll/0", query, "")
+		})
+	}
+	return func() []answer { wg.Wait(); return answers }
+}
