@@ -126,6 +126,7 @@ func (l *listener) drain() {
 func (l *listener) closeAll() {
 	for _, c := range l.all() {
 		c.linger.Store(false)
+		c.over.Store(true)
 		_ = c.Conn.Close()
 	}
 }
@@ -176,6 +177,7 @@ type conn struct {
 	state    atomic.Int32
 	linger   atomic.Bool // close politely: a part of the request was not read
 	stream   atomic.Bool // the answer goes on for as long as the client takes it
+	over     atomic.Bool // nothing more can be read
 	reading  deadline
 	writing  deadline
 	once     sync.Once
@@ -195,6 +197,7 @@ func (c *conn) Read(p []byte) (int, error) {
 		c.state.CompareAndSwap(stateIdle, stateReceiving)
 		return n, err
 	}
+	c.over.Store(true)
 	if c.state.Load() == stateIdle && errors.Is(err, os.ErrDeadlineExceeded) {
 		return 0, io.EOF // there is no request to answer
 	}
@@ -264,6 +267,9 @@ func alive(err error) error {
 // takes in some more of it, for otherwise the client's system may throw the answer
 // away with the reset.
 func (c *conn) Close() error {
+	if c.listener.draining.Load() && c.state.Load() == stateIdle && !c.over.Load() {
+		return nil // fasthttp closes what is idle; the deadline of the drain does, later
+	}
 	c.once.Do(func() {
 		if half, ok := c.Conn.(interface{ CloseWrite() error }); ok && c.linger.Load() && half.CloseWrite() == nil {
 			_ = c.Conn.SetReadDeadline(time.Now().Add(lingerTime))
