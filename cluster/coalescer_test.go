@@ -6,7 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"os"
 	"runtime"
+	"strconv"
 	"sync"
 	"testing"
 	"time"
@@ -226,7 +228,10 @@ func (c *coalescer) underWay() int {
 func TestCoalescerForgetsNothing(t *testing.T) {
 	t.Parallel()
 	seed := rand.Uint64()
-	t.Logf("seed %d", seed)
+	if given, err := strconv.ParseUint(os.Getenv("LEAT_SEED"), 10, 64); err == nil {
+		seed = given
+	}
+	t.Logf("rerun: LEAT_SEED=%d go test ./cluster -run ForgetsNothing", seed)
 	for depth := range 4 {
 		g := echo{}
 		c := newCoalescer(g, func() int64 { return 42 })
@@ -234,10 +239,10 @@ func TestCoalescerForgetsNothing(t *testing.T) {
 		ended := make(chan struct{})
 		go func() { defer close(ended); c.run(ctx, depth+1) }()
 		var clients sync.WaitGroup
-		for client := range 16 {
+		for client := range 8 {
 			r := rand.New(rand.NewPCG(seed, uint64(client)))
 			clients.Go(func() {
-				for i := range 100 {
+				for i := range 40 {
 					name := fmt.Sprint(client, "/", i, "/", string(make([]byte, r.IntN(2)*r.IntN(2*pipelinedBytes))))
 					_, body, _, err := c.call(ctx, len(name)+16, func(dst []byte) []byte { return encodeDeleteTopic(dst, name) })
 					w := wire.Reader{Rest: body}

@@ -57,7 +57,7 @@ func command(ctx context.Context, args []string, out io.Writer) error {
 		return err
 	}
 	if noop {
-		return serveNoop()
+		return serveNoop(ctx)
 	}
 	return measure(ctx, o, out)
 }

@@ -3,6 +3,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"net"
 
@@ -11,8 +12,8 @@ import (
 
 // serveNoop is the ceiling of a call: a fiber handler that reads the body and
 // answers what a produce answers, and does nothing else. It prints its address and
-// runs until it is killed.
-func serveNoop() error {
+// runs until ctx ends.
+func serveNoop(ctx context.Context) error {
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return fmt.Errorf("listen: %w", err)
@@ -25,7 +26,8 @@ func serveNoop() error {
 		c.Set(fiber.HeaderContentType, fiber.MIMEApplicationJSON)
 		return c.Send(answer)
 	})
-	if err := app.Listener(listener); err != nil {
+	defer context.AfterFunc(ctx, func() { _ = listener.Close() })()
+	if err := app.Listener(listener); err != nil && ctx.Err() == nil {
 		return fmt.Errorf("serve: %w", err)
 	}
 	return nil

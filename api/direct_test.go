@@ -1,0 +1,64 @@
+package api
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/valyala/fasthttp"
+)
+
+func TestMatchPath(t *testing.T) {
+	t.Parallel()
+	segments := strings.Split("/broker/topics/:topic/produce", "/")
+	for path, want := range map[string]string{
+		"/broker/topics/t/produce": "t", "/broker/topics/a%2Fb/produce": "a/b", "/broker/topics/%/produce": "refused",
+		"/broker/topics//produce": "", "/broker/topics/t/produce/": "", "/broker/topics/t/produce-ndjson": "",
+		"/broker/topics/t": "", "/broker/topics/t/x/produce": "", "broker/topics/t/produce": "", "/Broker/topics/t/produce": "",
+		"/broker/topics/t/produce#x": "", "http://h/broker/topics/t/produce": "", "": "", "/": "",
+	} {
+		v, ok := matchPath(segments, []byte(path))
+		if ok != (want != "") {
+			t.Errorf("%q: matched %v", path, ok)
+			continue
+		}
+		if got, valid := v.text("topic"); ok && got != want && (valid || want != "refused") {
+			t.Errorf("%q: %q", path, got)
+		}
+	}
+}
+
+// A call answers the same whether it is found in front of the router or by it.
+func TestDirectCallsAnswerAsRoutedOnes(t *testing.T) {
+	t.Parallel()
+	one, other := withTopic(t, nil), withTopic(t, nil)
+	routed := one.server.app.Handler()
+	direct := other.server.direct(other.server.app.Handler())
+	for _, call := range []struct{ method, path, body string }{
+		{"POST", "/broker/topics/t/produce?partition=1", "a"},
+		{"POST", "/broker/topics/t/produce?partition=1&key=k&timing=0", ""},
+		{"POST", "/broker/topics/%74/produce?partition=1#fragment", "b"},
+		{"POST", "/broker/topics/t/produce-ndjson?partition=2", "a\nb\n"},
+		{"POST", "/broker/topics/t/produce-ndjson?partition=2", ""},
+		{"POST", "/broker/topics/t/produce?partition=9", "a"},
+		{"POST", "/broker/topics/t/produce?nothing=1", "a"},
+		{"POST", "/broker/topics/none/produce", "a"},
+		{"POST", "/broker/topics/%zz/produce", "a"},
+		{"POST", "/broker/topics/..%2Ft/produce", "a"},
+		{"POST", "/broker/topics//produce", "a"},
+		{"POST", "/broker/topics/t/produce/", "a"},
+		{"POST", "/Broker/topics/t/produce", "a"},
+		{"GET", "/broker/topics/t/produce", ""},
+	} {
+		answer := func(handler fasthttp.RequestHandler) string {
+			var c fasthttp.RequestCtx
+			c.Request.Header.SetMethod(call.method)
+			c.Request.SetRequestURI(call.path)
+			c.Request.SetBodyStream(strings.NewReader(call.body), len(call.body))
+			handler(&c)
+			return c.Response.String()
+		}
+		if a, b := answer(routed), answer(direct); a != b {
+			t.Errorf("%s %s:\nrouted: %s\ndirect: %s", call.method, call.path, a, b)
+		}
+	}
+}
