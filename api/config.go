@@ -86,9 +86,17 @@ type Queries interface {
 	Create(ctx context.Context, body []byte) (CreatedQuery, error)
 	// Validate refuses what Create would refuse and stores nothing.
 	Validate(ctx context.Context, body []byte) (warnings []string, err error)
+	// Preview runs a spec over the last records of its source and stores nothing. It
+	// answers what there is when ctx ends.
+	Preview(ctx context.Context, body []byte, records, limit int) (Preview, error)
 	Get(name string) (QueryStatus, error)
 	List() []QueryStatus // sorted by name
 	Delete(ctx context.Context, name string) error
+	// Pause and Resume change nothing where the query is in that state already;
+	// Restart always starts it anew, with empty results.
+	Pause(ctx context.Context, name string) error
+	Resume(ctx context.Context, name string) error
+	Restart(ctx context.Context, name string) error
 	// Plan prints the plan in the format json, text or mermaid.
 	Plan(name, format string) ([]byte, error)
 	// Results returns at most limit rows from offset on, fewer where they are
@@ -109,6 +117,13 @@ type CreatedQuery struct {
 	Existing bool
 }
 
+// Preview is what Queries.Preview found. Counts is marshalled to JSON as it is.
+type Preview struct {
+	Rows      []json.RawMessage
+	Counts    any
+	Truncated bool // the time was over
+}
+
 // QueryStatus is the standing of one query. Status is marshalled to JSON as it is.
 // Topics are the source topics, which a token has to cover for the query to show.
 type QueryStatus struct {
@@ -124,6 +139,7 @@ type QueryStatus struct {
 type Rows struct {
 	Rows      []json.RawMessage // one JSON value each
 	Next      log.Offset
+	Run       string // changes where the query is started anew, from row 0
 	Complete  bool   // a bounded run ended and nothing follows Next
 	Watermark *int64 // epoch milliseconds, nil where there is none yet
 	Stopped   error  // why the query stopped for good, nil while it runs

@@ -59,6 +59,7 @@ func errorTable() []documented {
 		{"precondition_failed", "412", "The key is not in the state that If-Match or If-None-Match asks for.", "Read the key, decide anew. Member `cas` is the present one, 0 where there is no such key."},
 		{"query_exists", "409", "There is a query of that name with another spec.", "Delete it first, or choose another name."},
 		{"query_failed", "409", "The query has stopped for good.", "The message says why; delete it and start it anew."},
+		{"query_restarted", "409", "The query whose rows are followed was started anew.", "Follow it again from offset 0."},
 		{"quota_exceeded", "429", "A quota is used up.", "Remove something, or raise the quota."},
 		{"record_too_large", "413", "A record is larger than the server takes.", "The message names the limit, `line` the line of a batch."},
 		{"request_timeout", "408", "The request did not arrive in time.", "Send it faster, or in smaller parts."},

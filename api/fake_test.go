@@ -213,6 +213,8 @@ type fakeQuery struct {
 	rows      []json.RawMessage
 	complete  bool
 	stopped   error
+	paused    bool
+	run       int
 	watermark *int64
 	changed   chan struct{}
 }
@@ -260,6 +262,14 @@ func (f *fakeQueries) Validate(_ context.Context, body []byte) ([]string, error)
 	return nil, err
 }
 
+func (f *fakeQueries) Preview(_ context.Context, body []byte, records, limit int) (Preview, error) {
+	if _, err := f.parse(body); err != nil {
+		return Preview{}, err
+	}
+	row := json.RawMessage(`{"flight":"UA1545","dep_delay":42}`)
+	return Preview{Rows: []json.RawMessage{row}, Counts: map[string]int{"in": 2, "used": 1, "filtered": 1, "out": 1}, Truncated: records*limit == 1}, nil
+}
+
 func (f *fakeQueries) get(name string) (*fakeQuery, error) {
 	if q := f.queries[name]; q != nil {
 		return q, nil
@@ -271,6 +281,9 @@ func (f *fakeQueries) status(name string, q *fakeQuery) QueryStatus {
 	state := "running"
 	if q.complete {
 		state = "completed"
+	}
+	if q.paused {
+		state = "paused"
 	}
 	partition := map[string]any{"topic": q.topics[0], "partition": 0, "offset": 2, "lag": 0, "lag_ms": 0, "watermark": nil, "holds": false}
 	return QueryStatus{Name: name, Topics: q.topics, Status: struct {
@@ -319,6 +332,26 @@ func (f *fakeQueries) Delete(_ context.Context, name string) error {
 	return err
 }
 
+func (f *fakeQueries) Pause(_ context.Context, name string) error {
+	return f.alter(name, func(q *fakeQuery) { q.paused = true })
+}
+
+func (f *fakeQueries) Resume(_ context.Context, name string) error {
+	return f.alter(name, func(q *fakeQuery) { q.paused = false })
+}
+
+func (f *fakeQueries) Restart(_ context.Context, name string) error {
+	return f.alter(name, func(q *fakeQuery) { q.paused, q.run, q.rows = false, q.run+1, nil })
+}
+
+func (f *fakeQueries) alter(name string, alter func(*fakeQuery)) error {
+	if _, err := f.Get(name); err != nil {
+		return err
+	}
+	f.change(name, alter)
+	return nil
+}
+
 func (f *fakeQueries) Plan(name, format string) ([]byte, error) {
 	if format == "json" {
 		return []byte(`{"name":"` + name + `","operators":["source","filter"]}`), nil
@@ -333,7 +366,7 @@ func (f *fakeQueries) Results(_ context.Context, name string, offset log.Offset,
 	if err != nil {
 		return Rows{}, err
 	}
-	out := Rows{Next: offset, Watermark: q.watermark, Stopped: q.stopped}
+	out := Rows{Next: offset, Run: strconv.Itoa(q.run), Watermark: q.watermark, Stopped: q.stopped}
 	if int(offset) < len(q.rows) {
 		out.Rows = append(out.Rows, q.rows[offset:min(int(offset)+limit, len(q.rows))]...)
 		out.Next += log.Offset(len(out.Rows))

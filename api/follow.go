@@ -6,6 +6,7 @@ import (
 	"math"
 	"strconv"
 
+	"leat/internal/fault"
 	"leat/log"
 )
 
@@ -27,8 +28,9 @@ const followPage = 256
 // stream is one followed result.
 type stream struct {
 	*outlet
-	page page
-	rows Rows // the next to be written
+	page  page
+	rows  Rows   // the next to be written
+	began string // Rows.Run of the first rows
 }
 
 // follow answers GET /queries/{name}/results?follow=1: rows as they come, until
@@ -51,6 +53,7 @@ func (c *call) follow() error {
 	if err := f.read(c.server); err != nil {
 		return err
 	}
+	f.began = f.rows.Run
 	return c.stream(func(o *outlet) {
 		f.outlet = o
 		f.run()
@@ -89,6 +92,10 @@ func (f *stream) run() {
 		}
 		if err := f.read(f.server); err != nil {
 			f.fail(err)
+			return
+		}
+		if f.rows.Run != f.began {
+			f.fail(fault.New(fault.Conflict, "query_restarted", "query %q was started anew: its rows begin at offset 0 again", f.page.query))
 			return
 		}
 	}

@@ -258,7 +258,7 @@ func TestUnknownPathsAndMethods(t *testing.T) {
 	}
 	for _, c := range [][3]string{
 		{"PUT", "/broker/topics", "GET, HEAD, POST"}, {"GET", "/broker/topics/t/produce", "POST"}, {"OPTIONS", "/health", "GET, HEAD"},
-		{"PATCH", "/queries/q", "GET, HEAD, DELETE"}, {"DELETE", "/health", "GET, HEAD"},
+		{"PATCH", "/queries/q", "GET, HEAD, PUT, DELETE"}, {"DELETE", "/health", "GET, HEAD"},
 	} {
 		a := s.do(c[0], c[1], http.NoBody)
 		checkError(t, a, 405, "method_not_allowed", c[0]+" "+c[1])

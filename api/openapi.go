@@ -101,7 +101,7 @@ func parameterSchema(r *route, name string) schema {
 		"mode": {"sealed", "rocket"}, "acks": {"async", "majority", "all"}, "encoding": {"b64", "text"}, "format": {"json", "text", "mermaid"},
 	}
 	switch name {
-	case "partition", "timeout_ms", "offset", "limit", "wait_ms", "cas", "ttl_ms":
+	case "partition", "timeout_ms", "offset", "limit", "records", "wait_ms", "cas", "ttl_ms":
 		return schema{"type": "integer", "minimum": 0}
 	case "timing", "follow", "watch", "stale":
 		return schema{"type": "string", "enum": []any{"0", "1", "false", "true"}}

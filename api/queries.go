@@ -6,6 +6,7 @@ import (
 	"math"
 	"net/http"
 	"strconv"
+	"time"
 
 	"leat/internal/fault"
 	"leat/log"
@@ -93,6 +94,31 @@ func (c *call) createQuery() error {
 	if err != nil {
 		return err
 	}
+	return c.create(spec)
+}
+
+// putQuery answers PUT /queries/{name} as POST /queries with a spec of that name.
+func (c *call) putQuery() error {
+	name, err := c.queryName()
+	if err != nil {
+		return err
+	}
+	spec, err := c.readSpec()
+	if err != nil {
+		return err
+	}
+	var named struct {
+		Name string `json:"name"`
+	}
+	// A spec that cannot be read, or has no name, is refused with all its problems.
+	if json.Unmarshal(spec, &named) == nil && named.Name != "" && named.Name != name {
+		return fault.New(fault.Invalid, "invalid_query", "The spec is that of query %q, the address that of %q", clip(named.Name), name).
+			With("pointer", "/name")
+	}
+	return c.create(spec)
+}
+
+func (c *call) create(spec []byte) error {
 	ctx, cancel := c.deadline()
 	defer cancel()
 	created, err := c.server.queries.Create(ctx, spec)
@@ -136,6 +162,50 @@ func (c *call) validateQuery() error {
 	return c.send(http.StatusOK, typeJSON, append(appendWarnings(out, warnings), '}'))
 }
 
+// The bounds of a preview.
+const (
+	defaultPreview = 1000 // records read
+	maxPreview     = 10_000
+	previewTime    = 3 * time.Second
+)
+
+// previewQuery answers POST /queries/preview.
+func (c *call) previewQuery() error {
+	records, err := c.params.integer("records", 1, maxPreview, defaultPreview)
+	if err != nil {
+		return err
+	}
+	limit, err := c.params.integer("limit", 1, math.MaxInt64, defaultLimit)
+	if err != nil {
+		return err
+	}
+	spec, err := c.readSpec()
+	if err != nil {
+		return err
+	}
+	ctx, cancel := c.deadline()
+	defer cancel()
+	done, err := c.ask(ctx)
+	if err != nil {
+		return err
+	}
+	defer done()
+	reading, stop := context.WithTimeout(ctx, previewTime)
+	defer stop()
+	p, err := c.server.queries.Preview(reading, spec, int(records), int(min(limit, maxLimit)))
+	if err != nil {
+		return err
+	}
+	counts, err := marshal(p.Counts)
+	if err != nil {
+		return err
+	}
+	out := appendRows(append(c.out(), `{"ok":true`...), p.Rows)
+	out = append(append(out, `,"counts":`...), counts...)
+	out = strconv.AppendBool(append(out, `,"truncated":`...), p.Truncated)
+	return c.send(http.StatusOK, typeJSON, append(out, '}'))
+}
+
 // listQueries answers GET /queries with the queries the token covers.
 func (c *call) listQueries() error {
 	out := append(c.out(), `{"ok":true,"queries":[`...)
@@ -171,14 +241,25 @@ func (c *call) getQuery() error {
 }
 
 // deleteQuery answers DELETE /queries/{name}.
-func (c *call) deleteQuery() error {
+func (c *call) deleteQuery() error { return c.changeQuery(c.server.queries.Delete) }
+
+// pauseQuery answers POST /queries/{name}/pause.
+func (c *call) pauseQuery() error { return c.changeQuery(c.server.queries.Pause) }
+
+// resumeQuery answers POST /queries/{name}/resume.
+func (c *call) resumeQuery() error { return c.changeQuery(c.server.queries.Resume) }
+
+// restartQuery answers POST /queries/{name}/restart.
+func (c *call) restartQuery() error { return c.changeQuery(c.server.queries.Restart) }
+
+func (c *call) changeQuery(change func(ctx context.Context, name string) error) error {
 	q, err := c.query()
 	if err != nil {
 		return err
 	}
 	ctx, cancel := c.deadline()
 	defer cancel()
-	if err := c.server.queries.Delete(ctx, q.Name); err != nil {
+	if err := change(ctx, q.Name); err != nil {
 		return err
 	}
 	out := append(c.out(), `{"ok":true,"name":`...)
@@ -244,6 +325,17 @@ func (c *call) late() error { return c.rows(c.server.queries.Late, false) }
 // deadLetters answers GET /queries/{name}/dead-letters.
 func (c *call) deadLetters() error { return c.rows(c.server.queries.DeadLetters, false) }
 
+func appendRows(dst []byte, rows []json.RawMessage) []byte {
+	dst = append(dst, `,"rows":[`...)
+	for i, row := range rows {
+		if i > 0 {
+			dst = append(dst, ',')
+		}
+		dst = append(dst, row...)
+	}
+	return append(dst, ']')
+}
+
 type readRows func(ctx context.Context, name string, offset log.Offset, limit int) (Rows, error)
 
 func (c *call) rows(read readRows, complete bool) error {
@@ -257,14 +349,7 @@ func (c *call) rows(read readRows, complete bool) error {
 	if err != nil {
 		return err
 	}
-	out := append(c.out(), `{"ok":true,"rows":[`...)
-	for i, row := range rows.Rows {
-		if i > 0 {
-			out = append(out, ',')
-		}
-		out = append(out, row...)
-	}
-	out = append(out, ']')
+	out := appendRows(append(c.out(), `{"ok":true`...), rows.Rows)
 	out = appendField(out, "next_offset", int64(rows.Next))
 	if complete {
 		out = append(out, `,"complete":`...)

@@ -55,8 +55,13 @@ func routes() []route {
 
 		{"POST", "/queries", ScopeQuery, nil, (*call).createQuery, "Start a query."},
 		{"POST", "/queries/validate", ScopeQuery, nil, (*call).validateQuery, "Check a query spec."},
+		{"POST", "/queries/preview", ScopeQuery, []string{"records", "limit"}, (*call).previewQuery, "Run a query spec over the last records and store nothing."},
 		{"GET", "/queries", ScopeQuery, nil, (*call).listQueries, "List the queries with their status."},
 		{"GET", "/queries/:query", ScopeQuery, nil, (*call).getQuery, "The status of a query."},
+		{"PUT", "/queries/:query", ScopeQuery, nil, (*call).putQuery, "Start a query unless it is there."},
+		{"POST", "/queries/:query/pause", ScopeQuery, nil, (*call).pauseQuery, "Stop a query until it is resumed."},
+		{"POST", "/queries/:query/resume", ScopeQuery, nil, (*call).resumeQuery, "Have a paused query go on."},
+		{"POST", "/queries/:query/restart", ScopeQuery, nil, (*call).restartQuery, "Start a query anew, with empty results."},
 		{"DELETE", "/queries/:query", ScopeQuery, nil, (*call).deleteQuery, "Stop a query and delete its state and results."},
 		{"GET", "/queries/:query/plan", ScopeQuery, []string{"format"}, (*call).plan, "How a query runs."},
 		{"GET", "/queries/:query/results", ScopeQuery, append([]string{"follow"}, paging...), (*call).results, "Read or follow the rows of a query."},

@@ -84,8 +84,13 @@ func shapes() map[string]shape {
 
 		"POST /queries":                     {body: `#Spec`, answer: `{ok true, name string, warnings []string}`, status: "201"},
 		"POST /queries/validate":            {body: `#Spec`, answer: `{ok true, warnings []string}`},
+		"POST /queries/preview":             {body: `#Spec`, answer: `{ok true, rows []any, counts object, truncated bool}`},
 		"GET /queries":                      {answer: `{ok true, queries []#QueryStatus}`},
 		"GET /queries/{query}":              {answer: `#QueryStatus`},
+		"PUT /queries/{query}":              {body: `#Spec`, answer: `{ok true, name string, warnings []string}`, status: "201"},
+		"POST /queries/{query}/pause":       named,
+		"POST /queries/{query}/resume":      named,
+		"POST /queries/{query}/restart":     named,
 		"DELETE /queries/{query}":           named,
 		"GET /queries/{query}/plan":         {answer: `object`, types: text},
 		"GET /queries/{query}/results":      {answer: `#Rows`, types: events},

@@ -35,7 +35,7 @@ type Batch struct {
 	// before this row) - max_out_of_orderness - allowed_lateness, MinTime before
 	// the first row. Lateness is decided against it and nothing else.
 	Watermarks []Time
-	Windows    []Time  // start of the window of each row; nil before a window operator
+	Windows    []Time  // start of the first window each row counts in; nil before a window operator
 	Selected   []int32 // rows still alive, ascending
 }
 

@@ -179,9 +179,10 @@ func (p *port) deliver(to edge, b *Batch) error {
 	return n.op.Process(to.input, b, &n.port)
 }
 
-func (p *port) Filtered(rows int) { p.graph.sink.Filtered(rows) }
-func (p *port) Used(rows int)     { p.graph.sink.Used(rows) }
-func (p *port) Full() bool        { return p.graph.sink.Full() }
+func (p *port) Filtered(rows int)   { p.graph.sink.Filtered(rows) }
+func (p *port) Used(rows int)       { p.graph.sink.Used(rows) }
+func (p *port) LateWindows(n int64) { p.graph.sink.LateWindows(n) }
+func (p *port) Full() bool          { return p.graph.sink.Full() }
 
 func (p *port) Late(b *Batch, row int, start, end Time) {
 	p.graph.sink.Late(b, row, start, end)

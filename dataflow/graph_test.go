@@ -57,6 +57,7 @@ func (r *record) Dead(b *Batch, row int, operator, reason string) {
 	_ = r.line("dead %d %s %s", row, operator, reason)
 }
 func (r *record) Late(_ *Batch, row int, _, _ Time) { _ = r.line("late %d", row) }
+func (r *record) LateWindows(windows int64)         { _ = r.line("late windows %d", windows) }
 func (r *record) Filtered(rows int)                 { _ = r.line("filtered %d", rows) }
 func (r *record) Used(rows int)                     { _ = r.line("used %d", rows) }
 func (r *record) Full() bool                        { return false }

@@ -28,6 +28,8 @@ type Emitter interface {
 	Filtered(rows int)
 	// Used counts source rows that took effect.
 	Used(rows int)
+	// LateWindows counts windows missed by source rows that took effect in others.
+	LateWindows(windows int64)
 	// Late sends a row of a source batch to the late log.
 	Late(b *Batch, row int, start, end Time)
 	// Dead sends a row to the dead-letter log, from a source batch or, where
@@ -66,6 +68,7 @@ type Sink interface {
 	Rows(b *Batch) error
 	Filtered(rows int)
 	Used(rows int)
+	LateWindows(windows int64)
 	Late(b *Batch, row int, start, end Time)
 	Dead(b *Batch, row int, operator, reason string)
 	Full() bool

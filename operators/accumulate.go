@@ -1,7 +1,6 @@
 package operators
 
 import (
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"math"
@@ -11,12 +10,17 @@ import (
 	"leat/dataflow"
 )
 
-// AggregateSpec is one aggregate: count, sum, avg, min or max of what Arg gives.
-// A nil Arg is only allowed for count, and counts rows.
+// AggregateSpec is one aggregate of what Arg gives: count, sum, avg, min, max, stddev,
+// first, last, min_by, max_by, count_distinct, percentile, top_k or collect. A nil Arg
+// is only allowed for count, and counts rows.
 type AggregateSpec struct {
 	Fn   string
 	Arg  dataflow.Expr
-	Text string // as dead letters name it: "sum(x)"
+	By   dataflow.Expr // of min_by and max_by: what the row is chosen by
+	Text string        // as dead letters name it: "sum(x)"
+	// Param is the percentile in thousandths of a percent, 0 to 100 000, or the k of
+	// top_k, at least 1.
+	Param int64
 }
 
 // An accumulator is a run of words in a row of panes.words:
@@ -24,6 +28,9 @@ type AggregateSpec struct {
 //	count      n
 //	sum, avg   n, high, low, float, floats
 //	min, max   kind, number, place
+//
+// and of others as keep.go and spread.go say; those of tally.go and collect.go have
+// bags instead.
 //
 // n counts the values that are not null. The integers among them are summed exactly
 // in the 128-bit two's complement number high:low, the floats one by one in log
@@ -46,68 +53,159 @@ const (
 	average
 	least
 	greatest
+	spread
+	first
+	last
+	leastBy
+	greatestBy
+	countDistinct
+	percentile
+	topK
+	collect
 )
+
+// functionOf is the function called name, of an argument.
+func functionOf(name string) (fn function, ok bool) {
+	switch name {
+	case "count":
+		return countValues, true
+	case "sum":
+		return sum, true
+	case "avg":
+		return average, true
+	case "min":
+		return least, true
+	case "max":
+		return greatest, true
+	case "stddev":
+		return spread, true
+	case "first":
+		return first, true
+	case "last":
+		return last, true
+	case "min_by":
+		return leastBy, true
+	case "max_by":
+		return greatestBy, true
+	case "count_distinct":
+		return countDistinct, true
+	case "percentile":
+		return percentile, true
+	case "top_k":
+		return topK, true
+	case "collect":
+		return collect, true
+	}
+	return 0, false
+}
+
+// words is how many words an accumulator of fn has.
+func (fn function) words() int {
+	switch fn {
+	case countRows, countValues:
+		return 1
+	case sum, average:
+		return 5
+	case least, greatest:
+		return extremeWords
+	case spread:
+		return spreadWords
+	case first, last:
+		return keptWords
+	case leastBy, greatestBy:
+		return keptWords + extremeWords
+	}
+	return 0
+}
+
+const extremeWords = 3
+
+// hasBag tells whether an accumulator of fn has a bag.
+func (fn function) hasBag() bool { return fn >= countDistinct }
 
 // accumulator is a compiled aggregate.
 type accumulator struct {
-	fn    function
-	at    int // first word
-	arg   dataflow.Expr
-	text  string
-	words int
+	fn     function
+	at     int // first word
+	bag    int // which one of a slot's bags
+	arg    dataflow.Expr
+	by     dataflow.Expr
+	param  int64
+	text   string
+	words  int
+	places []int // words of a row that hold places
 }
 
-func compileAccumulators(specs []AggregateSpec) ([]accumulator, int, error) {
+// operand is what a row gives to one aggregate.
+type operand struct {
+	v, by codecs.Value
+	t     dataflow.Time // event time of the row
+}
+
+// layout is what the accumulators of a slot take.
+type layout struct{ words, bags int }
+
+func compileAccumulators(specs []AggregateSpec) ([]accumulator, layout, error) {
 	list := make([]accumulator, len(specs))
-	width := 0
+	var size layout
 	for i, s := range specs {
-		a := accumulator{arg: s.Arg, text: s.Text, at: width}
+		fn, ok := functionOf(s.Fn)
 		switch {
-		case s.Fn == "count" && s.Arg == nil:
-			a.fn, a.words = countRows, 1
-		case s.Fn == "count":
-			a.fn, a.words = countValues, 1
+		case !ok:
+			return nil, size, fmt.Errorf("unknown aggregate %q", s.Fn)
+		case fn == countValues && s.Arg == nil:
+			fn = countRows
 		case s.Arg == nil:
-			return nil, 0, fmt.Errorf("aggregate %q has no argument", s.Text)
-		case s.Fn == "sum":
-			a.fn, a.words = sum, 5
-		case s.Fn == "avg":
-			a.fn, a.words = average, 5
-		case s.Fn == "min":
-			a.fn, a.words = least, 3
-		case s.Fn == "max":
-			a.fn, a.words = greatest, 3
-		default:
-			return nil, 0, fmt.Errorf("unknown aggregate %q", s.Fn)
+			return nil, size, fmt.Errorf("aggregate %q has no argument", s.Text)
+		case (fn == leastBy || fn == greatestBy) && s.By == nil:
+			return nil, size, fmt.Errorf("aggregate %q chooses by nothing", s.Text)
 		}
-		width += a.words
+		a := accumulator{
+			fn: fn, at: size.words, bag: size.bags, arg: s.Arg, by: s.By,
+			param: s.Param, text: s.Text, words: fn.words(),
+		}
+		switch fn {
+		case least, greatest:
+			a.places = []int{a.at + 2}
+		case first, last:
+			a.places = []int{a.at + 3}
+		case leastBy, greatestBy:
+			a.places = []int{a.at + 3, a.at + keptWords + 2}
+		}
+		size.words += a.words
+		if fn.hasBag() {
+			size.bags++
+		}
 		list[i] = a
 	}
-	return list, width, nil
+	return list, size, nil
 }
 
-// accepts tells whether v can be added, "" if so.
-func (a *accumulator) accepts(v codecs.Value) string {
+// accepts tells whether an operand can be added, "" if so.
+func (a *accumulator) accepts(in *operand) string {
 	switch a.fn {
-	case sum, average:
-		if v.Kind > codecs.Null && !v.IsNumber() {
-			return fmt.Sprintf("%s: %s is not a number", a.text, v.Kind)
+	case countRows, countValues:
+		return ""
+	case sum, average, spread, percentile:
+		if in.v.Kind > codecs.Null && !in.v.IsNumber() {
+			return fmt.Sprintf("%s: %s is not a number", a.text, in.v.Kind)
 		}
-	case least, greatest:
-		if len(v.Str) > MaxTextBytes {
-			return fmt.Sprintf("%s: a value of %d bytes is longer than %d", a.text, len(v.Str), MaxTextBytes)
-		}
+		return ""
+	}
+	if n := max(len(in.v.Str), len(in.by.Str)); n > MaxTextBytes {
+		return fmt.Sprintf("%s: a value of %d bytes is longer than %d", a.text, n, MaxTextBytes)
 	}
 	return ""
 }
 
-// add adds an accepted value to the accumulator of a slot.
-func (a *accumulator) add(p *panes, slot uint32, v codecs.Value) {
+// add adds an accepted operand to the accumulator of a slot.
+func (a *accumulator) add(p *panes, slot uint32, in *operand) {
 	words := p.words[int(slot)*p.width+a.at:]
 	if a.fn == countRows {
 		words[0]++
 		return
 	}
+	v := in.v
 	if v.Kind <= codecs.Null {
 		return
 	}
@@ -124,7 +222,15 @@ func (a *accumulator) add(p *panes, slot uint32, v codecs.Value) {
 		words[3] = addFloat(words[3], words[4], v.Num)
 		words[4]++
 	case least, greatest:
-		a.extreme(p, words[:3], v)
+		a.extreme(p, words[:extremeWords], v)
+	case spread:
+		addSpread(words[:spreadWords], v)
+	case first, last, leastBy, greatestBy:
+		a.keep(p, words[:a.words], in)
+	case collect:
+		p.collect(slot, a.bag, in)
+	default:
+		p.tally(slot, a.bag, v)
 	}
 }
 
@@ -155,8 +261,7 @@ func (a *accumulator) extreme(p *panes, words []uint64, v codecs.Value) {
 	words[2] = p.store(words[2], v.Str)
 }
 
-// merge adds the partial from of another partition to the sums in into; extremes
-// are merged by place, see mergeExtreme.
+// merge adds the partial from of another partition to the count or sum in into.
 func (a *accumulator) merge(into, from []uint64) {
 	switch a.fn {
 	case countRows, countValues:
@@ -221,128 +326,4 @@ func float128(high, low uint64) float64 {
 		return -f
 	}
 	return f
-}
-
-// appendWords writes the accumulators of a slot, aggregate by aggregate: a count as
-// uvarint; a sum as uvarint n, uvarint floats, high and low if not all values are
-// floats, float if some are; an extreme as byte kind, then number for Bool, Int
-// and Float or uvarint length and text for the others. Numbers are 8 bytes, little
-// endian.
-func appendWords(dst []byte, list []accumulator, p *panes, slot uint32) []byte {
-	row := p.row(slot)
-	for i := range list {
-		a := &list[i]
-		w := row[a.at : a.at+a.words]
-		switch a.fn {
-		case countRows, countValues:
-			dst = binary.AppendUvarint(dst, w[0])
-		case sum, average:
-			dst = binary.AppendUvarint(dst, w[0])
-			dst = binary.AppendUvarint(dst, w[4])
-			if w[0] > w[4] {
-				dst = binary.LittleEndian.AppendUint64(dst, w[1])
-				dst = binary.LittleEndian.AppendUint64(dst, w[2])
-			}
-			if w[4] > 0 {
-				dst = binary.LittleEndian.AppendUint64(dst, w[3])
-			}
-		default:
-			v := p.extremeValue(w)
-			dst = append(dst, byte(v.Kind))
-			switch v.Kind {
-			case codecs.Bool, codecs.Int, codecs.Float:
-				dst = binary.LittleEndian.AppendUint64(dst, v.Num)
-			case codecs.String, codecs.Bytes, codecs.Object, codecs.Array:
-				dst = binary.AppendUvarint(dst, uint64(len(v.Str)))
-				dst = append(dst, v.Str...)
-			}
-		}
-	}
-	return dst
-}
-
-// readWords reads what appendWords has written.
-func readWords(src []byte, list []accumulator, p *panes, slot uint32) error {
-	row := p.row(slot)
-	r := reader{src: src}
-	for i := range list {
-		a := &list[i]
-		w := row[a.at : a.at+a.words]
-		switch a.fn {
-		case countRows, countValues:
-			w[0] = r.uvarint()
-		case sum, average:
-			w[0], w[4] = r.uvarint(), r.uvarint()
-			w[1], w[2], w[3] = 0, 0, 0
-			if w[0] > w[4] {
-				w[1], w[2] = r.word(), r.word()
-			}
-			if w[4] > 0 {
-				w[3] = r.word()
-			}
-		default:
-			kind := codecs.Kind(r.byte())
-			w[0], w[1] = uint64(kind), 0
-			r.bad = r.bad || kind == codecs.Null || kind > codecs.Array
-			switch kind {
-			case codecs.Bool, codecs.Int, codecs.Float:
-				w[1] = r.word()
-			case codecs.String, codecs.Bytes, codecs.Object, codecs.Array:
-				w[2] = p.store(w[2], view(r.text()))
-			}
-		}
-	}
-	if r.bad || len(r.src) > 0 {
-		return errors.New("damaged accumulators")
-	}
-	return nil
-}
-
-// reader takes values off src; bad is set once there are too few bytes.
-type reader struct {
-	src []byte
-	bad bool
-}
-
-func (r *reader) take(n int) []byte {
-	if r.bad || n < 0 || n > len(r.src) {
-		r.bad = true
-		return nil
-	}
-	b := r.src[:n]
-	r.src = r.src[n:]
-	return b
-}
-
-func (r *reader) byte() byte {
-	if b := r.take(1); b != nil {
-		return b[0]
-	}
-	return 0
-}
-
-func (r *reader) word() uint64 {
-	if b := r.take(8); b != nil {
-		return binary.LittleEndian.Uint64(b)
-	}
-	return 0
-}
-
-func (r *reader) uvarint() uint64 {
-	v, n := binary.Uvarint(r.src)
-	if n <= 0 {
-		r.bad = true
-		return 0
-	}
-	r.src = r.src[n:]
-	return v
-}
-
-func (r *reader) text() []byte {
-	n := r.uvarint()
-	if n > MaxTextBytes {
-		r.bad = true
-		return nil
-	}
-	return r.take(int(n))
 }

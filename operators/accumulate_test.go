@@ -27,10 +27,10 @@ func compileOne(t *testing.T, fn string) accumulator {
 
 // fold adds values to a fresh accumulator.
 func fold(a accumulator, values ...codecs.Value) (*panes, uint32) {
-	p := newPanes(0, a.words)
+	p := newPanes(pane{}, layout{words: a.words})
 	slot := p.find(1, []byte("k"))
 	for _, v := range values {
-		a.add(p, slot, v)
+		a.add(p, slot, &operand{v: v})
 	}
 	return p, slot
 }
@@ -116,7 +116,7 @@ func TestExtremes(t *testing.T) {
 	r := rand.New(rand.NewPCG(seed, seed))
 	for _, fn := range []string{"min", "max"} {
 		a := compileOne(t, fn)
-		p := newPanes(0, a.words)
+		p := newPanes(pane{}, layout{words: a.words})
 		want := map[uint32]codecs.Value{}
 		for range 20000 {
 			slot := p.find(uint64(r.IntN(3)), []byte{byte(r.IntN(3))})
@@ -126,7 +126,7 @@ func TestExtremes(t *testing.T) {
 			if !v.IsNull() && (old.Kind == codecs.Missing || fn == "min" && c < 0 || fn == "max" && c > 0) {
 				want[slot] = v
 			}
-			a.add(p, slot, v)
+			a.add(p, slot, &operand{v: v})
 			p.compact([]accumulator{a})
 		}
 		for slot, v := range want {
@@ -166,10 +166,10 @@ func TestWrongAggregates(t *testing.T) {
 		}
 	}
 	sum, least := compileOne(t, "sum"), compileOne(t, "min")
-	if sum.accepts(codecs.StringValue("1")) == "" || sum.accepts(codecs.BoolValue(true)) == "" {
+	if sum.accepts(&operand{v: codecs.StringValue("1")}) == "" || sum.accepts(&operand{v: codecs.BoolValue(true)}) == "" {
 		t.Error("a sum takes what is not a number")
 	}
-	if least.accepts(codecs.StringValue(string(make([]byte, MaxTextBytes+1)))) == "" {
+	if least.accepts(&operand{v: codecs.StringValue(string(make([]byte, MaxTextBytes+1)))}) == "" {
 		t.Error("min takes a text without bound")
 	}
 }
@@ -177,7 +177,7 @@ func TestWrongAggregates(t *testing.T) {
 // TestPanesFind: as many slots as keys, each found again.
 func TestPanesFind(t *testing.T) {
 	t.Parallel()
-	p := newPanes(0, 1)
+	p := newPanes(pane{}, layout{words: 1})
 	for round := range 3 {
 		slots := map[uint32]bool{}
 		for i := range 5000 {

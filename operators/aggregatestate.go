@@ -1,8 +1,10 @@
 package operators
 
 import (
+	"cmp"
 	"encoding/binary"
 	"errors"
+	"maps"
 	"slices"
 
 	"leat/codecs"
@@ -11,51 +13,76 @@ import (
 
 // The state of an Aggregate, as entries of the state log, big endian:
 //
-//	pane    key    +-----+-------------+--------+-----------+
-//	               | 'p' | start       | source | group key |
-//	               | u8  | i64 ^ 1<<63 | u32    |           |
-//	               +-----+-------------+--------+-----------+
-//	        value  accumulators, see appendWords
-//	window  key    +-----+-------------+
-//	               | 'w' | start       |
-//	               | u8  | i64 ^ 1<<63 |
-//	               +-----+-------------+
-//	        value  group key: the groups up to it have left
+//	pane      key    +-----+-------------+-------------+--------+-----------+
+//	                 | 'p' | first       | last        | source | group key |
+//	                 | u8  | i64 ^ 1<<63 | i64 ^ 1<<63 | u32    |           |
+//	                 +-----+-------------+-------------+--------+-----------+
+//	          value  accumulators, see appendWords
+//	segment   key    +-----+-------------+-------------+
+//	                 | 's' | first       | last        |
+//	                 | u8  | i64 ^ 1<<63 | i64 ^ 1<<63 |
+//	                 +-----+-------------+-------------+
+//	          only ever deleted, with all panes that have its first and last
+//	progress  key    +-----+
+//	                 | 'w' |
+//	                 +-----+
+//	          value  +-------------+-------------+-----------+
+//	                 | closed      | end         | group key |
+//	                 | i64 ^ 1<<63 | i64 ^ 1<<63 |           |
+//	                 +-------------+-------------+-----------+
 //
-// A deleted window takes all its panes with it: panes are not deleted one by one.
+// first and last are the ends of windows. All windows up to the end closed have left
+// and, where end is beyond it, of the window with that end the groups up to the key.
+// Progress is not written where no pane is left that has counted in a window that has
+// left: what the log then says of it concerns no pane that is there.
 
 const (
 	paneEntry     = 'p'
-	windowEntry   = 'w'
-	stateKeyBytes = 2 + 1 + 8 + 4 // with the prefix of dataflow
+	segmentEntry  = 's'
+	progressEntry = 'w'
+	stateKeyBytes = 2 + 1 + 8 + 8 + 4 // with the prefix of dataflow
 )
 
-func appendWindowKey(dst []byte, kind byte, start dataflow.Time) []byte {
-	return binary.BigEndian.AppendUint64(append(dst, kind), uint64(start)^1<<63)
+func appendTime(dst []byte, t dataflow.Time) []byte {
+	return binary.BigEndian.AppendUint64(dst, uint64(t)^1<<63)
+}
+
+func readTime(src []byte) dataflow.Time {
+	return dataflow.Time(binary.BigEndian.Uint64(src) ^ 1<<63)
+}
+
+func appendPane(dst []byte, kind byte, of pane) []byte {
+	return appendTime(appendTime(append(dst, kind), of.first), of.last)
 }
 
 // Snapshot implements dataflow.Stateful.
 func (a *Aggregate) Snapshot(w *dataflow.StateWriter) error {
 	if w.Full {
-		starts := make([]dataflow.Time, 0, len(a.windows))
-		for start := range a.windows {
-			starts = append(starts, start)
-		}
-		slices.Sort(starts)
-		for _, start := range starts {
-			a.writeWindow(w, a.windows[start])
+		all := slices.SortedFunc(maps.Values(a.segments), func(x, y *segment) int {
+			return cmp.Or(cmp.Compare(x.last, y.last), cmp.Compare(x.first, y.first))
+		})
+		for _, s := range all {
+			a.writeSegment(w, s)
 		}
 	} else {
-		for _, start := range a.dropped {
-			w.Delete(0, appendWindowKey(nil, windowEntry, start))
+		for _, of := range a.dropped {
+			w.Delete(0, appendPane(nil, segmentEntry, of))
 		}
-		for _, changed := range a.changed {
-			a.writeChanges(w, changed)
+		for _, s := range a.changed {
+			a.writeChanges(w, s)
 		}
 	}
-	for _, changed := range a.changed {
-		changed.changed, changed.progressed = false, false
-		for _, p := range changed.bySource {
+	if p := &a.progress; p.changed || w.Full && (p.emitted != nil || len(a.open) > 0) {
+		end := p.closed
+		if p.emitted != nil {
+			end = p.end
+		}
+		w.Put(0, []byte{progressEntry}, append(appendTime(appendTime(nil, p.closed), end), p.emitted...))
+		p.changed = false
+	}
+	for _, s := range a.changed {
+		s.changed = false
+		for _, p := range s.bySource {
 			if p != nil {
 				p.forgetChanges()
 			}
@@ -66,8 +93,8 @@ func (a *Aggregate) Snapshot(w *dataflow.StateWriter) error {
 	return nil
 }
 
-// writeWindow writes all panes of a window that have not left.
-func (a *Aggregate) writeWindow(w *dataflow.StateWriter, from *window) {
+// writeSegment writes all panes of a segment that have not left.
+func (a *Aggregate) writeSegment(w *dataflow.StateWriter, from *segment) {
 	from.persisted = true
 	for source, p := range from.bySource {
 		if p == nil {
@@ -79,15 +106,12 @@ func (a *Aggregate) writeWindow(w *dataflow.StateWriter, from *window) {
 	}
 }
 
-// writeChanges writes what has changed in a window, nothing for a dropped one.
-func (a *Aggregate) writeChanges(w *dataflow.StateWriter, from *window) {
+// writeChanges writes what has changed in a segment, nothing for a dropped one.
+func (a *Aggregate) writeChanges(w *dataflow.StateWriter, from *segment) {
 	if from.bySource == nil {
 		return
 	}
 	from.persisted = true
-	if from.progressed {
-		w.Put(0, appendWindowKey(nil, windowEntry, from.start), from.emitted)
-	}
 	for source, p := range from.bySource {
 		if p == nil {
 			continue
@@ -98,13 +122,13 @@ func (a *Aggregate) writeChanges(w *dataflow.StateWriter, from *window) {
 	}
 }
 
-func (a *Aggregate) writePane(w *dataflow.StateWriter, of *window, source int, slot uint32) {
+func (a *Aggregate) writePane(w *dataflow.StateWriter, of *segment, source int, slot uint32) {
 	p := of.bySource[source]
 	key := p.key(slot)
-	if !of.holds(key) {
+	if of.last == a.progress.end && !a.progress.holds(key) {
 		return
 	}
-	a.key = appendWindowKey(a.key[:0], paneEntry, of.start)
+	a.key = appendPane(a.key[:0], paneEntry, of.pane)
 	a.key = binary.BigEndian.AppendUint32(a.key, uint32(source))
 	a.key = append(a.key, key...)
 	a.value = appendWords(a.value[:0], a.list, p, slot)
@@ -115,44 +139,69 @@ var errState = errors.New("damaged entry")
 
 // Restore implements dataflow.Stateful.
 func (a *Aggregate) Restore(e dataflow.StateEntry) error {
-	if len(e.Key) < 9 {
+	if len(e.Key) == 1 && e.Key[0] == progressEntry && !e.Deleted {
+		return a.restoreProgress(e.Value)
+	}
+	if len(e.Key) < 17 {
 		return errState
 	}
-	kind, start := e.Key[0], dataflow.Time(binary.BigEndian.Uint64(e.Key[1:])^1<<63)
-	rest := e.Key[9:]
+	of, rest := pane{readTime(e.Key[1:]), readTime(e.Key[9:])}, e.Key[17:]
+	if !a.isPane(of) {
+		return errState
+	}
 	switch {
-	case kind == windowEntry && len(rest) == 0 && e.Deleted:
-		if w := a.windows[start]; w != nil {
-			w.persisted = false // the deletion is already in the log
-			a.drop(w)
+	case e.Key[0] == segmentEntry && len(rest) == 0 && e.Deleted:
+		if s := a.segments[of]; s != nil {
+			s.persisted = false // the deletion is already in the log
+			a.drop(s)
 		}
 		return nil
-	case kind == windowEntry && len(rest) == 0:
-		if w := a.windows[start]; w != nil {
-			w.emitted = slices.Clone(e.Value)
-		}
-		return nil
-	case kind == paneEntry && len(rest) >= 4 && !e.Deleted:
-		return a.restorePane(start, int(binary.BigEndian.Uint32(rest)), rest[4:], e.Value)
+	case e.Key[0] == paneEntry && len(rest) >= 4 && !e.Deleted:
+		return a.restorePane(of, int(binary.BigEndian.Uint32(rest)), rest[4:], e.Value)
 	}
 	return errState
 }
 
-func (a *Aggregate) restorePane(start dataflow.Time, source int, key, value []byte) error {
+func (a *Aggregate) restoreProgress(value []byte) error {
+	if len(value) < 16 {
+		return errState
+	}
+	p := &a.progress
+	*p = progress{closed: readTime(value), end: readTime(value[8:])}
+	if p.end > p.closed {
+		p.emitted = append([]byte{}, value[16:]...)
+	}
+	return nil
+}
+
+func (a *Aggregate) restorePane(of pane, source int, key, value []byte) error {
 	if source >= len(a.last) || !a.isGroupKey(key) {
 		return errState
 	}
-	p, err := a.panesOf(source, start)
+	p, err := a.panesOf(source, of)
 	if err != nil {
 		return err
 	}
-	a.windows[start].persisted = true
+	a.segments[of].persisted = true
 	slot := p.find(codecs.KeyHash(key), key)
 	if err := readWords(value, a.list, p, slot); err != nil {
 		return err
 	}
 	p.compact(a.list)
 	return nil
+}
+
+// isPane tells whether there can be rows that count in the windows from of.first to
+// of.last.
+func (a *Aggregate) isPane(of pane) bool {
+	if a.every == a.size {
+		return of.first == of.last
+	}
+	if of.first < -MaxEventTime || of.last > MaxEventTime+dataflow.Time(a.size) || of.first > of.last {
+		return false
+	}
+	span := int64(of.last - of.first)
+	return span < a.size && span%a.every == 0 && (int64(of.first)-a.size)%a.every == 0
 }
 
 // isGroupKey tells whether key is made up of as many values as there are keys.
@@ -169,8 +218,8 @@ func (a *Aggregate) isGroupKey(key []byte) bool {
 // StateBytes implements dataflow.Stateful.
 func (a *Aggregate) StateBytes() int64 {
 	var total int64
-	for _, w := range a.windows {
-		for _, p := range w.bySource {
+	for _, s := range a.segments {
+		for _, p := range s.bySource {
 			if p != nil {
 				total += p.bytes()
 			}

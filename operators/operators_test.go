@@ -15,6 +15,7 @@ type collector struct {
 	rows     []string // of emitted batches: their Values
 	selected []int32  // of the batch emitted last
 	used     int
+	missed   int64
 	filtered int
 	late     []int
 	dead     []string
@@ -37,6 +38,8 @@ func (c *collector) Emit(b *dataflow.Batch) error {
 func (c *collector) Filtered(n int) { c.filtered += n }
 func (c *collector) Used(n int)     { c.used += n }
 func (c *collector) Full() bool     { return false }
+
+func (c *collector) LateWindows(n int64) { c.missed += n }
 
 func (c *collector) Late(_ *dataflow.Batch, row int, _, _ dataflow.Time) {
 	c.late = append(c.late, row)
@@ -146,9 +149,9 @@ func TestFilter(t *testing.T) {
 func newAggregate(t testing.TB) *Aggregate {
 	t.Helper()
 	arg := dataflow.Column(0)
-	a, err := NewAggregate(10, []int{0}, []AggregateSpec{
+	a, err := NewAggregate(AggregateConfig{SizeMs: 10, EveryMs: 10, Keys: []int{0}, Partitions: 2, Aggregates: []AggregateSpec{
 		{Fn: "count", Text: "count()"}, {Fn: "sum", Arg: oneInt{}, Text: "sum(1)"}, {Fn: "max", Arg: arg, Text: "max(x)"},
-	}, 2)
+	}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -260,21 +263,23 @@ func snapshot(t testing.TB, a *Aggregate, log []dataflow.StateEntry, full bool) 
 }
 
 func FuzzRestore(f *testing.F) {
-	f.Add([]byte("p\x80\x00\x00\x00\x00\x00\x00\x0a\x00\x00\x00\x01\x05key\x00\x01"), []byte("\x01\x01\x00\x00\x00\x00\x00\x00\x00\x00\x01\x00\x00\x00\x00\x00\x00\x00\x00"), false)
-	f.Add([]byte("w\x80\x00\x00\x00\x00\x00\x00\x0a"), []byte("\x01"), false)
-	f.Add([]byte("w\x80\x00\x00\x00\x00\x00\x00\x0a"), []byte(nil), true)
+	f.Add([]byte("p\x80\x00\x00\x00\x00\x00\x00\x0a\x80\x00\x00\x00\x00\x00\x00\x0a\x00\x00\x00\x01\x05key\x00\x01"), []byte("\x01\x01\x00\x00\x00\x00\x00\x00\x00\x00\x01\x00\x00\x00\x00\x00\x00\x00\x00"), false)
+	f.Add([]byte("p\x80\x00\x00\x00\x00\x00\x00\x0a\x80\x00\x00\x00\x00\x00\x00\x0e\x00\x00\x00\x01\x01"), []byte("\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00"), false)
+	f.Add([]byte("w"), []byte("\x80\x00\x00\x00\x00\x00\x00\x00\x80\x00\x00\x00\x00\x00\x00\x0a\x01"), false)
+	f.Add([]byte("s\x80\x00\x00\x00\x00\x00\x00\x0a\x80\x00\x00\x00\x00\x00\x00\x14"), []byte(nil), true)
 	f.Fuzz(func(t *testing.T, key, value []byte, deleted bool) {
-		a := newAggregate(t)
-		if err := a.Restore(dataflow.StateEntry{Key: key, Value: value, Deleted: deleted}); err == nil {
-			drain(t, a, 0) // what was accepted can be used
+		for _, a := range []*Aggregate{newAggregate(t), newHopping(t, 0)} {
+			if err := a.Restore(dataflow.StateEntry{Key: key, Value: value, Deleted: deleted}); err == nil {
+				drain(t, a, 0) // what was accepted can be used
+			}
 		}
 	})
 }
 
 func BenchmarkAggregate(b *testing.B) {
-	a, err := NewAggregate(10_000, []int{0}, []AggregateSpec{
+	a, err := NewAggregate(AggregateConfig{SizeMs: 10_000, EveryMs: 10_000, Keys: []int{0}, Partitions: 1, Aggregates: []AggregateSpec{
 		{Fn: "count", Text: "count()"}, {Fn: "sum", Arg: dataflow.Column(0), Text: "sum(x)"},
-	}, 1)
+	}})
 	if err != nil {
 		b.Fatal(err)
 	}

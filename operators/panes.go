@@ -2,17 +2,19 @@ package operators
 
 import (
 	"bytes"
+	"unsafe"
 
 	"leat/codecs"
 	"leat/dataflow"
 )
 
-// panes holds the partial aggregates of one window of one source partition: a hash
+// panes holds the partial aggregates of one pane of one source partition: a hash
 // table from group key to slot, and per slot its key and a row of accumulator words.
-// All of it lies in a few slices without pointers, and goes at once.
+// All of it but the bags lies in a few slices without pointers, and goes at once.
 type panes struct {
-	start dataflow.Time // of the window
-	width int           // words a slot
+	pane
+	width    int // words a slot
+	bagWidth int // bags a slot
 
 	table  []uint32 // slot+1, 0 = free; open addressing, a power of two long
 	hashes []uint64 // of each slot's key
@@ -22,21 +24,28 @@ type panes struct {
 	text   []byte   // strings of extremes
 	unused int      // bytes of text no longer referred to
 
+	bags     []bag // len(hashes) * bagWidth
+	bagBytes int64 // memory they hold
+	growth   int64 // bytes by which they grew, not yet in changedBytes
+	scratch  []byte
+
 	changed      []uint32 // slots changed since the last snapshot
 	isChanged    []uint64 // bit set of the same
 	changedBytes int64
 }
 
-func newPanes(start dataflow.Time, width int) *panes {
-	return &panes{start: start, width: width, table: make([]uint32, 8)}
+func newPanes(of pane, size layout) *panes {
+	return &panes{pane: of, width: size.words, bagWidth: size.bags, table: make([]uint32, 8)}
 }
 
-// recycle makes p as good as new for another window, with its memory. Invariant: the
+// recycle makes p as good as new for another pane, with its memory. Invariant: the
 // table of a recycled p is free throughout.
 func (p *panes) recycle() {
 	clear(p.table)
 	p.hashes, p.ends, p.keys, p.words, p.text = p.hashes[:0], p.ends[:0], p.keys[:0], p.words[:0], p.text[:0]
 	p.changed, p.isChanged, p.changedBytes, p.unused = p.changed[:0], p.isChanged[:0], 0, 0
+	clear(p.bags)
+	p.bags, p.bagBytes, p.growth = p.bags[:0], 0, 0
 }
 
 // find returns the slot of key, making one if there is none.
@@ -61,6 +70,9 @@ func (p *panes) insert(at, hash uint64, key []byte) uint32 {
 	p.ends = append(p.ends, len(p.keys))
 	for range p.width {
 		p.words = append(p.words, 0)
+	}
+	for range p.bagWidth {
+		p.bags = append(p.bags, bag{})
 	}
 	if int(slot)>>6 >= len(p.isChanged) {
 		p.isChanged = append(p.isChanged, 0)
@@ -104,12 +116,16 @@ func (p *panes) group(slot uint32) byte { return byte(p.hashes[slot] % dataflow.
 // next snapshot grows.
 func (p *panes) markChanged(slot uint32) int64 {
 	word, bit := &p.isChanged[slot>>6], uint64(1)<<(slot&63)
-	if *word&bit != 0 {
-		return 0
+	size := p.growth
+	p.growth = 0
+	if *word&bit == 0 {
+		*word |= bit
+		p.changed = append(p.changed, slot)
+		size = int64(len(p.key(slot)) + stateKeyBytes + 8*p.width)
+		for i := range p.bagWidth {
+			size += int64(p.bag(slot, i).size())
+		}
 	}
-	*word |= bit
-	p.changed = append(p.changed, slot)
-	size := int64(len(p.key(slot)) + stateKeyBytes + 8*p.width)
 	p.changedBytes += size
 	return size
 }
@@ -123,8 +139,8 @@ func (p *panes) forgetChanges() {
 
 // bytes is the memory held.
 func (p *panes) bytes() int64 {
-	return int64(4*cap(p.table) + 8*cap(p.hashes) + 8*cap(p.ends) + cap(p.keys) + 8*cap(p.words) +
-		cap(p.text) + 4*cap(p.changed) + 8*cap(p.isChanged))
+	return p.bagBytes + int64(4*cap(p.table)+8*cap(p.hashes)+8*cap(p.ends)+cap(p.keys)+8*cap(p.words)+
+		cap(p.text)+4*cap(p.changed)+8*cap(p.isChanged)+int(unsafe.Sizeof(bag{}))*cap(p.bags))
 }
 
 const (
@@ -135,7 +151,7 @@ const (
 // Invariant: every text fits the length of a place.
 const _ = uint(textLengthMask - MaxTextBytes)
 
-// extremeValue is the value in the words of a min or max, a view into text.
+// extremeValue is the value in the words kind, number and place, a view into text.
 func (p *panes) extremeValue(words []uint64) codecs.Value {
 	at, n := words[2]>>textLengthBits, words[2]&textLengthMask
 	v := codecs.Value{Kind: codecs.Kind(words[0]), Num: words[1]}
@@ -169,13 +185,12 @@ func (p *panes) compact(list []accumulator) {
 	for slot := range p.len() {
 		row := p.row(uint32(slot))
 		for i := range list {
-			if list[i].fn != least && list[i].fn != greatest {
-				continue
+			for _, word := range list[i].places {
+				place := &row[word]
+				at, n := *place>>textLengthBits, *place&textLengthMask
+				*place = uint64(len(text))<<textLengthBits | n
+				text = append(text, p.text[at:at+n]...)
 			}
-			place := &row[list[i].at+2]
-			at, n := *place>>textLengthBits, *place&textLengthMask
-			*place = uint64(len(text))<<textLengthBits | n
-			text = append(text, p.text[at:at+n]...)
 		}
 	}
 	p.text, p.unused = text, 0

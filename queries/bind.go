@@ -3,6 +3,7 @@ package queries
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -29,24 +30,31 @@ type Bound struct {
 	filter     *term // nil = every row
 	keys       []Key
 	aggregates []boundAggregate
+	having     *term // nil = every grouped row
 	selects    []boundSelect
+	sinks      []SinkPlan
 }
 
 type boundAggregate struct {
 	name string
 	fn   string
 	arg  *term // nil for count()
+	by   *term // of min_by and max_by
+	// param is that of percentile, in thousandths of a percent, and of top_k.
+	param int64
 }
 
 // kinds is what the aggregate evaluates to.
 func (a *boundAggregate) kinds() kindSet {
 	switch a.fn {
-	case "count":
+	case "count", "count_distinct":
 		return kindInt
-	case "avg":
+	case "avg", "stddev":
 		return kindFloat | kindNull
-	case "sum":
+	case "sum", "percentile":
 		return kindNumber | kindNull
+	case "top_k", "collect":
+		return kindOther
 	}
 	if a.arg == nil {
 		return kindAny
@@ -58,7 +66,16 @@ func (a *boundAggregate) String() string {
 	if a.arg == nil {
 		return a.fn + "()"
 	}
-	return a.fn + "(" + a.arg.String() + ")"
+	text := a.fn + "(" + a.arg.String()
+	switch {
+	case a.by != nil:
+		text += ", " + a.by.String()
+	case a.fn == "percentile":
+		text += ", " + strconv.FormatFloat(float64(a.param)/1000, 'f', -1, 64)
+	case a.fn == "top_k":
+		text += ", " + strconv.FormatInt(a.param, 10)
+	}
+	return text + ")"
 }
 
 type boundSelect struct {
@@ -81,10 +98,12 @@ func Bind(_ context.Context, spec *Spec, topics TopicLookup) (*Bound, Problems) 
 		bound:    &Bound{Spec: spec, eventTime: -1},
 		source:   &sourceScope{},
 	}
+	b.names = b.source
 	b.topic(topics)
 	b.sourceExpressions()
 	b.grouping()
 	b.output()
+	b.sinks(topics)
 	if len(b.problems) > 0 {
 		b.problems.sort()
 		return nil, b.problems
@@ -99,6 +118,7 @@ type binder struct {
 	spec   *Spec
 	bound  *Bound
 	source *sourceScope
+	names  scope // of the conditions that are read
 }
 
 func (b *binder) topic(topics TopicLookup) {
@@ -193,17 +213,18 @@ func (b *binder) grouping() {
 }
 
 func (b *binder) aggregate(a *AggregateSpec) {
-	bound := boundAggregate{name: a.Name, fn: a.Fn}
+	bound := boundAggregate{name: a.Name, fn: a.Fn, param: a.Param}
 	defer func() { b.bound.aggregates = append(b.bound.aggregates, bound) }() // a faulty one keeps its name
 	switch {
 	case a.Fn == "":
 		var failure *exprError
-		bound.fn, bound.arg, failure = parseAggregate(a.Expr, b.source)
+		bound, failure = parseAggregate(a.Expr, b.source)
+		bound.name = a.Name
 		if failure != nil {
 			b.invalid(a.node, "%v", failure)
 			return
 		}
-		if !b.aggregateName(a.node, bound.fn) {
+		if !b.aggregateName(a.node, bound.fn, aggregateNames) {
 			return
 		}
 	case a.Arg != nil:
@@ -212,8 +233,15 @@ func (b *binder) aggregate(a *AggregateSpec) {
 			b.invalid(a.node, "%v", err)
 			return
 		}
+		if a.By == nil {
+			break
+		}
+		if bound.by, err = newField(b.source, opField, *a.By); err != nil {
+			b.invalid(a.node, "%v", err)
+			return
+		}
 	}
-	if (bound.fn == "sum" || bound.fn == "avg") && bound.arg.kinds.outside(kindNumber) {
+	if numeric := []string{"sum", "avg", "stddev", "percentile"}; slices.Contains(numeric, bound.fn) && bound.arg.kinds.outside(kindNumber) {
 		b.invalid(a.node, "%s() takes numbers, not %s", bound.fn, bound.arg.kinds)
 	}
 }
@@ -222,6 +250,7 @@ func (b *binder) output() {
 	var scope scope = b.source
 	if b.spec.Window != nil {
 		scope = &groupedScope{bound: b.bound}
+		b.having(scope)
 	}
 	for i := range b.spec.Select {
 		s := &b.spec.Select[i]
@@ -231,6 +260,22 @@ func (b *binder) output() {
 		if t := b.selected(s, scope); t != nil {
 			b.bound.selects = append(b.bound.selects, boundSelect{s.Name, t})
 		}
+	}
+}
+
+func (b *binder) having(names scope) {
+	h := b.spec.Having
+	switch {
+	case h == nil:
+		return
+	case h.Expr != "":
+		b.bound.having = b.expr(h.node, h.Expr, names)
+	default:
+		b.names = names
+		b.bound.having = b.conditionsTerm(opAnd, h.Conditions)
+	}
+	if t := b.bound.having; t != nil && t.kinds.outside(kindBool) {
+		b.invalid(h.node, "having is a condition, and this is %s", t.kinds)
 	}
 }
 

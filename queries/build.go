@@ -56,7 +56,11 @@ func (p *Plan) pipeline(partitions int) (pipeline, error) {
 
 func (p *Plan) addWindow(g *dataflow.Graph, last, partitions int) (int, error) {
 	w := p.Window
-	last = g.Add("window", fmt.Sprintf("tumbling %d ms", w.SizeMs), operators.NewTumbling(w.SizeMs), last)
+	if w.EveryMs == w.SizeMs {
+		last = g.Add("window", fmt.Sprintf("tumbling %d ms", w.SizeMs), operators.NewTumbling(w.SizeMs), last)
+	} else {
+		last = g.Add("window", fmt.Sprintf("hopping %d ms every %d ms", w.SizeMs, w.EveryMs), operators.NewHopping(w.SizeMs, w.EveryMs), last)
+	}
 	var keys []int
 	var names, texts []string
 	for _, k := range w.Keys {
@@ -65,14 +69,19 @@ func (p *Plan) addWindow(g *dataflow.Graph, last, partitions int) (int, error) {
 	}
 	specs := make([]operators.AggregateSpec, len(w.Aggregates))
 	for i, a := range w.Aggregates {
-		specs[i] = operators.AggregateSpec{Fn: a.Fn, Arg: a.Arg, Text: a.Text}
+		specs[i] = operators.AggregateSpec{Fn: a.Fn, Arg: a.Arg, By: a.By, Param: a.Param, Text: a.Text}
 		texts = append(texts, a.Name+"="+a.Text)
 	}
-	op, err := operators.NewAggregate(w.SizeMs, keys, specs, partitions)
+	op, err := operators.NewAggregate(operators.AggregateConfig{
+		SizeMs: w.SizeMs, EveryMs: w.EveryMs, Keys: keys, Aggregates: specs, Having: w.Having, Partitions: partitions,
+	})
 	if err != nil {
 		return 0, fmt.Errorf("build query %q: %w", p.Name, err)
 	}
 	text := fmt.Sprintf("by (%s): %s", strings.Join(names, ", "), strings.Join(texts, ", "))
+	if w.Having != nil {
+		text += ", having " + w.HavingText
+	}
 	return g.Add("aggregate", text, op, last), nil
 }
 

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"strconv"
+	"strings"
 
 	"leat/internal/bus"
 	"leat/internal/fault"
@@ -24,13 +25,15 @@ const (
 	sequenceKey    = "query-sequence"
 )
 
-// entry is one query of the catalogue. It never changes.
+// entry is one query of the catalogue. Paused may change, and a restart of the query
+// gives it another ID and Shard; nothing else ever does.
 type entry struct {
 	Name      string          `json:"name"`
 	ID        string          `json:"id"` // never reused
 	Spec      json.RawMessage `json:"spec"`
 	CreatedMs int64           `json:"created_ms"`
 	Shard     uint64          `json:"shard"` // of its logs and checkpoint
+	Paused    bool            `json:"paused,omitempty"`
 }
 
 // leavings are what a deleted query has left behind.
@@ -41,6 +44,12 @@ type leavings struct {
 
 func errUnknownQuery(name string) error {
 	return fault.New(fault.NotFound, "unknown_query", "there is no query %q", name)
+}
+
+func errAnotherSpec(name string, differences []string) error {
+	return fault.New(fault.Conflict, "query_exists",
+		"there is a query %q with another spec: they differ at %s; to replace it, delete it first",
+		name, strings.Join(differences, ", ")).With("differences", differences)
 }
 
 func decodeDoc[T any](d bus.Doc) (T, error) {
@@ -93,10 +102,11 @@ func putSequence(t *bus.Txn, last uint64) {
 }
 
 // Create adds a query to the catalogue, from where it is started. existing tells
-// that the same spec was there already. body is copied.
+// that the same spec was there already, but for white space and the order of members
+// that does not matter. body is copied.
 //
 // Errors are faults: those of Problems, Conflict "query_exists" where the name has
-// another spec, and those of the log.
+// another spec, with the pointers to the "differences", and those of the log.
 func (m *Manager) Create(ctx context.Context, body []byte) (name string, warnings Warnings, existing bool, err error) {
 	spec, _, warnings, problems := Compile(ctx, body, m.topics)
 	if len(problems) > 0 {
@@ -109,9 +119,9 @@ func (m *Manager) Create(ctx context.Context, body []byte) (name string, warning
 	err = m.change(ctx, func(t *bus.Txn, last uint64) (bool, error) {
 		there, err := m.lookup(spec.Name)
 		if err == nil {
-			existing = bytes.Equal(there.Spec, text.Bytes())
-			if !existing {
-				err = fault.New(fault.Conflict, "query_exists", "there is a query %q with another spec", spec.Name)
+			existing = true
+			if differences := specDifferences(there.Spec, text.Bytes()); differences != nil {
+				existing, err = false, errAnotherSpec(spec.Name, differences)
 			}
 			return true, err
 		}
@@ -119,14 +129,13 @@ func (m *Manager) Create(ctx context.Context, body []byte) (name string, warning
 			return true, err
 		}
 		id := strconv.FormatUint(last+1, 10)
-		value, err := json.Marshal(entry{
+		err = putEntry(t, entry{
 			Name: spec.Name, ID: id, Spec: text.Bytes(),
 			CreatedMs: m.clock.Now().UnixMilli(), Shard: m.docs.DataShard(id),
 		})
 		if err != nil {
-			return true, fmt.Errorf("encode query: %w", err)
+			return true, err
 		}
-		t.Puts = append(t.Puts, bus.Doc{Key: entryPrefix + spec.Name, Value: value})
 		putSequence(t, last+1)
 		return false, nil
 	})
@@ -144,12 +153,10 @@ func (m *Manager) Delete(ctx context.Context, name string) error {
 		if err != nil {
 			return true, err
 		}
-		value, err := json.Marshal(leavings{ID: e.ID, Shard: e.Shard})
-		if err != nil {
-			return true, fmt.Errorf("encode query: %w", err)
+		if err := putLeavings(t, e); err != nil {
+			return true, err
 		}
 		t.Deletes = []string{entryPrefix + name}
-		t.Puts = append(t.Puts, bus.Doc{Key: leavingsPrefix + e.ID, Value: value})
 		putSequence(t, last)
 		return false, nil
 	})
@@ -173,7 +180,7 @@ func (m *Manager) clean(ctx context.Context, doc bus.Doc) error {
 		}
 	}
 	for _, t := range []bus.Txn{
-		{Shard: left.Shard, Deletes: []string{checkpointKey(left.ID)}},
+		{Shard: left.Shard, Deletes: append(sinkKeys(left.ID), checkpointKey(left.ID))},
 		{Shard: bus.MetaShard, Deletes: []string{doc.Key}},
 	} {
 		if _, err := m.docs.Transact(ctx, t); err != nil {

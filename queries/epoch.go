@@ -55,6 +55,8 @@ type output struct {
 	read                int       // rows since the last epoch
 	full                int       // bytes at which the epoch should be cut
 	letters             letterWriter
+	routed              sinkSet // logs whose records have a route for a key
+	route               []byte
 
 	turn         RowCounts
 	rejects      []reject
@@ -100,13 +102,22 @@ func (o *output) end() {
 	for i := range o.rejects {
 		r := &o.rejects[i]
 		if r.late {
-			o.late.Add(nil, o.letters.late(r.batch, r.row, r.start, r.end))
+			o.late.Add(o.key(o.routed.late, r.batch.Source), o.letters.late(r.batch, r.row, r.start, r.end))
 		} else {
-			o.dead.Add(nil, o.letters.dead(r.batch, r.row, r.operator, r.reason))
+			o.dead.Add(o.key(o.routed.dead, r.batch.Source), o.letters.dead(r.batch, r.row, r.operator, r.reason))
 		}
 	}
 	o.read += int(o.turn.In)
 	o.rows.add(o.turn)
+}
+
+// key is the key of a record in one of the query's own logs.
+func (o *output) key(routed bool, source int) []byte {
+	if !routed {
+		return nil
+	}
+	o.route = route(o.route[:0], source)
+	return o.route
 }
 
 // reset starts the next epoch.
@@ -129,8 +140,9 @@ func (o *output) Rows(b *dataflow.Batch) error {
 	if size > maxEpochBytes {
 		return dataflow.ErrFull
 	}
+	key := o.key(o.routed.results, b.Source)
 	for _, row := range b.Selected {
-		o.results.Add(nil, b.Values[row])
+		o.results.Add(key, b.Values[row])
 	}
 	o.turn.Out += int64(len(b.Selected))
 	return nil
@@ -144,6 +156,9 @@ func (o *output) Filtered(rows int) { o.turn.Filtered += int64(rows) }
 
 // Used implements dataflow.Sink.
 func (o *output) Used(rows int) { o.turn.Used += int64(rows) }
+
+// LateWindows implements dataflow.Sink.
+func (o *output) LateWindows(windows int64) { o.turn.LateWindows += windows }
 
 // Late implements dataflow.Sink.
 func (o *output) Late(b *dataflow.Batch, row int, start, end dataflow.Time) {

@@ -31,17 +31,26 @@ func (p *Plan) String() string {
 		line(1, "filter %s", p.FilterText)
 	}
 	if w := p.Window; w != nil {
-		line(1, "window tumbling %s, closed %s", FormatDuration(w.SizeMs), p.closeText())
+		line(1, "window %s, closed %s", w.text(), p.closeText())
 		if len(w.Keys) > 0 {
 			line(2, "group by %s", strings.Join(w.keyNames(), ", "))
 		}
 		for _, a := range w.Aggregates {
 			line(2, "%s = %s", memberText(a.Name), a.Text)
 		}
+		if w.Having != nil {
+			line(2, "having %s", w.HavingText)
+		}
 	}
 	line(1, "emit %s", p.emitText())
 	for _, o := range p.Select {
 		line(2, "%s = %s", memberText(o.Name), o.Text)
+	}
+	if p.StopOnError {
+		line(1, "stop at the first row that fails")
+	}
+	for _, s := range p.Sinks {
+		line(1, "%s", s.text())
 	}
 	return b.String()
 }
@@ -118,6 +127,14 @@ func (p *Plan) pathTexts() []string {
 	return texts
 }
 
+// text is the kind of windows with their size.
+func (w *WindowPlan) text() string {
+	if w.EveryMs == w.SizeMs {
+		return "tumbling " + FormatDuration(w.SizeMs)
+	}
+	return "hopping " + FormatDuration(w.SizeMs) + " every " + FormatDuration(w.EveryMs)
+}
+
 func (w *WindowPlan) keyNames() []string {
 	names := make([]string, len(w.Keys))
 	for i, k := range w.Keys {
@@ -168,13 +185,18 @@ func (p *Plan) nodes() []planNode {
 			aggregates[i] = map[string]string{"as": a.Name, "text": a.Text}
 			texts[i] = memberText(a.Name) + " = " + a.Text
 		}
-		add(planNode{
-			ID: "window", Kind: "tumbling", Text: "tumbling " + FormatDuration(w.SizeMs) + ": " + strings.Join(texts, ", "),
-			Detail: map[string]any{
-				"size_ms": w.SizeMs, "allowed_lateness_ms": p.Source.AllowedLateness,
-				"group_by": w.keyNames(), "aggregates": aggregates,
-			},
-		})
+		kind := "tumbling"
+		detail := map[string]any{
+			"size_ms": w.SizeMs, "allowed_lateness_ms": p.Source.AllowedLateness,
+			"group_by": w.keyNames(), "aggregates": aggregates,
+		}
+		if w.EveryMs != w.SizeMs {
+			kind, detail["every_ms"] = "hopping", w.EveryMs
+		}
+		add(planNode{ID: "window", Kind: kind, Text: w.text() + ": " + strings.Join(texts, ", "), Detail: detail})
+		if w.Having != nil {
+			add(planNode{ID: "having", Kind: "filter", Text: w.HavingText})
+		}
 	}
 	if p.Select != nil {
 		outputs := make([]map[string]string, len(p.Select))
@@ -186,6 +208,12 @@ func (p *Plan) nodes() []planNode {
 		add(planNode{ID: "select", Kind: "project", Text: strings.Join(texts, ", "), Detail: map[string]any{"members": outputs}})
 	}
 	add(planNode{ID: "results", Kind: "results", Text: "emit " + p.emitText()})
+	for _, s := range p.Sinks {
+		nodes = append(nodes, planNode{
+			ID: "sink_" + s.Log, Kind: "sink", Text: s.text(), Inputs: []string{"results"},
+			Detail: map[string]any{"topic": s.Topic},
+		})
+	}
 	nodes[0].Inputs = []string{}
 	return nodes
 }

@@ -26,30 +26,45 @@ func parseExpr(text string, names scope) (*term, *exprError) {
 	return t, nil
 }
 
-// parseAggregate reads fn(expr) or fn(). The argument is nil for the latter.
-func parseAggregate(text string, names scope) (fn string, arg *term, failure *exprError) {
+// parseAggregate reads fn(expr), fn(expr, x) or fn(). Of an unknown function nothing
+// but the name is there.
+func parseAggregate(text string, names scope) (a boundAggregate, failure *exprError) {
 	w, root, failure := newWalker(text, names)
 	if failure != nil {
-		return "", nil, failure
+		return a, failure
 	}
 	fn, args, ok := calledFunction(root)
 	if !ok {
-		return "", nil, &exprError{at: -1, message: `an aggregate is written like "count()" or "avg(dep_delay)"`}
+		return a, &exprError{at: -1, message: `an aggregate is written like "count()" or "avg(dep_delay)"`}
 	}
-	if !slices.Contains(aggregateNames, fn) {
-		return fn, nil, nil
-	}
+	a.fn = fn
+	extra := extraMember(fn)
 	switch {
-	case len(args) == 0 && fn == "count":
-		return fn, nil, nil
-	case len(args) != 1:
-		return "", nil, &exprError{at: -1, message: fmt.Sprintf("%s() takes one argument, not %d", fn, len(args))}
+	case !slices.Contains(aggregateNames, fn), len(args) == 0 && fn == "count":
+		return a, nil
+	case extra == "" && len(args) != 1:
+		return a, &exprError{at: -1, message: fmt.Sprintf("%s() takes one argument, not %d", fn, len(args))}
+	case extra != "" && len(args) != 2:
+		return a, &exprError{at: -1, message: fmt.Sprintf("%s() takes two arguments, not %d", fn, len(args))}
 	}
-	arg = w.walk(args[0])
-	if w.failure != nil {
-		return "", nil, w.failure
+	a.arg = w.walk(args[0])
+	if extra != "" {
+		a.second(w, args[1])
 	}
-	return fn, arg, nil
+	return a, w.failure
+}
+
+// second reads the second argument.
+func (a *boundAggregate) second(w *walker, n ast.Node) {
+	t := w.walk(n)
+	if extraMember(a.fn) == "by" {
+		a.by = t
+		return
+	}
+	var fits bool
+	if a.param, fits = aggregateParam(a.fn, t.value); (t.op != opLiteral || !fits) && w.failure == nil {
+		w.fail(n, "%s", paramMeaning(a.fn))
+	}
 }
 
 // calledFunction is the name and the arguments of a call of a plain function.

@@ -67,13 +67,13 @@ func (b *binder) made(c *Condition, t *term, err error) *term {
 
 func (b *binder) comparisonTerm(c *Condition) (*term, error) {
 	if c.Op == "exists" {
-		has, err := newField(b.source, opHas, c.Field)
+		has, err := newField(b.names, opHas, c.Field)
 		if err != nil || c.Values[0].Bool() {
 			return has, err
 		}
 		return newTerm(&term{op: opNot, args: []*term{has}})
 	}
-	field, err := newField(b.source, opField, c.Field)
+	field, err := newField(b.names, opField, c.Field)
 	switch {
 	case err != nil:
 		return nil, err

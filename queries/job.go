@@ -163,11 +163,34 @@ func (j *Job) process(ctx context.Context, source int) error {
 			}
 			continue
 		}
+		if err == nil {
+			err = j.stopOnError()
+		}
 		if err != nil {
 			return fmt.Errorf("process %s/%d at offset %d: %w", j.plan.Source.Topic, source, l.next, err)
 		}
 		j.out.end()
 		l.done(n)
+	}
+	return nil
+}
+
+// stopOnError fails where the turn has a dead letter and the query is to stop at one.
+// The epoch is not committed, so what the query has put out is the beginning of what
+// it would have put out.
+func (j *Job) stopOnError() error {
+	if !j.plan.StopOnError {
+		return nil
+	}
+	for i := range j.out.rejects {
+		if r := &j.out.rejects[i]; !r.late {
+			place := "a grouped row"
+			if r.batch.Source >= 0 {
+				place = fmt.Sprintf("%s/%d, offset %d", j.plan.Source.Topic, r.batch.Source, r.batch.Offsets[r.row])
+			}
+			return fault.New(fault.Unprocessable, "row_failed", `stopped at %s: %s: %s; "on_error" is "stop"`,
+				place, r.operator, cutText(r.reason, maxReasonBytes))
+		}
 	}
 	return nil
 }
@@ -190,6 +213,9 @@ func (j *Job) advance(ctx context.Context) error {
 	for w > j.advanced {
 		j.out.begin(0)
 		done, err := j.graph.Advance(w, &j.out)
+		if err == nil {
+			err = j.stopOnError()
+		}
 		if err != nil {
 			return err
 		}

@@ -16,6 +16,7 @@ import (
 type ManagerConfig struct {
 	Topics Topics
 	Docs   Documents
+	Sinks  SinkTopics // what queries write to; nil where none does
 	Clock  Clock
 	Logger *slog.Logger // nil = silent
 	// Owner is different for every manager ever made, over restarts too.
@@ -29,6 +30,7 @@ type ManagerConfig struct {
 type Manager struct {
 	topics  Topics
 	docs    Documents
+	sinks   SinkTopics
 	clock   Clock
 	logger  *slog.Logger
 	owner   string
@@ -45,7 +47,7 @@ func NewManager(c ManagerConfig) *Manager {
 		logger = slog.New(slog.DiscardHandler)
 	}
 	return &Manager{
-		topics: c.Topics, docs: c.Docs, clock: c.Clock, logger: logger,
+		topics: c.Topics, docs: c.Docs, sinks: c.Sinks, clock: c.Clock, logger: logger,
 		owner: c.Owner, options: c.Options, runs: map[string]*queryRun{},
 	}
 }
@@ -83,6 +85,7 @@ func (m *Manager) stopAll() {
 	}
 	for _, r := range runs {
 		r.wait()
+		close(r.gone)
 	}
 }
 
@@ -90,7 +93,7 @@ func (m *Manager) stopAll() {
 // up. A document that cannot be read does not keep the others from their jobs.
 func (m *Manager) reconcile(ctx context.Context) error {
 	var failed error
-	wanted := map[string]bool{}
+	wanted, paused := map[string]bool{}, map[string]bool{}
 	for _, doc := range m.docs.Docs(bus.MetaShard, entryPrefix) {
 		e, err := decodeDoc[entry](doc)
 		if err != nil {
@@ -98,12 +101,13 @@ func (m *Manager) reconcile(ctx context.Context) error {
 			continue
 		}
 		wanted[e.ID] = true
-		m.start(ctx, e)
+		if e.Paused {
+			paused[e.ID] = true
+		} else {
+			m.start(ctx, e)
+		}
 	}
-	for _, r := range m.unwanted(wanted) {
-		r.stop()
-		r.wait()
-	}
+	m.stopUnwanted(wanted, paused)
 	for _, doc := range m.docs.Docs(bus.MetaShard, leavingsPrefix) {
 		if wanted[strings.TrimPrefix(doc.Key, leavingsPrefix)] {
 			continue // deleted since; the next round sees it
@@ -124,20 +128,29 @@ func (m *Manager) start(ctx context.Context, e entry) {
 	r := newQueryRun(ctx, e)
 	m.runs[e.ID] = r
 	r.goroutines.Go(func() { m.supervise(r) })
+	m.startPumps(r)
 }
 
-// unwanted takes away the runs that have no query.
-func (m *Manager) unwanted(wanted map[string]bool) []*queryRun {
+// stopUnwanted ends the runs that have no query, or a paused one.
+func (m *Manager) stopUnwanted(wanted, paused map[string]bool) {
 	m.mu.Lock()
-	defer m.mu.Unlock()
 	var list []*queryRun
 	for id, r := range m.runs {
-		if !wanted[id] {
+		if !wanted[id] || paused[id] {
 			list = append(list, r)
-			delete(m.runs, id)
 		}
 	}
-	return list
+	m.mu.Unlock()
+	for _, r := range list {
+		r.stop()
+	}
+	for _, r := range list {
+		r.wait()
+		m.mu.Lock()
+		delete(m.runs, r.entry.ID)
+		m.mu.Unlock()
+		close(r.gone)
+	}
 }
 
 func (m *Manager) run(id string) *queryRun {

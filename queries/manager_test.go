@@ -27,9 +27,13 @@ type managed struct {
 	stop func()
 }
 
-func startManager(t *testing.T, b *fakebus.Bus, owner string) *managed {
+func startManager(t *testing.T, b *fakebus.Bus, owner string, options ...func(*ManagerConfig)) *managed {
 	t.Helper()
-	m := NewManager(ManagerConfig{Topics: b, Docs: b, Clock: bubbleClock{}, Owner: owner})
+	c := ManagerConfig{Topics: b, Docs: b, Clock: bubbleClock{}, Owner: owner}
+	for _, option := range options {
+		option(&c)
+	}
+	m := NewManager(c)
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error)
 	go func() { done <- m.Run(ctx) }()

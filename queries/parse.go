@@ -10,8 +10,8 @@ import (
 
 // The members of a spec, first those this version runs.
 var (
-	specMembers        = []string{"name", "source", "filter", "group_by", "window", "aggregate", "select", "emit", "allowed_lateness", "on_error"}
-	specMembersLater   = []string{"join", "having", "lookup", "sink", "late", "ttl", "max_state_bytes"}
+	specMembers        = []string{"name", "source", "filter", "group_by", "window", "aggregate", "having", "select", "emit", "allowed_lateness", "sink", "late", "on_error"}
+	specMembersLater   = []string{"join", "lookup", "ttl", "max_state_bytes"}
 	sourceMembers      = []string{"topic", "start", "until", "event_time", "max_out_of_orderness"}
 	sourceMembersLater = []string{"idle_timeout", "format", "schema"}
 )
@@ -46,7 +46,7 @@ func (p *specParser) parse(root *jsonNode) {
 	s := p.spec
 	s.at = specNodes{
 		root: root, groupBy: root.member("group_by"), aggregate: root.member("aggregate"),
-		window: root.member("window"), lateness: root.member("allowed_lateness"), selects: root.member("select"),
+		window: root.member("window"), having: root.member("having"), lateness: root.member("allowed_lateness"), selects: root.member("select"),
 	}
 	p.name(root)
 	switch source := root.member("source"); {
@@ -61,9 +61,10 @@ func (p *specParser) parse(root *jsonNode) {
 	p.groupBy(s.at.groupBy)
 	p.aggregates(s.at.aggregate)
 	p.window(s.at.window)
+	p.having(s.at.having)
 	p.selects(s.at.selects)
 	p.emit(root.member("emit"))
-	p.onError(root.member("on_error"))
+	p.sinks(root)
 	if n := s.at.lateness; n != nil {
 		s.AllowedLateness = p.duration(n)
 	}
@@ -101,7 +102,10 @@ func (p *specParser) name(root *jsonNode) {
 	p.spec.Name = text
 }
 
-func validName(name string) bool {
+func validName(name string) bool { return validNameOf(name, 128) }
+
+// validNameOf is the rule for names of queries and topics.
+func validNameOf(name string, most int) bool {
 	for i := range len(name) {
 		c := name[i]
 		alphanumeric := c-'0' <= 9 || c|0x20 >= 'a' && c|0x20 <= 'z'
@@ -109,7 +113,7 @@ func validName(name string) bool {
 			return false
 		}
 	}
-	return name != "" && len(name) <= 128
+	return name != "" && len(name) <= most
 }
 
 // shape checks what must and must not stand together.
@@ -123,6 +127,9 @@ func (p *specParser) shape() {
 		p.add(at.groupBy, fault.Unprocessable, codeUnboundedState, `"group_by" without "window": %s`, bound)
 	case at.window != nil && at.aggregate == nil:
 		p.invalid(at.window, `"window" without "aggregate": say what to compute, for example "aggregate": {"rows": "count()"}`)
+	}
+	if at.having != nil && at.window == nil {
+		p.invalid(at.having, `"having" has no meaning without "window": it keeps grouped rows`)
 	}
 	if at.lateness != nil && at.window == nil {
 		p.invalid(at.lateness, `"allowed_lateness" has no meaning without "window"`)
@@ -139,20 +146,6 @@ func (p *specParser) emit(n *jsonNode) {
 		p.unsupported(n, `emit "changes"`)
 	default:
 		p.invalid(n, `"emit" is "final"`)
-	}
-}
-
-func (p *specParser) onError(n *jsonNode) {
-	if n == nil {
-		return
-	}
-	switch {
-	case n.kind == codecs.String && n.value.Str == "stop":
-		p.unsupported(n, `on_error "stop"`)
-	case n.member("topic") != nil:
-		p.unsupported(n, `on_error {"topic"}`)
-	default:
-		p.invalid(n, `"on_error" is "stop" or {"topic": NAME}; without it failing rows are kept in the query's own dead-letter log`)
 	}
 }
 

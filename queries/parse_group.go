@@ -1,19 +1,24 @@
 package queries
 
 import (
+	"fmt"
+	"math"
+	"slices"
+	"strings"
+
 	"leat/codecs"
 	"leat/internal/fault"
-	"slices"
+	"leat/operators"
 )
 
 var (
-	aggregateNames      = []string{"count", "sum", "avg", "min", "max"}
-	aggregateNamesLater = []string{
-		"count_distinct", "first", "last", "stddev", "percentile",
-		"top_k", "max_by", "min_by", "collect",
+	aggregateNames = []string{
+		"count", "sum", "avg", "min", "max", "stddev", "first", "last", "min_by", "max_by",
+		"count_distinct", "percentile", "top_k", "collect",
 	}
-	windowKinds      = []string{"tumbling", "allowed_lateness"}
-	windowKindsLater = []string{"hopping", "every", "session", "within", "before", "after"}
+	simpleAggregateNames = aggregateNames[:5] // what one-shot queries have
+	windowKinds          = []string{"tumbling", "hopping", "every", "allowed_lateness"}
+	windowKindsLater     = []string{"session", "within", "before", "after"}
 )
 
 func (p *specParser) groupBy(n *jsonNode) {
@@ -54,28 +59,102 @@ func (p *specParser) aggregates(n *jsonNode) {
 			}
 			continue
 		}
-		if a, ok := p.listedAggregate(m); ok {
+		if a, ok := p.windowAggregate(m); ok {
 			p.spec.Aggregate = append(p.spec.Aggregate, a)
 		}
 	}
 }
 
-// listedAggregate reads one {"fn", "field", "as"}.
+// windowAggregate reads one {"fn", "field", "as"}, with "by", "p" or "k" where the
+// function takes it.
+func (p *specParser) windowAggregate(n *jsonNode) (a AggregateSpec, ok bool) {
+	before := p.found
+	a, _ = p.aggregateOf(n, aggregateNames, []string{"by", "p", "k"})
+	for _, m := range n.children {
+		if takes := extraMember(a.Fn); a.Fn != "" && m.name != takes && (m.name == "by" || m.name == "p" || m.name == "k") {
+			p.invalid(m, "%s takes no %q", a.Fn, m.name)
+		}
+	}
+	m := n.member(extraMember(a.Fn))
+	switch {
+	case extraMember(a.Fn) == "" || n.kind != codecs.Object:
+	case m == nil:
+		p.invalid(n, `member %q is missing: %s`, extraMember(a.Fn), paramMeaning(a.Fn))
+	case m.name == "by":
+		if field, ok := p.field(m); ok {
+			a.By = &field.Path
+		}
+	default:
+		var fits bool
+		if a.Param, fits = aggregateParam(a.Fn, m.value); !fits {
+			p.invalid(m, "%s", paramMeaning(a.Fn))
+		}
+	}
+	return a, p.found == before
+}
+
+// extraMember is the member beside "field" that the list form of fn needs, or "".
+func extraMember(fn string) string {
+	switch fn {
+	case "min_by", "max_by":
+		return "by"
+	case "percentile":
+		return "p"
+	case "top_k":
+		return "k"
+	}
+	return ""
+}
+
+// paramMeaning says what the second argument of fn is.
+func paramMeaning(fn string) string {
+	switch fn {
+	case "percentile":
+		return "percentile takes a number from 0 to 100 with at most 3 decimals, as 99.9"
+	case "top_k":
+		return fmt.Sprintf("top_k takes an integer from 1 to %d", maxTopK)
+	}
+	return "what " + fn + " chooses the row by"
+}
+
+// maxTopK is the largest k of top_k.
+const maxTopK = 1000
+
+// aggregateParam reads the percentage of percentile, in thousandths of a percent, or
+// the k of top_k.
+func aggregateParam(fn string, v codecs.Value) (param int64, ok bool) {
+	switch {
+	case fn == "top_k":
+		return v.Int(), v.Kind == codecs.Int && v.Int() >= 1 && v.Int() <= maxTopK
+	case !v.IsNumber():
+		return 0, false
+	}
+	thousandths := math.Round(v.AsFloat() * 1000)
+	return int64(thousandths), thousandths >= 0 && thousandths <= 100_000 && thousandths/1000 == v.AsFloat()
+}
+
+// listedAggregate reads one {"fn", "field", "as"} of a one-shot query.
 func (p *specParser) listedAggregate(n *jsonNode) (a AggregateSpec, ok bool) {
+	return p.aggregateOf(n, simpleAggregateNames, nil)
+}
+
+// aggregateOf reads one {"fn", "field", "as"} with a function of names. Members that
+// extra names are for the caller.
+func (p *specParser) aggregateOf(n *jsonNode, names, extra []string) (a AggregateSpec, ok bool) {
 	if n.kind != codecs.Object {
 		p.invalid(n, `an aggregate is an object like {"fn": "avg", "field": "dep_delay", "as": "avg_delay"}, not %s`, article(n.kind))
 		return a, false
 	}
 	before := p.found
-	p.members(n, []string{"fn", "field", "as"}, nil)
+	p.members(n, append([]string{"fn", "field", "as"}, extra...), nil)
 	a.node = n
 	switch fn := n.member("fn"); {
 	case fn == nil:
-		p.invalid(n, `member "fn" is missing: %s`, quotedList(aggregateNames))
+		p.invalid(n, `member "fn" is missing: %s`, quotedList(names))
 	default:
 		var isText bool
 		if a.Fn, isText = p.text(fn); isText {
-			p.aggregateName(fn, a.Fn)
+			p.aggregateName(fn, a.Fn, names)
 		}
 	}
 	a.Name = a.Fn
@@ -84,7 +163,7 @@ func (p *specParser) listedAggregate(n *jsonNode) (a AggregateSpec, ok bool) {
 			a.Arg = &field.Path
 			a.Name += "_" + field.Text
 		}
-	} else if a.Fn != "count" && slices.Contains(aggregateNames, a.Fn) {
+	} else if a.Fn != "count" && slices.Contains(names, a.Fn) {
 		p.invalid(n, `member "field" is missing: what %s is taken of`, a.Fn)
 	}
 	if m := n.member("as"); m != nil {
@@ -94,14 +173,14 @@ func (p *specParser) listedAggregate(n *jsonNode) (a AggregateSpec, ok bool) {
 }
 
 // aggregateName checks the name of an aggregate function that stands at n.
-func (r *reporter) aggregateName(n *jsonNode, fn string) bool {
+func (r *reporter) aggregateName(n *jsonNode, fn string, names []string) bool {
 	switch {
-	case slices.Contains(aggregateNames, fn):
+	case slices.Contains(names, fn):
 		return true
-	case slices.Contains(aggregateNamesLater, fn):
+	case slices.Contains(aggregateNames, fn):
 		r.add(n, fault.Unprocessable, codeUnsupported, "aggregate %q is not available in this version", fn)
 	default:
-		r.invalid(n, "unknown aggregate %q%s", fn, nearOf(fn, aggregateNames))
+		r.invalid(n, "unknown aggregate %q%s", fn, nearOf(fn, names))
 	}
 	return false
 }
@@ -116,13 +195,19 @@ func (p *specParser) window(n *jsonNode) {
 		return
 	}
 	p.members(n, windowKinds, windowKindsLater)
-	if m := n.member("tumbling"); m != nil {
-		size := p.duration(m)
-		if _, err := durationOf(m); err == nil && size == 0 {
-			p.invalid(m, `a window of no length: "tumbling" is at least 1ms`)
-		}
-		p.spec.Window = &WindowSpec{TumblingMs: size}
-	} else if m := n.member("allowed_lateness"); m != nil && len(n.children) == 1 {
+	tumbling, hopping, every := n.member("tumbling"), n.member("hopping"), n.member("every")
+	switch {
+	case tumbling != nil && (hopping != nil || every != nil):
+		p.invalid(n, `a window is either {"tumbling": D} or {"hopping": D, "every": D}`)
+	case tumbling != nil:
+		p.spec.Window = &WindowSpec{TumblingMs: p.length(tumbling)}
+	case hopping != nil && every != nil:
+		p.hopping(hopping, every)
+	case hopping != nil:
+		p.invalid(n, `"hopping" without "every": say how far apart the windows begin, for example {"hopping": "1h", "every": "5m"}`)
+	case every != nil:
+		p.invalid(n, `"every" without "hopping": say how long the windows are, for example {"hopping": "1h", "every": "5m"}`)
+	case n.member("allowed_lateness") != nil && len(n.children) == 1:
 		p.invalid(n, form)
 	}
 	if m := n.member("allowed_lateness"); m != nil {
@@ -131,6 +216,46 @@ func (p *specParser) window(n *jsonNode) {
 			return
 		}
 		p.spec.AllowedLateness = p.duration(m)
+	}
+}
+
+// length is the duration at n, which has to be one of at least 1 ms.
+func (p *specParser) length(n *jsonNode) int64 {
+	size := p.duration(n)
+	if _, err := durationOf(n); err == nil && size == 0 {
+		p.invalid(n, "a window of no length: %q is at least 1ms", n.name)
+	}
+	return size
+}
+
+// maxOverlap bounds how many windows a row may lie in.
+const maxOverlap = 10_000
+
+func (p *specParser) hopping(hopping, every *jsonNode) {
+	before := p.found
+	w := &WindowSpec{HoppingMs: p.length(hopping), EveryMs: p.length(every)}
+	p.spec.Window = w
+	switch {
+	case p.found > before:
+	case w.EveryMs > w.HoppingMs:
+		p.invalid(every, `windows of %s every %s leave gaps: "every" is at most "hopping"`, FormatDuration(w.HoppingMs), FormatDuration(w.EveryMs))
+	case w.HoppingMs > operators.MaxHoppingMs:
+		p.invalid(hopping, "a hopping window is at most %s long", FormatDuration(operators.MaxHoppingMs))
+	case (w.HoppingMs-1)/w.EveryMs >= maxOverlap:
+		p.invalid(every, "each row would lie in more than %d windows", maxOverlap)
+	}
+}
+
+// having reads the condition on grouped rows, in the forms of a filter.
+func (p *specParser) having(n *jsonNode) {
+	switch {
+	case n == nil:
+	case n.kind == codecs.String && strings.TrimSpace(n.value.Str) != "":
+		p.spec.Having = &FilterSpec{node: n, Expr: n.value.Str}
+	case n.kind == codecs.Array && len(n.children) > 0:
+		p.spec.Having = &FilterSpec{node: n, Conditions: p.conditionList(n, 1)}
+	default:
+		p.invalid(n, `"having" is an expression like "flights > 10" or a list of conditions like [{"field":"flights","op":"gt","value":10}]`)
 	}
 }
 

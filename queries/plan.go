@@ -22,6 +22,9 @@ type Plan struct {
 	FilterText string
 	Window     *WindowPlan // nil = stateless
 	Select     []Output    // nil = the whole record, or the whole grouped row
+	Sinks      []SinkPlan  // topics the query's own logs are copied to
+	// StopOnError has the query fail instead of writing a dead letter.
+	StopOnError bool
 }
 
 // SourcePlan says what is read and how time moves.
@@ -56,9 +59,12 @@ const (
 // WindowPlan is a windowed aggregation. The grouped row has the columns: one per
 // key, one per aggregate, window_start, window_end, in this order.
 type WindowPlan struct {
-	SizeMs     int64 // tumbling: [k*SizeMs, (k+1)*SizeMs) aligned to the epoch
+	SizeMs     int64 // windows [k*EveryMs, k*EveryMs+SizeMs) aligned to the epoch
+	EveryMs    int64 // SizeMs for tumbling windows
 	Keys       []Key
 	Aggregates []Aggregate
+	Having     dataflow.Expr // over a batch of grouped rows, always a Bool; nil = every row
+	HavingText string
 }
 
 // Key is one group_by field.
@@ -70,9 +76,12 @@ type Key struct {
 // Aggregate is one aggregate of a window.
 type Aggregate struct {
 	Name string        // member name in the grouped row
-	Fn   string        // count, sum, avg, min, max
+	Fn   string        // as operators.AggregateSpec has it
 	Arg  dataflow.Expr // over a source batch; nil for count()
-	Text string        // as written, normalised: "avg(dep_delay)"
+	By   dataflow.Expr // over a source batch; of min_by and max_by
+	// Param is that of percentile, in thousandths of a percent, and top_k.
+	Param int64
+	Text  string // as written, normalised: "avg(dep_delay)"
 }
 
 // Output is one member of an output row.
@@ -92,26 +101,41 @@ func NewPlan(b *Bound) *Plan {
 			EventTime: b.eventTime, MaxOutOfOrderness: spec.Source.MaxOutOfOrderness,
 			AllowedLateness: spec.AllowedLateness,
 		},
-		Paths: b.paths,
+		Paths: b.paths, Sinks: b.sinks, StopOnError: spec.StopOnError,
 	}
 	if b.filter != nil {
 		p.Filter, p.FilterText = compileFilter(b.filter), b.filter.String()
 	}
 	if spec.Window != nil {
-		p.Window = &WindowPlan{SizeMs: spec.Window.TumblingMs, Keys: b.keys}
-		for i := range b.aggregates {
-			a := &b.aggregates[i]
-			compiled := Aggregate{Name: a.name, Fn: a.fn, Text: a.String()}
-			if a.arg != nil {
-				compiled.Arg = compileExpr(a.arg)
-			}
-			p.Window.Aggregates = append(p.Window.Aggregates, compiled)
-		}
+		p.Window = newWindowPlan(b)
 	}
 	for _, s := range b.selects {
 		p.Select = append(p.Select, Output{Name: s.name, Expr: compileExpr(s.term), Text: s.term.String()})
 	}
 	return p
+}
+
+func newWindowPlan(b *Bound) *WindowPlan {
+	window := b.Spec.Window
+	w := &WindowPlan{SizeMs: window.TumblingMs, EveryMs: window.TumblingMs, Keys: b.keys}
+	if window.HoppingMs > 0 {
+		w.SizeMs, w.EveryMs = window.HoppingMs, window.EveryMs
+	}
+	for i := range b.aggregates {
+		a := &b.aggregates[i]
+		compiled := Aggregate{Name: a.name, Fn: a.fn, Param: a.param, Text: a.String()}
+		if a.arg != nil {
+			compiled.Arg = compileExpr(a.arg)
+		}
+		if a.by != nil {
+			compiled.By = compileExpr(a.by)
+		}
+		w.Aggregates = append(w.Aggregates, compiled)
+	}
+	if b.having != nil {
+		w.Having, w.HavingText = compileFilter(b.having), b.having.String()
+	}
+	return w
 }
 
 // Compile takes a spec from its text to its plan. Spec and plan are nil where there

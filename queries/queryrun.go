@@ -10,6 +10,7 @@ import (
 // The states of a query.
 const (
 	stateRunning   = "running"
+	statePaused    = "paused"
 	stateCompleted = "completed"
 	stateFailed    = "failed"
 )
@@ -21,6 +22,7 @@ type queryRun struct {
 	stop       context.CancelFunc
 	goroutines sync.WaitGroup
 	ended      chan struct{} // closed once state is not running any more
+	gone       chan struct{} // closed once it has been stopped and its goroutines have ended
 
 	mu      sync.Mutex
 	state   string
@@ -30,7 +32,7 @@ type queryRun struct {
 
 func newQueryRun(ctx context.Context, e entry) *queryRun {
 	r := &queryRun{
-		entry: e, ended: make(chan struct{}), state: stateRunning, waiters: map[log.Offset]chan struct{}{},
+		entry: e, ended: make(chan struct{}), gone: make(chan struct{}), state: stateRunning, waiters: map[log.Offset]chan struct{}{},
 	}
 	r.ctx, r.stop = context.WithCancel(ctx)
 	return r
@@ -42,14 +44,27 @@ func (r *queryRun) wait() { r.goroutines.Wait() }
 func (r *queryRun) end(state string, err error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	switch r.state {
+	case stateFailed:
+		return
+	case stateRunning:
+		close(r.ended)
+	}
 	r.state, r.err = state, err
-	close(r.ended)
+}
+
+// fail ends the query for good, completed or not.
+func (r *queryRun) fail(err error) {
+	r.end(stateFailed, err)
+	r.stop()
 }
 
 func (r *queryRun) trouble(err error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.err = err
+	if r.state == stateRunning {
+		r.err = err
+	}
 }
 
 func (r *queryRun) standing() (state string, err error) {

@@ -205,6 +205,7 @@ func (j *Job) build() error {
 	}
 	j.out = output{
 		rows: j.saved.Rows, full: j.options.EpochBytes,
+		routed:  sinkSetOf(j.plan.Sinks),
 		letters: letterWriter{topic: j.plan.Source.Topic, grouped: j.plan.groupedNames()},
 	}
 	j.advanced = dataflow.MinTime

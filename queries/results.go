@@ -19,6 +19,8 @@ type Rows struct {
 	Complete bool
 	// Watermark is that of the query, epoch ms, nil where there is none yet.
 	Watermark *int64
+	// Run tells runs of a query apart: another one begins anew, from row 0.
+	Run string
 	// Stopped is why the query has failed, nil as long as it has not.
 	Stopped error
 }
@@ -100,6 +102,7 @@ func (m *Manager) rows(name string, topicOf func(id string) string, offset log.O
 	if err != nil {
 		return rows, err
 	}
+	rows.Run = e.ID
 	for _, p := range s.Partitions {
 		if p.Holds {
 			rows.Watermark = p.Watermark
@@ -125,8 +128,8 @@ func (m *Manager) WaitResults(name string, after log.Offset) (<-chan struct{}, e
 	changed := m.docs.DocsChanged(e.Shard)
 	r := m.run(e.ID)
 	p, err := m.topics.Partition(resultsTopic(e.ID), 0)
-	if r == nil || err != nil {
-		return changed, nil // it has yet to begin
+	if r == nil || err != nil || r.ctx.Err() != nil {
+		return changed, nil // it has yet to begin, or is paused
 	}
 	// A row that is far off is waited for step by step.
 	next := min(after, p.Next)

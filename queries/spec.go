@@ -13,8 +13,13 @@ type Spec struct {
 	GroupBy         []FieldSpec
 	Aggregate       []AggregateSpec // as written
 	Window          *WindowSpec     // nil = stateless
+	Having          *FilterSpec     // of grouped rows; nil = every one
 	Select          []SelectSpec    // as written; nil = there is no "select"
 	AllowedLateness int64           // ms
+	Sink            *SinkSpec       // nil = only the query's own result log
+	Late            *SinkSpec       // nil = only its late log
+	OnError         *SinkSpec       // nil = only its dead-letter log
+	StopOnError     bool            // the first dead letter ends the query
 
 	doc    *document
 	at     specNodes
@@ -23,7 +28,7 @@ type Spec struct {
 
 // specNodes are where the parts of a spec that Bind may complain about were written.
 type specNodes struct {
-	root, topic, start, groupBy, aggregate, window, lateness, selects *jsonNode
+	root, topic, start, groupBy, aggregate, window, having, lateness, selects *jsonNode
 }
 
 // SourceSpec is the member "source".
@@ -68,13 +73,19 @@ type AggregateSpec struct {
 	Fn   string       // "" where Expr still has to be read
 	Expr string       // of the map form: "fn(expr)"
 	Arg  *codecs.Path // of the list form; nil for count of rows
+	By   *codecs.Path // of the list form, of min_by and max_by
+	// Param is that of the list form of percentile, in thousandths of a percent, and
+	// top_k.
+	Param int64
 
 	node *jsonNode // where a problem with the aggregate is
 }
 
 // WindowSpec is the member "window".
 type WindowSpec struct {
-	TumblingMs int64 // > 0
+	TumblingMs int64 // > 0, or 0 for hopping windows
+	HoppingMs  int64 // > 0 for hopping windows, which
+	EveryMs    int64 // begin this far apart: 1 to HoppingMs
 }
 
 // SelectSpec is one member of "select".

@@ -10,9 +10,10 @@ import (
 // Status is the standing of a query as of its last epoch.
 type Status struct {
 	Name       string            `json:"name"`
-	State      string            `json:"state"` // running, completed, failed
+	State      string            `json:"state"` // running, paused, completed, failed
 	Rows       RowCounts         `json:"rows"`
 	Partitions []PartitionStatus `json:"partitions"`
+	Sinks      []SinkStatus      `json:"sinks,omitempty"`
 	StateBytes int64             `json:"state_bytes"`
 	Checkpoint CheckpointStatus  `json:"checkpoint"`
 	Error      string            `json:"error,omitempty"`
@@ -81,12 +82,18 @@ func (m *Manager) status(e entry) (Status, error) {
 			s.Error = err.Error()
 		}
 	}
+	if e.Paused {
+		s.State = statePaused
+	}
 	source, err := sourceOf(e)
 	if err != nil {
 		s.State, s.Error = stateFailed, err.Error()
 		return s, nil
 	}
 	s.Topic = source.Topic
+	if s.Sinks, err = m.sinkStatus(e); err != nil {
+		return s, err
+	}
 	doc, found := m.docs.Doc(e.Shard, checkpointKey(e.ID))
 	if !found {
 		return s, nil
@@ -95,7 +102,7 @@ func (m *Manager) status(e entry) (Status, error) {
 	if err != nil {
 		return s, err
 	}
-	if saved.Completed {
+	if saved.Completed && s.State != stateFailed {
 		s.State = stateCompleted
 	}
 	s.Rows, s.StateBytes = saved.Rows, saved.StateBytes

@@ -23,8 +23,6 @@ type consumption struct {
 
 const (
 	consumePage = 1000
-	// followWaitMs is how long one call of a follower waits for records.
-	followWaitMs = 10_000
 	// anonymous names readers without a group: it is never committed.
 	anonymous = "leat-cli"
 )
@@ -102,7 +100,7 @@ func (s *session) consume(ctx context.Context, c *client, r consumption) error {
 	for _, partition := range partitions {
 		p := &partitionReader{client: c, consumption: r, partition: partition, next: r.offset}
 		for r.limit == 0 || left > 0 {
-			page, err := p.read(ctx, pageSize(r.limit, left), 0)
+			page, err := p.read(ctx, pageSize(r.limit, left))
 			if err != nil {
 				return err
 			}
@@ -133,7 +131,7 @@ type partitionReader struct {
 	next      int64 // -1 = let the server say
 }
 
-func (p *partitionReader) read(ctx context.Context, limit int64, waitMs int) (page, error) {
+func (p *partitionReader) read(ctx context.Context, limit int64) (page, error) {
 	group := orText(p.group, anonymous)
 	q := url.Values{"limit": {strconv.FormatInt(limit, 10)}}
 	if p.next < 0 && p.group == "" {
@@ -141,9 +139,6 @@ func (p *partitionReader) read(ctx context.Context, limit int64, waitMs int) (pa
 	}
 	if p.next >= 0 {
 		q.Set("offset", strconv.FormatInt(p.next, 10))
-	}
-	if waitMs > 0 {
-		q.Set("wait_ms", strconv.Itoa(waitMs))
 	}
 	body, err := p.get(ctx, route("broker", "consume", p.topic, group, strconv.Itoa(p.partition)), q)
 	if err != nil {

@@ -2,6 +2,8 @@ package main
 
 import (
 	"context"
+	"net/url"
+	"strconv"
 	"sync"
 )
 
@@ -13,8 +15,8 @@ type readPage struct {
 	printed chan struct{}
 }
 
-// followPartitions reads every partition with a long poll of its own and prints
-// what comes, until ctx ends or the limit is reached. Within a partition the
+// followPartitions reads every partition on a connection of its own and prints what
+// comes, until ctx ends or the limit is reached. Within a partition the
 // order is that of the log.
 func (s *session) followPartitions(ctx context.Context, c *client, r consumption, partitions []int, printer *messagePrinter) error {
 	ctx, cancel := context.WithCancel(ctx)
@@ -48,26 +50,69 @@ func (s *session) followPartitions(ctx context.Context, c *client, r consumption
 	}
 }
 
-// follow hands over page after page until ctx ends.
+// follow hands over page after page until ctx ends: first what there is, then what
+// the server sends as it comes.
 func (p *partitionReader) follow(ctx context.Context, pages chan<- readPage) error {
 	for {
-		page, err := p.read(ctx, consumePage, followWaitMs)
+		page, err := p.read(ctx, consumePage)
 		if err != nil {
 			return err
 		}
-		if len(page.Messages) == 0 {
+		if len(page.Messages) > 0 || page.Skipped > 0 {
+			if err := p.hand(ctx, pages, page); err != nil {
+				return err
+			}
 			continue
 		}
-		read := readPage{from: p, page: page, printed: make(chan struct{})}
-		select {
-		case pages <- read:
-		case <-ctx.Done():
-			return ctx.Err()
-		}
-		select {
-		case <-read.printed:
-		case <-ctx.Done():
-			return ctx.Err()
+		if err := p.tail(ctx, pages); err != nil {
+			return err
 		}
 	}
+}
+
+// hand gives a page to the printer and waits until it is printed.
+func (p *partitionReader) hand(ctx context.Context, pages chan<- readPage, page page) error {
+	read := readPage{from: p, page: page, printed: make(chan struct{})}
+	select {
+	case pages <- read:
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	select {
+	case <-read.printed:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// tail hands over what the live stream sends from next on, as much at a time as has
+// arrived. It returns nil when the stream ends, and when retention has overtaken it:
+// the next page read tells how much is gone.
+func (p *partitionReader) tail(ctx context.Context, pages chan<- readPage) error {
+	var waiting page
+	path := route("broker", "stream", p.topic, strconv.Itoa(p.partition))
+	query := url.Values{"offset": {strconv.FormatInt(p.next, 10)}}
+	err := p.stream(ctx, path, query, func(line []byte, more bool) error {
+		var message struct {
+			Offset *int64 `json:"offset"`
+		}
+		if err := readAnswer(line, &message); err != nil {
+			return err
+		}
+		if message.Offset != nil { // else meta or a heartbeat
+			waiting.Messages = append(waiting.Messages, line)
+			p.next = *message.Offset + 1
+		}
+		if len(waiting.Messages) == 0 || more && len(waiting.Messages) < consumePage {
+			return nil
+		}
+		read := waiting
+		waiting = page{}
+		return p.hand(ctx, pages, read)
+	})
+	if err != nil && classify(err).code == "offset_out_of_range" {
+		return nil
+	}
+	return err
 }

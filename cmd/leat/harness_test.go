@@ -83,11 +83,17 @@ func launch(t testing.TB, dir string, args ...string) (*child, <-chan string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := &child{logs: &tail{}, exited: make(chan struct{})}
-	c.cmd = exec.Command(self, append([]string{"serve", "--port", "0", "--data-dir", dir}, args...)...)
-	c.cmd.Env = append(os.Environ(), execVariable+"=1", "LEAT_TOKENS=", "RF_BEARER_TOKENS=", "RF_HA_ENABLED=")
+	cmd := exec.Command(self, append([]string{"serve", "--port", "0", "--data-dir", dir}, args...)...)
+	cmd.Env = append(os.Environ(), execVariable+"=1", "LEAT_TOKENS=", "RF_BEARER_TOKENS=", "RF_HA_ENABLED=")
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	return launchCommand(t, cmd)
+}
+
+// launchCommand starts a command that is leat serve.
+func launchCommand(t testing.TB, cmd *exec.Cmd) (*child, <-chan string) {
+	t.Helper()
+	c := &child{cmd: cmd, logs: &tail{}, exited: make(chan struct{})}
 	c.cmd.Stderr = c.logs
-	c.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	stdout, err := c.cmd.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -112,6 +118,21 @@ func launch(t testing.TB, dir string, args ...string) (*child, <-chan string) {
 func start(t testing.TB, dir string, args ...string) *child {
 	t.Helper()
 	c, first := launch(t, dir, args...)
+	return c.awaitReady(t, first)
+}
+
+// startCommand starts the leat serve that prepare makes of a command.
+func startCommand(t testing.TB, prepare func(*exec.Cmd)) *child {
+	t.Helper()
+	cmd := &exec.Cmd{}
+	prepare(cmd)
+	c, first := launchCommand(t, cmd)
+	return c.awaitReady(t, first)
+}
+
+// awaitReady waits for the line that tells the address.
+func (c *child) awaitReady(t testing.TB, first <-chan string) *child {
+	t.Helper()
 	select {
 	case line := <-first:
 		url, ok := strings.CutPrefix(line, "leat ready ")

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
 	"github.com/jedib0t/go-pretty/v6/table"
@@ -29,9 +30,15 @@ func checkFormat(format string) error {
 }
 
 // formatOf finds the form asked for on a command line that may not be readable to
-// its end, so that the error about that has the right form too.
-func formatOf(args []string) string {
+// its end, so that the error about that has the right form too. Without one it is
+// the first of the others that is a form.
+func formatOf(args []string, others ...string) string {
 	format := formatTable
+	for _, other := range slices.Backward(others) {
+		if checkFormat(other) == nil {
+			format = other
+		}
+	}
 	for i, arg := range args {
 		value, found := strings.CutPrefix(arg, "--output=")
 		switch {

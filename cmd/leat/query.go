@@ -16,7 +16,7 @@ func newQuery(s *session) *cobra.Command {
 		newQueryValidate(s), newQueryLate(s), newQueryDead(s), newQueryDelete(s),
 	}
 	s.clientFlags(commands...)
-	return newGroup("query", "Start, watch and delete queries", commands...)
+	return commandGroup("query", "Start, watch and delete queries", commands...)
 }
 
 // readSpec reads the file of -f.

@@ -6,7 +6,6 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
-	"github.com/spf13/pflag"
 )
 
 // session is one run of the command: where it reads and writes, and what the
@@ -16,6 +15,7 @@ type session struct {
 	format string
 	server string
 	token  string
+	file   configFile
 }
 
 // run runs one command line and returns the exit code.
@@ -30,7 +30,7 @@ func run(ctx context.Context, sh *shell, args []string) int {
 	if err == nil || errors.Is(err, context.Canceled) && ctx.Err() != nil {
 		return exitOK
 	}
-	s.format = formatOf(args)
+	s.format = formatOf(args, s.getenv("LEAT_OUTPUT"), s.format)
 	return s.report(err)
 }
 
@@ -50,24 +50,28 @@ Exit codes: 0 ok, 1 failure, 2 usage, 3 not found, 4 conflict, 5 unavailable.`,
 			return c.Help()
 		},
 		PersistentPreRunE: func(c *cobra.Command, _ []string) error {
-			if err := applyEnvironment(c.Flags(), s.getenv); err != nil {
+			if err := s.configure(c); err != nil {
 				return err
 			}
 			return checkFormat(s.format)
 		},
-		CompletionOptions: cobra.CompletionOptions{HiddenDefaultCmd: true},
 	}
 	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
 		return usage("%v; see %q", err, c.CommandPath()+" --help")
 	})
 	flags := root.PersistentFlags()
 	flags.StringVarP(&s.format, "output", "o", formatTable, "form of the output: table, json or yaml")
-	root.AddCommand(newServe(s), newDemo(s), newTopic(s), newProduce(s), newConsume(s), newQuery(s), newVersion(s))
+	flags.String(configFlag, "", "file with the configuration: YAML, JSON or TOML")
+	configurable(flags, "output", "LEAT_OUTPUT")
+	configurable(flags, configFlag, "LEAT_CONFIG")
+	root.AddCommand(newServe(s), newDemo(s), newTopic(s), newProduce(s), newConsume(s), newGroupCommands(s), newQuery(s),
+		newKV(s), newCluster(s), newBench(s), newDoctor(s), newCompletion(s), newVersion(s))
+	s.completions(root)
 	return root
 }
 
-// newGroup makes a command that only holds others.
-func newGroup(use, short string, commands ...*cobra.Command) *cobra.Command {
+// commandGroup makes a command that only holds others.
+func commandGroup(use, short string, commands ...*cobra.Command) *cobra.Command {
 	group := &cobra.Command{Use: use, Short: short, Args: noArgs, RunE: func(c *cobra.Command, _ []string) error {
 		return c.Help()
 	}}
@@ -101,40 +105,16 @@ func exactArgs(names ...string) cobra.PositionalArgs {
 	}
 }
 
-// envAnnotation marks a flag that an environment variable can set.
-const envAnnotation = "leat-env"
-
-// fromEnvironment lets variable set the flag where it is not given.
-func fromEnvironment(flags *pflag.FlagSet, name, variable string) {
-	flag := flags.Lookup(name)
-	flag.Usage += " [" + variable + "]"
-	flag.Annotations = map[string][]string{envAnnotation: {variable}}
-}
-
-// applyEnvironment sets the flags that were not given from their variables.
-func applyEnvironment(flags *pflag.FlagSet, getenv func(string) string) error {
-	var failed error
-	flags.VisitAll(func(f *pflag.Flag) {
-		variables := f.Annotations[envAnnotation]
-		if f.Changed || len(variables) == 0 || failed != nil {
-			return
-		}
-		if value := getenv(variables[0]); value != "" {
-			if err := f.Value.Set(value); err != nil {
-				failed = usage("environment variable %s: %q is no value for --%s, which is of type %s", variables[0], value, f.Name, f.Value.Type())
-			}
-		}
-	})
-	return failed
-}
-
 // clientFlags gives a command the flags of those that talk to a server.
 func (s *session) clientFlags(commands ...*cobra.Command) {
 	for _, c := range commands {
-		flags := c.Flags()
-		flags.StringVar(&s.server, "server", "http://127.0.0.1:1109", "address of the server")
-		flags.StringVar(&s.token, "token", "", "bearer token")
-		fromEnvironment(flags, "server", "LEAT_SERVER")
-		fromEnvironment(flags, "token", "LEAT_TOKEN")
+		c.Flags().StringVar(&s.server, "server", "http://127.0.0.1:1109", "address of the server")
+		configurable(c.Flags(), "server", "LEAT_SERVER")
+		s.tokenFlag(c)
 	}
+}
+
+func (s *session) tokenFlag(c *cobra.Command) {
+	c.Flags().StringVar(&s.token, "token", "", "bearer token")
+	configurable(c.Flags(), "token", "LEAT_TOKEN")
 }

@@ -22,9 +22,11 @@ and listens on loopback only; to listen elsewhere, set RF_BEARER_TOKENS. SIGTERM
 or SIGINT stop it in good order, a second one at once.`,
 		Example: `  leat serve
   leat serve --port 0 --data-dir ./data
-  leat serve --dev`,
+  leat serve --dev
+  leat serve --config leat.yaml --data-dir ./other`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			c.file = s.file
 			warnings, err := c.check(s.getenv)
 			if err != nil {
 				return err
@@ -36,25 +38,13 @@ or SIGINT stop it in good order, a second one at once.`,
 			return s.serve(cmd.Context(), c, logger)
 		},
 	}
-	flags := cmd.Flags()
-	flags.StringVar(&c.host, "host", "127.0.0.1", "address to listen on")
-	flags.IntVar(&c.port, "port", 1109, "port to listen on, 0 for any free one")
-	flags.StringVar(&c.dataDir, "data-dir", "", "where the data is kept (default: leat in the user's state directory)")
-	flags.BoolVar(&c.dev, "dev", false, `for development: token "dev" is required, topics are created on first produce`)
-	flags.IntVar(&c.limits.BodyBytes, "max-body-bytes", 16<<20, "largest request body")
-	flags.IntVar(&c.limits.RecordBytes, "max-record-bytes", 1<<20, "largest record, key and value together")
-	flags.IntVar(&c.limits.Partitions, "max-partitions", 256, "most partitions of a topic")
-	for flag, variable := range map[string]string{
-		"host": "LEAT_HOST", "port": "LEAT_PORT", "data-dir": "LEAT_DATA_DIR", "dev": "LEAT_DEV",
-		"max-body-bytes": "LEAT_MAX_BODY_BYTES", "max-record-bytes": "LEAT_MAX_RECORD_BYTES", "max-partitions": "LEAT_MAX_PARTITIONS",
-	} {
-		fromEnvironment(flags, flag, variable)
-	}
+	c.flags(cmd.Flags())
 	return cmd
 }
 
 // serve runs a node until ctx ends.
 func (s *session) serve(ctx context.Context, c settings, logger *slog.Logger) error {
+	defer carryBallast(s.getenv)()
 	listener, err := listen(c)
 	if err != nil {
 		return err

@@ -4,9 +4,12 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"net/url"
 	"path/filepath"
 	"strconv"
 	"strings"
+
+	"github.com/spf13/pflag"
 
 	"leat/api"
 )
@@ -17,8 +20,11 @@ type settings struct {
 	port    int
 	dataDir string
 	dev     bool
+	url     string // under which clients reach the node, "" = where it listens
 	limits  api.Limits
 	tokens  api.Tokens
+	replication
+	file configFile
 }
 
 // address is host:port.
@@ -36,16 +42,27 @@ func (c *settings) check(getenv func(string) string) (warnings []string, err err
 	if err := checkLimits(c.limits); err != nil {
 		return nil, err
 	}
-	if replicated := strings.ToLower(getenv("RF_HA_ENABLED")); replicated != "" && replicated != "0" && replicated != "false" {
-		return nil, usage("RF_HA_ENABLED=%s: this version runs a single node and would not replicate; unset RF_HA_ENABLED to start one", replicated)
+	if err := checkURL(c.url); err != nil {
+		return nil, err
+	}
+	replicated, err := c.replication.check(getenv)
+	if err != nil {
+		return nil, err
 	}
 	text, err := tokenText(getenv)
 	if err != nil {
 		return nil, err
 	}
+	if set, inFile := c.file.find(tokensKey); inFile && text == "" {
+		text = set.value
+		if c.file.exposed {
+			replicated = append(replicated, c.file.name+" holds tokens and everybody on this machine can read it; chmod o-r it")
+		}
+	}
 	if c.tokens, warnings, err = api.ParseTokens(text); err != nil {
 		return nil, usage("read the tokens: %v", err)
 	}
+	warnings = append(warnings, replicated...)
 	if err := api.CheckBind(c.address(), c.tokens, c.dev); err != nil {
 		return nil, usage("%v", err)
 	}
@@ -57,6 +74,18 @@ func (c *settings) check(getenv func(string) string) (warnings []string, err err
 	return warnings, nil
 }
 
+// checkURL refuses an address under which no client would reach a node.
+func checkURL(address string) error {
+	if address == "" {
+		return nil
+	}
+	u, err := url.Parse(address)
+	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || u.RawQuery != "" || u.Fragment != "" {
+		return usage("--url has to be like http://leat.example:1109, not %q", address)
+	}
+	return nil
+}
+
 // tokenText finds the tokens, which go by two names.
 func tokenText(getenv func(string) string) (string, error) {
 	own, known := getenv("LEAT_TOKENS"), getenv("RF_BEARER_TOKENS")
@@ -64,6 +93,27 @@ func tokenText(getenv func(string) string) (string, error) {
 		return "", usage("LEAT_TOKENS and RF_BEARER_TOKENS are both set and differ; unset one")
 	}
 	return orText(own, known), nil
+}
+
+// flags are the flags of a node.
+func (c *settings) flags(flags *pflag.FlagSet) {
+	flags.StringVar(&c.host, "host", "127.0.0.1", "address to listen on")
+	flags.IntVar(&c.port, "port", 1109, "port to listen on, 0 for any free one")
+	flags.StringVar(&c.url, "url", "", "address that clients reach the node by (default: where it listens)")
+	flags.StringVar(&c.dataDir, "data-dir", "", "where the data is kept (default: leat in the user's state directory)")
+	flags.BoolVar(&c.dev, "dev", false, `for development: token "dev" is required, topics are created on first produce`)
+	flags.StringVar(&c.nodeID, "node-id", "", "name of this node (default: 1)")
+	flags.StringVar(&c.nodes, "nodes", "", "the nodes, as id:host:raft_port:priority,…; at most one in this version")
+	flags.StringVar(&c.writeConcern, "write-concern", "sync-majority", "what a produce call waits for: async, sync-majority, sync-all or a number of nodes")
+	flags.IntVar(&c.limits.BodyBytes, "max-body-bytes", 16<<20, "largest request body")
+	flags.IntVar(&c.limits.RecordBytes, "max-record-bytes", 1<<20, "largest record, key and value together")
+	flags.IntVar(&c.limits.Partitions, "max-partitions", 256, "most partitions of a topic")
+	for _, name := range []string{"host", "port", "url", "data-dir", "dev", "max-body-bytes", "max-record-bytes", "max-partitions"} {
+		configurable(flags, name, "LEAT_"+strings.ToUpper(configKey(name)))
+	}
+	configurable(flags, "node-id", "LEAT_NODE_ID", "RF_HA_NODE_ID")
+	configurable(flags, "nodes", "LEAT_NODES", "RF_HA_NODES")
+	configurable(flags, "write-concern", "LEAT_WRITE_CONCERN", "RF_HA_WRITE_CONCERN")
 }
 
 func checkLimits(l api.Limits) error {

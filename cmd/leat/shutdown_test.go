@@ -257,7 +257,7 @@ func readPartition(ctx context.Context, c *client, topic string, partition int) 
 	var records []string
 	p := &partitionReader{client: c, consumption: consumption{topic: topic}, partition: partition, next: 0}
 	for {
-		page, err := p.read(ctx, consumePage, 0)
+		page, err := p.read(ctx, consumePage)
 		if err != nil || len(page.Messages) == 0 {
 			return records, err
 		}

@@ -12,9 +12,9 @@ import (
 )
 
 func newTopic(s *session) *cobra.Command {
-	commands := []*cobra.Command{newTopicCreate(s), newTopicList(s), newTopicDescribe(s), newTopicDelete(s)}
+	commands := []*cobra.Command{newTopicCreate(s), newTopicList(s), newTopicDescribe(s), newTopicRetention(s), newTopicDeleteBefore(s), newTopicDelete(s)}
 	s.clientFlags(commands...)
-	return newGroup("topic", "Create, list, describe and delete topics", commands...)
+	return commandGroup("topic", "Create, describe, trim and delete topics", commands...)
 }
 
 func newTopicCreate(s *session) *cobra.Command {

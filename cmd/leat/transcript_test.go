@@ -98,6 +98,7 @@ func newWorkplace(t *testing.T) *workplace {
 	for _, topic := range topics {
 		w.file(t, topic.Name+".ndjson.gz", topic.Lines)
 	}
+	w.file(t, "leat.yaml", []byte("port: 0\ndev: true\n"))
 	w.file(t, "flights.ndjson", []byte(strings.Repeat(`{"origin":"JFK","dep":1357038360000,"sched_dep":1357038360000,"dep_delay":1}`+"\n", 20)))
 	return w
 }
@@ -168,6 +169,9 @@ func (w *workplace) reset(t *testing.T) {
 	}
 	for _, spec := range specs {
 		c.mustStart(t, spec.JSON)
+	}
+	if _, err := c.call(t.Context(), request{method: http.MethodPost, path: route("kv", "app", "theme"), body: []byte("dark")}); err != nil {
+		t.Fatal(err)
 	}
 	c.awaitRows(t, byDay, 32735)
 }

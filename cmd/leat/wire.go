@@ -15,27 +15,28 @@ import (
 
 // Who satisfies which interface. Each is declared by the package that needs it.
 var (
-	_ api.Topics        = (*cluster.Node)(nil)
-	_ api.Documents     = (*cluster.Node)(nil)
-	_ api.Trimming      = (*cluster.Node)(nil)
-	_ api.Cluster       = (*cluster.Node)(nil)
-	_ api.Readiness     = (*cluster.Node)(nil)
-	_ api.Queries       = (*queryCalls)(nil)
-	_ queries.Topics    = (*cluster.Node)(nil)
-	_ queries.Documents = (*cluster.Node)(nil)
-	_ queries.Clock     = wallClock{}
+	_ api.Topics         = (*cluster.Node)(nil)
+	_ api.Documents      = (*cluster.Node)(nil)
+	_ api.Trimming       = (*cluster.Node)(nil)
+	_ api.Cluster        = (*cluster.Node)(nil)
+	_ api.Readiness      = (*cluster.Node)(nil)
+	_ api.Queries        = (*queryCalls)(nil)
+	_ queries.Topics     = (*cluster.Node)(nil)
+	_ queries.Documents  = (*cluster.Node)(nil)
+	_ queries.SinkTopics = (*cluster.Node)(nil)
+	_ queries.Clock      = wallClock{}
 )
 
 // wire puts the queries and the server on top of the node.
 func (e *engine) wire(c settings, logger *slog.Logger) (err error) {
 	e.manager = queries.NewManager(queries.ManagerConfig{
-		Topics: e.node, Docs: e.node, Clock: wallClock{}, Owner: rand.Text(), Logger: logger.With("component", "queries"),
+		Topics: e.node, Docs: e.node, Sinks: e.node, Clock: wallClock{}, Owner: rand.Text(), Logger: logger.With("component", "queries"),
 	})
 	limits := c.limits
 	limits.Drain = drainTime
 	e.server, err = api.New(api.Config{
 		Topics: e.node, Documents: e.node, Trimming: e.node, Cluster: e.node, Readiness: e.node,
-		Queries: &queryCalls{manager: e.manager, logger: logger}, URL: e.url,
+		Queries: &queryCalls{manager: e.manager, logger: logger}, URL: orText(c.url, e.url), NodeID: c.nodeID, Rocket: c.rocket,
 		Tokens: c.tokens, Limits: limits, Dev: c.dev, Logger: logger.With("component", "api"),
 	})
 	if err != nil {
@@ -70,6 +71,12 @@ func (q *queryCalls) Validate(ctx context.Context, body []byte) ([]string, error
 	return q.manager.Validate(ctx, body)
 }
 
+// Preview runs a spec over the last records.
+func (q *queryCalls) Preview(ctx context.Context, body []byte, records, limit int) (api.Preview, error) {
+	p, err := q.manager.Preview(ctx, body, records, limit)
+	return api.Preview{Rows: p.Rows, Counts: p.Counts, Truncated: p.Truncated}, err
+}
+
 // Get answers the status of a query.
 func (q *queryCalls) Get(name string) (api.QueryStatus, error) {
 	status, err := q.manager.Get(name)
@@ -98,6 +105,19 @@ func (q *queryCalls) Delete(ctx context.Context, name string) error {
 	return q.manager.Delete(ctx, name)
 }
 
+// Pause stops a query until it is resumed.
+func (q *queryCalls) Pause(ctx context.Context, name string) error { return q.manager.Pause(ctx, name) }
+
+// Resume has a paused query go on.
+func (q *queryCalls) Resume(ctx context.Context, name string) error {
+	return q.manager.Resume(ctx, name)
+}
+
+// Restart starts a query anew.
+func (q *queryCalls) Restart(ctx context.Context, name string) error {
+	return q.manager.Restart(ctx, name)
+}
+
 // Plan prints the plan of a query.
 func (q *queryCalls) Plan(name, format string) ([]byte, error) { return q.manager.Plan(name, format) }
 
@@ -122,5 +142,5 @@ func (q *queryCalls) DeadLetters(_ context.Context, name string, offset log.Offs
 }
 
 func rowsOf(r queries.Rows, err error) (api.Rows, error) {
-	return api.Rows{Rows: r.Rows, Next: r.Next, Complete: r.Complete, Watermark: r.Watermark, Stopped: r.Stopped}, err
+	return api.Rows{Rows: r.Rows, Next: r.Next, Run: r.Run, Complete: r.Complete, Watermark: r.Watermark, Stopped: r.Stopped}, err
 }

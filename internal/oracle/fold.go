@@ -1,50 +1,206 @@
 package oracle
 
-import "math/big"
+import (
+	"cmp"
+	"fmt"
+	"maps"
+	"math"
+	"math/big"
+	"slices"
+	"strings"
+)
 
 func (a *Aggregate) sums() bool { return a.Fn == "sum" || a.Fn == "avg" }
 
-// fold is the aggregate over column i of the rows of a group, given by partition. It
-// is null and false where a sum of integers does not fit, or one with floats is not
-// finite.
-func (a *Aggregate) fold(rows [][][]value, i int) (value, bool) {
-	parts := make([][]value, len(rows))
-	var all []value
-	for p, partition := range rows {
-		for _, args := range partition {
-			if !args[i].none() {
-				parts[p] = append(parts[p], args[i])
-				all = append(all, args[i])
+// numeric tells whether a value that is no number makes a row dead.
+func (a *Aggregate) numeric() bool {
+	return a.sums() || a.Fn == "stddev" || a.Fn == "percentile"
+}
+
+// cell is what one row gives to one aggregate.
+type cell struct {
+	v, by value
+	t     int64
+}
+
+// fold is aggregate i over the rows of a group, given by partition. It is null and
+// false where a sum of integers does not fit, or a result with floats is not finite.
+func (a *Aggregate) fold(rows [][]entry, i int) (value, bool) {
+	var parts [][]cell // by partition and pane
+	var all []cell
+	for _, partition := range rows {
+		panes := map[[2]int64][]cell{}
+		for _, e := range partition {
+			if !e.args[i].none() && !e.bys[i].none() {
+				panes[e.pane] = append(panes[e.pane], cell{e.args[i], e.bys[i], e.t})
 			}
 		}
+		for _, pane := range slices.SortedFunc(maps.Keys(panes), func(a, b [2]int64) int { return slices.Compare(a[:], b[:]) }) {
+			parts = append(parts, panes[pane])
+			all = append(all, panes[pane]...)
+		}
+	}
+	switch a.Fn {
+	case "count":
+		return ofInt(int64(len(all))), true
+	case "count_distinct":
+		return ofInt(int64(len(tally(all)))), true
+	case "top_k":
+		return a.mostFrequent(all), true
+	case "collect":
+		var texts []string
+		for _, c := range inTime(all) {
+			texts = append(texts, c.v.json())
+		}
+		return parse([]byte("[" + strings.Join(texts, ",") + "]")), true
 	}
 	switch {
-	case a.Fn == "count":
-		return ofInt(int64(len(all))), true
 	case len(all) == 0:
 		return value{kind: null}, true
 	case a.sums():
 		return a.sum(parts, len(all))
+	case a.Fn == "stddev":
+		return stddev(parts, len(all))
+	case a.Fn == "percentile":
+		return a.atRank(all), true
 	}
-	best := all[0]
-	for _, v := range all[1:] {
-		if c := compare(v, best); c < 0 && a.Fn == "min" || c > 0 && a.Fn == "max" {
-			best = v
+	return a.chosen(all), true
+}
+
+// inTime orders rows by event time; they are in the order of (partition, offset) where
+// that is equal.
+func inTime(all []cell) []cell {
+	all = slices.Clone(all)
+	slices.SortStableFunc(all, func(a, b cell) int { return cmp.Compare(a.t, b.t) })
+	return all
+}
+
+// chosen is the value of the row that the aggregate chooses.
+func (a *Aggregate) chosen(all []cell) value {
+	sorted := inTime(all)
+	best := sorted[0]
+	switch a.Fn {
+	case "last":
+		best = sorted[len(sorted)-1]
+	case "min", "max":
+		best = all[0]
+		for _, c := range all {
+			if d := compare(c.v, best.v); d < 0 && a.Fn == "min" || d > 0 && a.Fn == "max" {
+				best = c
+			}
+		}
+	case "min_by", "max_by":
+		for _, c := range sorted {
+			if d := compare(c.by, best.by); d < 0 && a.Fn == "min_by" || d > 0 && a.Fn == "max_by" {
+				best = c
+			}
 		}
 	}
-	return best, true
+	return best.v
+}
+
+// tally counts the values that are equal, by their common form.
+func tally(all []cell) map[string]int {
+	counts := map[string]int{}
+	for _, c := range all {
+		counts[c.v.key()]++
+	}
+	return counts
+}
+
+func (a *Aggregate) mostFrequent(all []cell) value {
+	counts := tally(all)
+	keys := slices.SortedFunc(maps.Keys(counts), func(x, y string) int {
+		return cmp.Or(counts[y]-counts[x], compare(parse([]byte(x)), parse([]byte(y))))
+	})
+	var texts []string
+	for _, key := range keys[:min(len(keys), int(a.Param))] {
+		texts = append(texts, fmt.Sprintf(`{"value":%s,"count":%d}`, key, counts[key]))
+	}
+	return parse([]byte("[" + strings.Join(texts, ",") + "]"))
+}
+
+// atRank is the least value with Param of 100 000 at or below it.
+func (a *Aggregate) atRank(all []cell) value {
+	all = slices.Clone(all)
+	slices.SortFunc(all, func(x, y cell) int { return compare(x.v, y.v) })
+	for i, c := range all {
+		if int64(i+1)*100_000 >= a.Param*int64(len(all)) {
+			return parse([]byte(c.v.key()))
+		}
+	}
+	panic("no rank")
+}
+
+// stddev is exact for integers alone. Else the floats of each part are taken one by
+// one, and the parts joined one by one, behind all integers as one.
+func stddev(parts [][]cell, n int) (value, bool) {
+	if n < 2 {
+		return value{kind: null}, true
+	}
+	var integers []*big.Rat
+	var moments [][3]float64 // number, mean, squared distances
+	for _, part := range parts {
+		var m [3]float64
+		for _, c := range part {
+			if c.v.kind == integer {
+				integers = append(integers, new(big.Rat).SetInt64(c.v.i))
+				continue
+			}
+			m[0]++
+			d := c.v.f - m[1]
+			m[1] += d / m[0]
+			m[2] += float64(d * (c.v.f - m[1]))
+		}
+		if m[0] > 0 {
+			moments = append(moments, m)
+		}
+	}
+	mean, squares := new(big.Rat), new(big.Rat)
+	count := big.NewRat(max(1, int64(len(integers))), 1)
+	for _, x := range integers {
+		mean.Add(mean, x)
+	}
+	mean.Quo(mean, count)
+	for _, x := range integers {
+		d := new(big.Rat).Sub(x, mean)
+		squares.Add(squares, d.Mul(d, d))
+	}
+	var variance float64
+	if len(moments) == 0 {
+		variance, _ = squares.Quo(squares, big.NewRat(int64(n-1), 1)).Float64()
+	} else {
+		if len(integers) > 0 {
+			m, _ := mean.Float64()
+			s, _ := squares.Float64()
+			moments = slices.Insert(moments, 0, [3]float64{float64(len(integers)), m, s})
+		}
+		total := moments[0]
+		for _, m := range moments[1:] {
+			sum, d := total[0]+m[0], m[1]-total[1]
+			total[1] += float64(d * float64(m[0]/sum))
+			total[2] = total[2] + m[2] + float64(float64(d*d)*float64(float64(total[0]*m[0])/sum))
+			total[0] = sum
+		}
+		variance = total[2] / float64(n-1)
+	}
+	v, err := finite(variance)
+	if err != nil {
+		return value{kind: null}, false
+	}
+	return ofFloat(math.Sqrt(v.f)), true
 }
 
 // sum adds the integers exactly, the floats one after the other in each partition and
-// then partition by partition.
-func (a *Aggregate) sum(parts [][]value, n int) (value, bool) {
+// then partition by partition and pane by pane.
+func (a *Aggregate) sum(parts [][]cell, n int) (value, bool) {
 	exact := new(big.Int)
-	var sums []float64 // of the partitions that have floats
+	var sums []float64 // of the parts that have floats
 	floats := 0
 	for _, part := range parts {
 		var seen []float64
-		for _, v := range part {
-			if v.kind == integer {
+		for _, c := range part {
+			if v := c.v; v.kind == integer {
 				exact.Add(exact, big.NewInt(v.i))
 			} else {
 				seen = append(seen, v.f)

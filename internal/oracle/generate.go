@@ -123,6 +123,15 @@ func (g *generator) query() *Query {
 	if g.window > 0 {
 		g.grouping(q)
 		g.leaf = groupedLeaves(q)
+		if g.chance(0.35) && !g.crowd {
+			q.Every = max(1, pick(g, g.window/2, g.window/3, g.window/6, 1+g.window*2/3, g.window-1, g.window))
+		}
+		switch g.IntN(6) {
+		case 0:
+			q.Having = g.condition(1 + g.IntN(2))
+		case 1:
+			q.Having, q.HavingList = g.listCondition(1+g.IntN(2)), true
+		}
 	}
 	if g.chance(0.4) {
 		for i := range 1 + g.IntN(4) {
@@ -144,7 +153,8 @@ func (g *generator) grouping(q *Query) {
 	}
 	q.AggregateList = g.chance(0.3)
 	for i := range 1 + g.IntN(5) {
-		a := Aggregate{Fn: pick(g, "count", "sum", "avg", "min", "max"), Name: fmt.Sprintf("agg%d", i)}
+		a := Aggregate{Fn: pick(g, "count", "sum", "avg", "min", "max", "count", "sum", "avg", "min", "max", "stddev", "first", "last",
+			"min_by", "max_by", "count_distinct", "percentile", "top_k", "collect"), Name: fmt.Sprintf("agg%d", i)}
 		if i == 1 && g.chance(0.3) {
 			a.Name = "avg delay"
 		}
@@ -152,17 +162,27 @@ func (g *generator) grouping(q *Query) {
 		case a.Fn == "count" && g.chance(0.6):
 		case q.AggregateList:
 			a.Arg = g.leafFor(a.Fn)
-		case a.sums():
+		case a.numeric():
 			a.Arg = g.number(g.IntN(3))
 		default:
 			a.Arg = g.anything(g.IntN(3))
+		}
+		switch a.Fn {
+		case "min_by", "max_by":
+			if a.By = g.leafFor(a.Fn); !q.AggregateList {
+				a.By = g.anything(g.IntN(2))
+			}
+		case "percentile":
+			a.Param = pick[int64](g, 0, 50_000, 99_900, 100_000, 12_345, 1)
+		case "top_k":
+			a.Param = pick[int64](g, 1, 2, 3, 1000)
 		}
 		q.Aggregates = append(q.Aggregates, a)
 	}
 }
 
 func (g *generator) leafFor(fn string) *Expr {
-	if fn == "sum" || fn == "avg" {
+	if (&Aggregate{Fn: fn}).numeric() {
 		return g.leaf.numbers[g.IntN(len(g.leaf.numbers))]
 	}
 	return g.leaf.all[g.IntN(len(g.leaf.all))]

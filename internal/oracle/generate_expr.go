@@ -60,7 +60,7 @@ func groupedLeaves(q *Query) leaves {
 		if strings.Contains(a.Name, " ") {
 			continue // stands alone only
 		}
-		if a.sums() || a.Fn == "count" {
+		if a.numeric() || a.Fn == "count" || a.Fn == "count_distinct" {
 			l.numbers = append(l.numbers, named(a.Name))
 		}
 		l.all = append(l.all, named(a.Name))
@@ -205,8 +205,9 @@ func (g *generator) listCondition(depth int) *Expr {
 	case 2:
 		return op("in", any, g.textLiteral(), g.numberLiteral(), lit(value{kind: null}))
 	case 3:
-		text := g.leaf.texts[g.IntN(len(g.leaf.texts))]
-		return op(pick(g, "contains", "==", "!=", "<", ">="), text, g.textLiteral())
+		if n := len(g.leaf.texts); n > 0 {
+			return op(pick(g, "contains", "==", "!=", "<", ">="), g.leaf.texts[g.IntN(n)], g.textLiteral())
+		}
 	}
 	return op(pick(g, "==", "!=", "<", "<=", ">", ">="), g.numberField(), g.numberLiteral())
 }

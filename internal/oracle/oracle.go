@@ -75,11 +75,18 @@ type evaluation struct {
 	out     *Outcome
 }
 
-// group is what one window has under one key: the arguments of the aggregates, row by
-// row, by partition.
+// group is what one window has under one key, by partition.
 type group struct {
 	keys []value
-	rows [][][]value
+	rows [][]entry
+}
+
+// entry is what a row gives to the aggregates. pane holds the ends of the last and of
+// the first window that it counts in.
+type entry struct {
+	args, bys []value
+	t         int64
+	pane      [2]int64
 }
 
 // watermark is W behind rows the highest of whose event times is given, nil for none.
@@ -129,18 +136,37 @@ func (e *evaluation) partition(p int, log []Record, from int) (highest *int64) {
 			e.stateless(p, record, dead)
 			continue
 		}
-		start := floor(t, e.q.Window)
-		end := start + e.q.Window
-		if moved && end <= w {
+		start, end, ends, missed := e.q.windows(t, w, moved)
+		if len(ends) == 0 {
 			counts.Late++
 			e.out.Late[p] = append(e.out.Late[p], fmt.Sprintf(
 				`{"topic":%s,"partition":%d,"offset":%d,"event_time":%d,"watermark":%d,"window_start":%d,"window_end":%d,"value_b64":"%s"}`,
 				quote(e.q.Topic), p, offset, t, w, start, end, base64.StdEncoding.EncodeToString(r.Value)))
 			continue
 		}
-		e.windowed(p, record, end, dead)
+		e.windowed(p, record, t, ends, missed, dead)
 	}
 	return highest
+}
+
+// windows are the ends of the windows that a row counts in, from the last to the
+// first, the number of those that it is late for, and from where to where all of them
+// reach.
+func (q *Query) windows(t, w int64, moved bool) (start, end int64, ends []int64, missed int64) {
+	every := q.Every
+	if every == 0 {
+		every = q.Window
+	}
+	start = floor(t, every)
+	end = start + q.Window
+	for ; start+q.Window > t; start -= every {
+		if e := start + q.Window; !moved || e > w {
+			ends = append(ends, e)
+		} else {
+			missed++
+		}
+	}
+	return start + every, end, ends, missed
 }
 
 // floor is the largest multiple of size that is not above t.
@@ -181,8 +207,8 @@ func (q *Query) selected(r row) (string, bool) {
 	return "{" + strings.Join(parts, ",") + "}", true
 }
 
-func (e *evaluation) windowed(p int, record value, end int64, dead func(string)) {
-	var keys, args []value
+func (e *evaluation) windowed(p int, record value, t int64, ends []int64, missed int64, dead func(string)) {
+	var keys, args, bys []value
 	var texts []string
 	for _, k := range e.q.GroupBy {
 		v := record.field(k)
@@ -190,27 +216,37 @@ func (e *evaluation) windowed(p int, record value, end int64, dead func(string))
 		texts = append(texts, v.key())
 	}
 	for _, a := range e.q.Aggregates {
-		v := ofBool(true) // of count(): something
+		v, by := ofBool(true), ofBool(true) // of count(): something
 		if a.Arg != nil {
 			var err error
-			if v, err = a.Arg.eval(record.field); err != nil || a.sums() && !v.none() && !v.number() {
+			if v, err = a.Arg.eval(record.field); err != nil || a.numeric() && !v.none() && !v.number() {
 				dead("aggregate")
 				return
 			}
 		}
-		args = append(args, v)
+		if a.By != nil {
+			var err error
+			if by, err = a.By.eval(record.field); err != nil {
+				dead("aggregate")
+				return
+			}
+		}
+		args, bys = append(args, v), append(bys, by)
 	}
 	e.out.Counts.Used++
+	e.out.Counts.LateWindows += missed
 	key := strings.Join(texts, ",")
-	if e.windows[end] == nil {
-		e.windows[end] = map[string]*group{}
+	for _, end := range ends {
+		if e.windows[end] == nil {
+			e.windows[end] = map[string]*group{}
+		}
+		g := e.windows[end][key]
+		if g == nil {
+			g = &group{keys: keys, rows: make([][]entry, len(e.out.Late))}
+			e.windows[end][key] = g
+		}
+		g.rows[p] = append(g.rows[p], entry{args, bys, t, [2]int64{ends[0], ends[len(ends)-1]}})
 	}
-	g := e.windows[end][key]
-	if g == nil {
-		g = &group{keys: keys, rows: make([][][]value, len(e.out.Late))}
-		e.windows[end][key] = g
-	}
-	g.rows[p] = append(g.rows[p], args)
 }
 
 // close puts out a window, its groups by key.
@@ -241,6 +277,14 @@ func (e *evaluation) close(end int64) {
 		}
 		grouped := func(f *Expr) value { return columns[f.Text] }
 		row, _ := whole.selected(grouped)
+		if operator == "" && e.q.Having != nil {
+			keep, err := e.q.Having.condition(grouped)
+			if err != nil {
+				operator = "aggregate"
+			} else if !keep.isTrue() {
+				continue
+			}
+		}
 		if operator == "" && e.q.Select != nil {
 			if selected, ok := e.q.selected(grouped); ok {
 				row = selected

@@ -28,6 +28,13 @@ func counting(window, outOfOrder int64, until bool) *Query {
 	}
 }
 
+// hopping is counting over windows that begin every so often.
+func hopping(window, every, outOfOrder int64) *Query {
+	q := counting(window, outOfOrder, true)
+	q.Every = every
+	return q
+}
+
 func TestEvaluateWindows(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
@@ -48,6 +55,11 @@ func TestEvaluateWindows(t *testing.T) {
 		{"windows close at the minimum", counting(10, 0, false), [][]Record{times(5, 30), times(5, 20)}, "0:2", ""},
 		{"a window closes at its end", counting(10, 0, false), [][]Record{times(5, 10)}, "0:1", ""},
 		{"and not before", counting(10, 0, false), [][]Record{times(5, 9)}, "", ""},
+		{"hopping windows hold what they reach over", hopping(10, 5, 0), [][]Record{times(0, 4, 5)}, "-5:2 0:3 5:1", ""},
+		{"also where they do not fit each other", hopping(10, 4, 0), [][]Record{times(7)}, "0:1 4:1", ""},
+		{"a row out of order counts in all that are not over", hopping(10, 5, 0), [][]Record{times(2, 9, 7)}, "-5:1 0:3 5:2", ""},
+		{"not in windows it is late for", hopping(10, 5, 0), [][]Record{times(2, 11, 4)}, "-5:1 0:1 5:1 10:1", "0/2"},
+		{"but in the others", hopping(10, 5, 0), [][]Record{times(2, 11, 7)}, "-5:1 0:1 5:2 10:1", ""},
 		{"a partition without rows holds all", counting(10, 0, false), [][]Record{times(5, 30), nil}, "", ""},
 	} {
 		n := [maxPartitions]int{}

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"math"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -19,7 +20,10 @@ type Query struct {
 	Filter        *Expr
 	FilterList    bool // written as a list of conditions
 	GroupBy       []*Expr
-	Window        int64 // ms, tumbling; 0 = stateless
+	Window        int64 // ms; 0 = stateless
+	Every         int64 // ms between the starts of hopping windows; 0 = tumbling
+	Having        *Expr
+	HavingList    bool // written as a list of conditions
 	Aggregates    []Aggregate
 	AggregateList bool // written as a list
 	Select        []Member
@@ -33,11 +37,12 @@ type Start struct {
 	Timestamp int64
 }
 
-// Aggregate is one aggregate; Fn is count, sum, avg, min or max, and Arg nil for a
-// count of rows.
+// Aggregate is one aggregate; Arg is nil for a count of rows. By is there for min_by
+// and max_by; Param is the k of top_k or the percentage of percentile in thousandths.
 type Aggregate struct {
 	Name, Fn string
-	Arg      *Expr
+	Arg, By  *Expr
+	Param    int64
 }
 
 // Member is one member of the output row.
@@ -150,21 +155,14 @@ func (q *Query) windowJSON() (parts []string) {
 		}
 		parts = append(parts, `"group_by":[`+strings.Join(fields, ",")+"]")
 	}
-	parts = append(parts, `"window":{"tumbling":`+duration(q.Window)+"}")
+	if q.Every > 0 {
+		parts = append(parts, `"window":{"hopping":`+duration(q.Window)+`,"every":`+duration(q.Every)+"}")
+	} else {
+		parts = append(parts, `"window":{"tumbling":`+duration(q.Window)+"}")
+	}
 	var aggregates []string
 	for _, a := range q.Aggregates {
-		arg := ""
-		if a.Arg != nil {
-			arg = a.Arg.String()
-		}
-		switch {
-		case !q.AggregateList:
-			aggregates = append(aggregates, quote(a.Name)+":"+quote(a.Fn+"("+arg+")"))
-		case a.Arg == nil:
-			aggregates = append(aggregates, fmt.Sprintf(`{"fn":%q,"as":%s}`, a.Fn, quote(a.Name)))
-		default:
-			aggregates = append(aggregates, fmt.Sprintf(`{"fn":%q,"field":%s,"as":%s}`, a.Fn, quote(a.Arg.Text), quote(a.Name)))
-		}
+		aggregates = append(aggregates, a.json(q.AggregateList))
 	}
 	list := strings.Join(aggregates, ",")
 	if q.AggregateList {
@@ -172,10 +170,50 @@ func (q *Query) windowJSON() (parts []string) {
 	} else {
 		parts = append(parts, `"aggregate":{`+list+"}")
 	}
+	switch {
+	case q.Having != nil && q.HavingList:
+		parts = append(parts, `"having":`+q.Having.list())
+	case q.Having != nil:
+		parts = append(parts, `"having":`+quote(q.Having.String()))
+	}
 	if q.Lateness > 0 {
 		parts = append(parts, `"allowed_lateness":`+duration(q.Lateness))
 	}
 	return parts
+}
+
+// json is the aggregate as a member of an object or, inList, an element of a list.
+func (a *Aggregate) json(inList bool) string {
+	param := fmt.Sprint(a.Param)
+	if a.Fn == "percentile" {
+		param = strconv.FormatFloat(float64(a.Param)/1000, 'f', -1, 64)
+	}
+	if !inList {
+		var args []string
+		if a.Arg != nil {
+			args = append(args, a.Arg.String())
+		}
+		switch {
+		case a.By != nil:
+			args = append(args, a.By.String())
+		case a.Fn == "percentile" || a.Fn == "top_k":
+			args = append(args, param)
+		}
+		return quote(a.Name) + ":" + quote(a.Fn+"("+strings.Join(args, ", ")+")")
+	}
+	members := fmt.Sprintf(`{"fn":%q,"as":%s`, a.Fn, quote(a.Name))
+	if a.Arg != nil {
+		members += `,"field":` + quote(a.Arg.Text)
+	}
+	switch {
+	case a.By != nil:
+		members += `,"by":` + quote(a.By.Text)
+	case a.Fn == "percentile":
+		members += `,"p":` + param
+	case a.Fn == "top_k":
+		members += `,"k":` + param
+	}
+	return members + "}"
 }
 
 // duration writes whole days, hours and seconds as text, other durations as a number.

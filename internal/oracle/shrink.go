@@ -65,6 +65,12 @@ func candidates(c *Case) (list []*Case) {
 			}
 		}
 	}
+	if c.Query.Having != nil {
+		with(func(q *Query) { q.Having = nil })
+	}
+	if c.Query.Every > 0 {
+		with(func(q *Query) { q.Every = 0 })
+	}
 	if c.Query.Select != nil {
 		with(func(q *Query) { q.Select = nil })
 	}

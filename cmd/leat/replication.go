@@ -1,0 +1,154 @@
+package main
+
+import (
+	"fmt"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// haEnabled switches the other variables that begin with haPrefix on.
+const haEnabled = "RF_HA_ENABLED"
+
+// haVariables are the variables of the reference system about a cluster that have
+// no flag here.
+func haVariables() []string {
+	return []string{"RF_HA_BOOTSTRAP_LEADER", "RF_HA_DEDICATED_WORKER", "RF_HA_TLS", "RF_HA_TLS_CA", "RF_HA_TLS_CERT", "RF_HA_TLS_KEY"}
+}
+
+// replication is what is asked of a node about others.
+type replication struct {
+	nodeID       string
+	nodes        string // id:host:raft_port:priority[:http_port],…
+	writeConcern string
+	rocket       bool // made of writeConcern: answer once the leader has queued it
+}
+
+// clusterMember is one node of a cluster.
+type clusterMember struct {
+	id, host           string
+	raftPort, httpPort int // httpPort 0 = not said
+	priority           int
+}
+
+// validNodeID tells whether a node can have that name.
+func validNodeID(id string) bool {
+	return regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$`).MatchString(id)
+}
+
+// check refuses what one node cannot do and tells what it does in another way than
+// was asked for.
+func (r *replication) check(getenv func(string) string) (warnings []string, err error) {
+	enabled := switchedOn(getenv(haEnabled))
+	members, err := parseMembers(r.nodes)
+	if err != nil {
+		return nil, usage("read the nodes: %v", err)
+	}
+	switch {
+	case enabled && len(members) == 0:
+		return nil, usage("%s is on and RF_HA_NODES names no node; unset %s, or name this one node", haEnabled, haEnabled)
+	case len(members) > 1:
+		return nil, usage("%d nodes are named: this version runs a single node and would not replicate; name one node, or none", len(members))
+	}
+	if r.nodeID == "" && len(members) == 1 {
+		r.nodeID = members[0].id
+	}
+	if r.nodeID != "" && !validNodeID(r.nodeID) {
+		return nil, usage("the node id %q has to be letters, digits, dot, underscore and dash, at most 63", r.nodeID)
+	}
+	if len(members) == 1 && members[0].id != r.nodeID {
+		return nil, usage("this node is %q, and the one node named is %q", r.nodeID, members[0].id)
+	}
+	if r.rocket, warnings, err = parseWriteConcern(r.writeConcern); err != nil {
+		return nil, err
+	}
+	return append(warnings, r.unused(getenv, enabled)...), nil
+}
+
+// unused tells about variables that are set and do nothing on one node.
+func (r *replication) unused(getenv func(string) string, enabled bool) (warnings []string) {
+	if !enabled {
+		var off []string
+		for _, name := range append([]string{"RF_HA_NODE_ID", "RF_HA_NODES", "RF_HA_WRITE_CONCERN"}, haVariables()...) {
+			if getenv(name) != "" {
+				off = append(off, name)
+			}
+		}
+		if len(off) > 0 {
+			warnings = append(warnings, strings.Join(off, ", ")+" is set and "+haEnabled+" is not on: not used")
+		}
+		return warnings
+	}
+	warnings = append(warnings, haEnabled+" is on with one node: it runs, opens no raft port, and nothing is replicated")
+	if switchedOn(getenv("RF_HA_TLS")) {
+		warnings = append(warnings, "RF_HA_TLS secures the raft port, which one node does not open: HTTP is not encrypted")
+	}
+	if leader := getenv("RF_HA_BOOTSTRAP_LEADER"); leader != "" && !switchedOn(leader) {
+		warnings = append(warnings, "RF_HA_BOOTSTRAP_LEADER is off and this is the one node: it leads")
+	}
+	return warnings
+}
+
+// parseWriteConcern reads async, sync-majority, sync-all or a number of nodes: 1 is
+// the leader alone, which answers before anything is durable.
+func parseWriteConcern(text string) (rocket bool, warnings []string, err error) {
+	const unsafe = "write concern %s: a produce call is answered once it is queued, and a crash may lose the last of those; ask for mode=sealed where that matters"
+	switch text {
+	case "", "sync-majority", "sync-all":
+		return false, nil, nil
+	case "async", "1":
+		return true, []string{fmt.Sprintf(unsafe, text)}, nil
+	}
+	n, err := strconv.Atoi(text)
+	if err != nil || n < 1 {
+		return false, nil, usage("the write concern has to be async, sync-majority, sync-all or a number of nodes from 1 on, not %q", text)
+	}
+	return false, []string{fmt.Sprintf("write concern %d: there is one node, and every write waits until it is durable there", n)}, nil
+}
+
+// parseMembers reads id:host:raft_port:priority[:http_port],…
+func parseMembers(text string) ([]clusterMember, error) {
+	if text == "" {
+		return nil, nil
+	}
+	var members []clusterMember
+	for i, entry := range strings.Split(text, ",") {
+		m, err := parseMember(strings.TrimSpace(entry))
+		if err != nil {
+			return nil, fmt.Errorf("node %d, %q: %w", i+1, entry, err)
+		}
+		if slices.ContainsFunc(members, func(other clusterMember) bool { return other.id == m.id }) {
+			return nil, fmt.Errorf("node %d: %q is named twice", i+1, m.id)
+		}
+		members = append(members, m)
+	}
+	return members, nil
+}
+
+func parseMember(entry string) (m clusterMember, err error) {
+	id, rest, _ := strings.Cut(entry, ":")
+	m.id = id
+	if !validNodeID(id) {
+		return m, fmt.Errorf("%q is no id", id)
+	}
+	if strings.HasPrefix(rest, "[") { // an address of IPv6
+		end := strings.Index(rest, "]:")
+		if end < 0 {
+			return m, fmt.Errorf("%q has no end", rest)
+		}
+		m.host, rest = rest[1:end], rest[end+2:]
+	} else {
+		m.host, rest, _ = strings.Cut(rest, ":")
+	}
+	parts := strings.Split(rest, ":")
+	if m.host == "" || len(parts) < 2 || len(parts) > 3 {
+		return m, fmt.Errorf("expected id:host:raft_port:priority, with :http_port where it is not the next port")
+	}
+	for i, into := range []*int{&m.raftPort, &m.priority, &m.httpPort}[:len(parts)] {
+		if *into, err = strconv.Atoi(parts[i]); err != nil || *into < 0 || i != 1 && (*into < 1 || *into > 65535) {
+			return m, fmt.Errorf("%q is no %s", parts[i], []string{"raft port", "priority", "HTTP port"}[i])
+		}
+	}
+	return m, nil
+}

@@ -1,0 +1,89 @@
+package main
+
+import (
+	"encoding/json"
+	"strings"
+	"testing"
+)
+
+func TestMembers(t *testing.T) {
+	t.Parallel()
+	got, err := parseMembers("a:10.0.0.1:7000:3,b:[::1]:7001:2:1109")
+	if err != nil || len(got) != 2 || got[0] != (clusterMember{id: "a", host: "10.0.0.1", raftPort: 7000, priority: 3}) ||
+		got[1] != (clusterMember{id: "b", host: "::1", raftPort: 7001, httpPort: 1109, priority: 2}) {
+		t.Errorf("%+v, %v", got, err)
+	}
+	for _, text := range []string{"a", "a:h", "a:h:7000", "a:h:0:1", "a:h:65536:1", "a:h:x:1", "a:h:7000:-1", "a:h:7000:1:0", "a:h:7000:1:2:3",
+		":h:7000:1", "a::7000:1", "a:[::1:7000:1", "a:h:7000:1,a:i:7000:1", "a:h:7000:1,"} {
+		if got, err := parseMembers(text); err == nil {
+			t.Errorf("%q gives %+v", text, got)
+		}
+	}
+}
+
+// TestReplicationOnOneNode: what one node can do it does, what it cannot is refused,
+// and nothing is ignored in silence.
+func TestReplicationOnOneNode(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		r      replication
+		env    map[string]string
+		nodeID string
+		rocket bool
+		warns  string // part of the only warning
+		ok     bool
+	}{
+		"nothing":        {ok: true},
+		"named":          {r: replication{nodeID: "n1"}, nodeID: "n1", ok: true},
+		"bad name":       {r: replication{nodeID: "n 1"}},
+		"alone":          {r: replication{nodes: "a:h:7000:1"}, env: map[string]string{haEnabled: "1"}, nodeID: "a", warns: "nothing is replicated", ok: true},
+		"not this":       {r: replication{nodeID: "b", nodes: "a:h:7000:1"}},
+		"enabled only":   {env: map[string]string{haEnabled: "1"}},
+		"three":          {r: replication{nodes: "a:h:1:1,b:h:2:1,c:h:3:1"}},
+		"async":          {r: replication{writeConcern: "async"}, rocket: true, warns: "a crash may lose", ok: true},
+		"one":            {r: replication{writeConcern: "1"}, rocket: true, warns: "a crash may lose", ok: true},
+		"two":            {r: replication{writeConcern: "2"}, warns: "there is one node", ok: true},
+		"all":            {r: replication{writeConcern: "sync-all"}, ok: true},
+		"zero":           {r: replication{writeConcern: "0"}},
+		"off":            {env: map[string]string{"RF_HA_TLS": "1", haEnabled: "false"}, warns: "RF_HA_TLS is set", ok: true},
+		"off and worker": {env: map[string]string{"RF_HA_DEDICATED_WORKER": "1"}, warns: "RF_HA_DEDICATED_WORKER", ok: true},
+	} {
+		warnings, err := c.r.check(func(name string) string { return c.env[name] })
+		if (err == nil) != c.ok || c.r.rocket != c.rocket || c.ok && c.r.nodeID != c.nodeID {
+			t.Errorf("%s: %+v, %v", name, c.r, err)
+		}
+		if (c.warns != "") != (len(warnings) == 1) || c.warns != "" && !strings.Contains(warnings[0], c.warns) {
+			t.Errorf("%s: warnings %q", name, warnings)
+		}
+	}
+}
+
+// TestWriteConcernOfTheEnvironment: a node started as one of the reference system
+// has its name, and answers as its write concern says.
+func TestWriteConcernOfTheEnvironment(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		args []string
+		mode string
+	}{
+		{nil, "sealed"},
+		{[]string{"--write-concern", "1"}, "rocket"},
+		{[]string{"--write-concern", "2"}, "sealed"},
+	} {
+		server := start(t, t.TempDir(), append(c.args, "--node-id", "n1", "--nodes", "n1:127.0.0.1:7000:1", "--url", "http://leat.example:1109")...)
+		client := dial(t, server.url)
+		client.mustPost(t, "/broker/topics", map[string]any{"name": "t", "partitions": 1})
+		var done struct {
+			Mode    string
+			Durable bool
+		}
+		if err := json.Unmarshal(client.mustPost(t, "/broker/topics/t/produce", "x"), &done); err != nil ||
+			done.Mode != c.mode || done.Durable != (c.mode == "sealed") {
+			t.Errorf("%q: %+v, %v", c.args, done, err)
+		}
+		body, err := client.get(t.Context(), "/metrics_ha", nil)
+		if err != nil || !strings.Contains(string(body), `"node_id":"n1"`) || !strings.Contains(string(body), `"leader_url":"http://leat.example:1109"`) {
+			t.Errorf("%s, %v", body, err)
+		}
+	}
+}
