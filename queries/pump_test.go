@@ -41,22 +41,34 @@ func records(t testing.TB, b *fakebus.Bus, topic string, p int32) []string {
 	}
 }
 
-// endOfPump is a document store that cancels once a pump has written everything.
+// endOfPump is a bus that cancels once a pump, this one or another, has written
+// everything.
 type endOfPump struct {
 	*fakebus.Bus
 	log  string
+	key  string
 	done context.CancelFunc
 }
 
-func (e *endOfPump) Transact(ctx context.Context, t bus.Txn) (bus.TxnResult, error) {
-	result, err := e.Bus.Transact(ctx, t)
-	doc, found := e.Doc(t.Shard, t.Puts[0].Key)
+func (e *endOfPump) look() {
+	doc, found := e.Doc(fakebus.DataShard, e.key)
 	if s, bad := decodeDoc[sinkStanding](doc); found && bad == nil {
 		if own, bad := e.Partition(e.log, 0); bad == nil && s.From == own.Next {
 			e.done()
 		}
 	}
+}
+
+func (e *endOfPump) Transact(ctx context.Context, t bus.Txn) (bus.TxnResult, error) {
+	result, err := e.Bus.Transact(ctx, t)
+	e.look()
 	return result, err
+}
+
+// Wait is where a pump comes that finds everything written.
+func (e *endOfPump) Wait(topic string, partition int32, after log.Offset) (<-chan struct{}, error) {
+	e.look()
+	return e.Bus.Wait(topic, partition, after)
 }
 
 // pumpAll runs pumps one after the other until one has copied the whole log.
@@ -66,9 +78,9 @@ func pumpAll(t *testing.T, b *fakebus.Bus, sinks *fakebus.Sinks, sink SinkPlan) 
 	defer cancel()
 	for ctx.Err() == nil {
 		pumps++
+		end := &endOfPump{b, sink.logTopic("q1"), sinkKey("q1", sink.Log), cancel}
 		p := &pump{
-			id: "q1", shard: fakebus.DataShard, source: "in", sink: sink, topics: b, target: sinks,
-			docs: &endOfPump{b, sink.logTopic("q1"), cancel},
+			id: "q1", shard: fakebus.DataShard, source: "in", sink: sink, topics: end, target: sinks, docs: end,
 		}
 		err := p.run(ctx)
 		if ctx.Err() == nil && !errors.Is(err, fakebus.ErrKilled) && !passing(err) && fault.KindOf(err) != fault.Conflict {
