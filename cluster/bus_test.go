@@ -102,8 +102,6 @@ func TestTopics(t *testing.T) {
 	}
 }
 
-// A crash between the topic table and the data shards is made good, in both
-// directions.
 // Appends without a key take the partitions in turn, one at a time where each is
 // waited for, and a round at a time where they come together; none is left out.
 func TestTurns(t *testing.T) {
@@ -148,6 +146,8 @@ func TestTurns(t *testing.T) {
 	}
 }
 
+// A crash between the topic table and the data shards is made good, in both
+// directions.
 func TestTopicChangesAreFinished(t *testing.T) {
 	t.Parallel()
 	c := Config{Dir: t.TempDir()}
