@@ -125,8 +125,10 @@ func (t Tokens) knows(digest [sha256.Size]byte) bool {
 
 // find returns the grants of the token presented. It takes the same time whether
 // and where it is found.
-func (t Tokens) find(secret []byte) ([]grant, bool) {
-	digest := sha256.Sum256(secret)
+func (t Tokens) find(secret []byte) ([]grant, bool) { return t.grantsOf(sha256.Sum256(secret)) }
+
+// grantsOf is find of a token's digest.
+func (t Tokens) grantsOf(digest [sha256.Size]byte) ([]grant, bool) {
 	found := -1
 	for i := range t.list {
 		found = subtle.ConstantTimeSelect(subtle.ConstantTimeCompare(digest[:], t.list[i].digest[:]), i, found)

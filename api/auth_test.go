@@ -80,9 +80,12 @@ func TestQueryScope(t *testing.T) {
 	s.want(201, "", "POST", "/queries", `{"name":"theirs","source":{"topic":"other"}}`, "Authorization: Bearer root")
 	s.wantError(403, "forbidden", "POST", "/queries", `{"name":"x","source":{"topic":"other"}}`, asker)
 	s.wantError(403, "forbidden", "POST", "/queries", `{"name":"x","source":{"topic":"log.a"},"sink":{"topic":"other"}}`, asker)
+	s.wantError(403, "forbidden", "POST", "/queries", `{"name":"x","source":{"topic":"log.a"},"sink":{"kv":"other","key":"k"}}`, asker)
+	s.want(201, "", "POST", "/queries", `{"name":"kept","source":{"topic":"log.a"},"sink":{"kv":"log.a","key":"k"}}`, asker)
+	s.want(200, "", "DELETE", "/queries/kept", "", asker)
 	s.wantError(403, "forbidden", "POST", "/queries/validate", `{"name":"x","join":{"left":{"topic":"log.a"},"right":{"topic":"other"}}}`, asker)
 	s.wantError(403, "forbidden", "POST", "/queries", `not JSON`, asker)
-	for _, path := range []string{"", "/results", "/plan", "/late", "/dead-letters", "/results?follow=1"} {
+	for _, path := range []string{"", "/results", "/plan", "/late", "/dead-letters", "/view?key=k", "/results?follow=1"} {
 		s.wantError(403, "forbidden", "GET", "/queries/theirs"+path, "", asker)
 	}
 	s.wantError(403, "forbidden", "DELETE", "/queries/theirs", "", asker)

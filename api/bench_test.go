@@ -166,7 +166,7 @@ func BenchmarkDocument(b *testing.B) {
 		b.Fatal(err)
 	}
 	docs.docs["kv/app\x00a/b"] = bus.Doc{Key: "kv/app\x00a/b", Value: []byte(strings.Repeat("x", 64)), Version: 7}
-	handler := s.app.Handler()
+	handler := s.direct(s.app.Handler())
 	var c fasthttp.RequestCtx
 	b.ReportAllocs()
 	for b.Loop() {

@@ -28,17 +28,18 @@ const (
 // call is one request on its way through a handler. It is reused: nothing keeps
 // it after the handler returned.
 type call struct {
-	server   *Server
-	request  *fasthttp.RequestCtx
-	http     *fiber.Ctx // nil of a call that did not come through the router
-	path     pathValues // of such a call
-	params   params
-	grants   []grant // of the token presented; everything where the server is open
-	open     [1]grant
-	started  time.Time
-	body     *[]byte // pooled
-	reserved int64   // of the budget of bodies
-	consumed bool    // the body was read to its end
+	server      *Server
+	request     *fasthttp.RequestCtx
+	http        *fiber.Ctx // nil of a call that did not come through the router
+	path        pathValues // of such a call
+	params      params
+	credentials *credentials // the tokens the call was let in with
+	grants      []grant      // of the token presented; everything where the server is open
+	open        [1]grant
+	started     time.Time
+	body        *[]byte // pooled
+	reserved    int64   // of the budget of bodies
+	consumed    bool    // the body was read to its end
 }
 
 // entry takes every well-formed request. It refuses what HTTP libraries read in
@@ -49,6 +50,8 @@ func (s *Server) entry(c *fasthttp.RequestCtx, next fasthttp.RequestHandler) {
 	if connection != nil {
 		connection.state.Store(stateHandling)
 		connection.stream.Store(false)
+		connection.pass.Store(nil)
+		connection.revoked.Store(nil)
 		defer connection.state.Store(stateAnswering)
 	}
 	defer func() {
@@ -188,7 +191,8 @@ func (c *call) finish() {
 // scopes for some topic.
 func (c *call) authorize(scopes Scope) error {
 	header := &c.request.Request.Header
-	if c.server.tokens.Empty() {
+	c.credentials = c.server.credentials.Load()
+	if c.credentials.Empty() {
 		if !c.server.pools.own(header.Host(), header.Peek("Origin")) {
 			return fault.New(fault.Forbidden, "cross_origin",
 				"This server has no tokens: it answers under a loopback address only, and no web page of another origin")
@@ -197,7 +201,7 @@ func (c *call) authorize(scopes Scope) error {
 		c.open[0] = grant{scope: scopeAll}
 		return nil
 	}
-	grants, ok := c.server.tokens.find(bearer(header.Peek("Authorization")))
+	grants, ok := c.credentials.find(bearer(header.Peek("Authorization")))
 	if !ok {
 		return unauthorized()
 	}
@@ -242,6 +246,14 @@ func (c *call) text(name string) (string, bool) {
 		return c.path.text(name)
 	}
 	return unescapePath(c.http.Params(name))
+}
+
+// rest is what the path has in the place of "*", as it was sent.
+func (c *call) rest() string {
+	if c.http == nil {
+		return string(c.path.raw("*"))
+	}
+	return c.http.Params("*")
 }
 
 // topicName decodes and checks the topic of the path, and that the token covers it.

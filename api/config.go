@@ -70,6 +70,7 @@ type Trimming interface {
 type Cluster interface {
 	ID() uint64
 	Shards() []bus.Shard // the metadata shard first
+	DocBytes(shard uint64) int64
 	RaftLogBytes() int64
 }
 
@@ -105,6 +106,10 @@ type Queries interface {
 	// WaitResults returns a channel that is closed once there is a row at or above
 	// after, or the standing of the query changed for good.
 	WaitResults(name string, after log.Offset) (<-chan struct{}, error)
+	// View returns the latest row of a group, and of one window if windowStart is not
+	// nil: NotFound "not_found" where there is none, Unprocessable "not_grouped",
+	// Invalid "invalid_parameter" for another number of keys.
+	View(ctx context.Context, name string, keys []string, windowStart *int64) (json.RawMessage, error)
 	Late(ctx context.Context, name string, offset log.Offset, limit int) (Rows, error)
 	DeadLetters(ctx context.Context, name string, offset log.Offset, limit int) (Rows, error)
 }

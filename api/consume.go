@@ -169,6 +169,7 @@ func (c *call) fill(r *consumption, out []byte, buffer *[]byte) ([]byte, error) 
 func (c *call) longPoll(r *consumption, out []byte, buffer *[]byte, wait time.Duration) ([]byte, error) {
 	timer := time.NewTimer(wait)
 	defer timer.Stop()
+	pass := c.pass(ScopeConsume, forTopic(ScopeConsume, r.topic))
 	for r.count == 0 {
 		arrived, err := c.server.topics.Wait(r.topic, r.partition, r.from)
 		if err != nil {
@@ -176,10 +177,17 @@ func (c *call) longPoll(r *consumption, out []byte, buffer *[]byte, wait time.Du
 		}
 		select {
 		case <-arrived:
+		case <-pass.seen.replaced:
 		case <-timer.C:
 			return out, nil
 		case <-c.server.stopping:
 			return out, nil
+		}
+		if pass.seen != c.server.credentials.Load() {
+			if err := pass.renew(); err != nil {
+				return out, err
+			}
+			continue
 		}
 		before := r.from
 		if out, err = c.fill(r, out, buffer); err != nil {

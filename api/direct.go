@@ -7,8 +7,8 @@ import (
 	"github.com/valyala/fasthttp"
 )
 
-// direct answers the calls of the table that clients make for single records
-// without the router: it costs as much as reading the request. Whatever is not
+// direct answers the calls of the table that clients make for single records and
+// single keys without the router: it costs as much as reading the request. Whatever is not
 // plainly one of these calls goes to the router, which decides.
 func (s *Server) direct(router fasthttp.RequestHandler) fasthttp.RequestHandler {
 	type shortcut struct {
@@ -18,7 +18,7 @@ func (s *Server) direct(router fasthttp.RequestHandler) fasthttp.RequestHandler 
 	}
 	var shortcuts []shortcut
 	for _, r := range routes() {
-		if r.scope != ScopeProduce {
+		if r.scope != ScopeProduce && r.path != "/kv/:namespace/*" {
 			continue
 		}
 		serve := s.serving(r)
@@ -53,13 +53,22 @@ type pathValues struct {
 }
 
 // matchPath matches a path with the segments of a route, ":name" for any text but
-// none. What it does not match may yet be a match for the router: a path with a
-// fragment, or in absolute form.
+// none, "*" at the end for all the rest but none. What it does not match may yet be a
+// match for the router: a path with a fragment, or in absolute form, or one that ends
+// with "/meta".
 func matchPath(segments []string, path []byte) (v pathValues, ok bool) {
 	if bytes.IndexByte(path, '#') >= 0 {
 		return v, false
 	}
 	for i, want := range segments {
+		if want == "*" {
+			if len(path) == 0 || bytes.HasSuffix(path, []byte("/meta")) {
+				return v, false
+			}
+			v.names[v.count], v.values[v.count] = want, path
+			v.count++
+			return v, true
+		}
 		part, rest, more := bytes.Cut(path, []byte{'/'})
 		if more == (i == len(segments)-1) {
 			return v, false
@@ -77,14 +86,20 @@ func matchPath(segments []string, path []byte) (v pathValues, ok bool) {
 	return v, true
 }
 
-// text decodes a value, once. The result is a copy.
-func (v *pathValues) text(name string) (string, bool) {
+// raw is a value as it was sent, nil where there is none. The bytes belong to the
+// request.
+func (v *pathValues) raw(name string) []byte {
 	for i := range v.count {
 		if v.names[i] == name {
-			return unescapeCopy(v.values[i])
+			return v.values[i]
 		}
 	}
-	return "", true
+	return nil
+}
+
+// text decodes a value, once. The result is a copy.
+func (v *pathValues) text(name string) (string, bool) {
+	return unescapeCopy(v.raw(name))
 }
 
 func unescapeCopy(b []byte) (string, bool) {

@@ -69,6 +69,7 @@ func TestHTTPDocExamples(t *testing.T) {
 			t.Errorf("%s does not mention %s %s", path, r.method, name)
 		}
 		for _, p := range r.params {
+			p = strings.TrimSuffix(p, repeated)
 			if !bytes.Contains(doc, []byte("`"+p)) && !bytes.Contains(doc, []byte(p+"=")) {
 				t.Errorf("%s does not mention parameter %s", path, p)
 			}

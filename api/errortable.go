@@ -51,6 +51,7 @@ func errorTable() []documented {
 		{"missing_topic", "400", "The name of the topic is missing.", "Add it to the body."},
 		{"no_quorum", "503", "Too few nodes answer; nothing was written.", "Try again."},
 		{"not_found", "404", "There is no such path, or no such key.", "`GET /` lists the calls. Where member `expired` is true, the key's time was over."},
+		{"not_grouped", "422", "The query has no groups, so it has no view.", "Read its results."},
 		{"not_leader", "307", "Another node has to be asked.", "Follow `Location`; `curl -L` does."},
 		{"not_ready", "503", "The node is starting or has no leader.", "Try again; the message says what it waits for."},
 		{"offset_out_of_range", "410", "The offset is below the first there is.", "Start from the first offset, which member `first_offset` names."},
@@ -75,6 +76,7 @@ func errorTable() []documented {
 		{"unsupported_encoding", "415", "The body is compressed.", "Send it without `Content-Encoding`."},
 		{"unsupported_format", "500", "Bytes on the disk of the server have a format that this version does not know.", "Start the version that wrote them."},
 		{"value_too_large", "413", "The value is larger than the server takes.", "The message names the limit."},
+		{"view_behind", "503", "The view has not read all rows of the query yet.", "Try again; it goes on where it stopped."},
 	}
 }
 

@@ -5,9 +5,11 @@ import (
 	"context"
 	"encoding/json"
 	"path/filepath"
+	"slices"
 	"sort"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"testing"
 
 	"leat/internal/bus"
@@ -28,6 +30,7 @@ type fakeTopics struct {
 	next      uint64
 	retention []setRetention
 	reading   func() // if set, runs before every read
+	waits     atomic.Int64
 	// before, if set, runs instead of an append when it returns an error.
 	before func(ctx context.Context, a bus.Append) error
 }
@@ -175,6 +178,7 @@ func (f *fakeTopics) Wait(topic string, p int32, after log.Offset) (<-chan struc
 	if err != nil {
 		return nil, err
 	}
+	defer f.waits.Add(1)
 	return l.Wait(after), nil
 }
 
@@ -398,6 +402,32 @@ func (f *fakeQueries) change(name string, alter func(*fakeQuery)) {
 	alter(q)
 	close(q.changed)
 	q.changed = make(chan struct{})
+}
+
+// View finds the last row whose member "flight" is the only key.
+func (f *fakeQueries) View(_ context.Context, name string, keys []string, windowStart *int64) (json.RawMessage, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	q, err := f.get(name)
+	if err != nil {
+		return nil, err
+	}
+	switch {
+	case len(keys) == 0:
+		return nil, fault.New(fault.Unprocessable, "not_grouped", "no groups")
+	case len(keys) > 1:
+		return nil, fault.New(fault.Invalid, "invalid_parameter", "one key").With("parameter", "key")
+	}
+	for _, row := range slices.Backward(q.rows) {
+		var r struct {
+			Flight string `json:"flight"`
+			Start  int64  `json:"window_start"`
+		}
+		if json.Unmarshal(row, &r) == nil && r.Flight == keys[0] && (windowStart == nil || *windowStart == r.Start) {
+			return row, nil
+		}
+	}
+	return nil, fault.New(fault.NotFound, "not_found", "There is no row for that key yet")
 }
 
 func (f *fakeQueries) Late(_ context.Context, _ string, offset log.Offset, _ int) (Rows, error) {

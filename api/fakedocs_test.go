@@ -174,6 +174,15 @@ func (f fakeCluster) Shards() []bus.Shard {
 	}
 }
 
+func (f fakeCluster) DocBytes(shard uint64) int64 {
+	f.documents.mu.Lock()
+	defer f.documents.mu.Unlock()
+	if shard == bus.MetaShard {
+		return 0
+	}
+	return f.documents.bytes
+}
+
 func (f fakeCluster) RaftLogBytes() int64 { return 4096 }
 
 // The calls of Trimming, on the fake of the topics.

@@ -54,10 +54,24 @@ func (c *call) follow() error {
 		return err
 	}
 	f.began = f.rows.Run
-	return c.stream(func(o *outlet) {
+	return c.stream(ScopeQuery, c.server.forQuery(p.query), func(o *outlet) {
 		f.outlet = o
 		f.run()
 	})
+}
+
+// forQuery asks that the grants cover the sources of a query.
+func (s *Server) forQuery(name string) func([]grant) error {
+	return func(grants []grant) error {
+		status, err := s.queries.Get(name)
+		if err != nil {
+			return err
+		}
+		if topic, ok := (&call{grants: grants}).coversAll(status.Topics); !ok {
+			return forbidden(ScopeQuery, topic)
+		}
+		return nil
+	}
 }
 
 // read reads the next rows.

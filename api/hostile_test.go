@@ -253,7 +253,7 @@ func TestFaultsJSON(t *testing.T) {
 func TestUnknownPathsAndMethods(t *testing.T) {
 	t.Parallel()
 	s := withTopic(t, nil)
-	for _, path := range []string{"/nowhere", "/broker", "/broker/topics/", "/broker/topics/t/", "/kv", "/broker/stream/t", "/metric", "//health", "/Health", "/queries/q/view", "/broker/topics/t/produce/x"} {
+	for _, path := range []string{"/nowhere", "/broker", "/broker/topics/", "/broker/topics/t/", "/kv", "/broker/stream/t", "/metric", "//health", "/Health", "/queries/q/views", "/broker/topics/t/produce/x"} {
 		s.wantError(404, "not_found", "GET", path, "")
 	}
 	for _, c := range [][3]string{

@@ -19,7 +19,7 @@ const (
 )
 
 // document is what the path of a key-value call names. A namespace lives in one
-// shard; in it, a document's key is "kv/", the namespace, a zero byte and the key.
+// shard; in it, a document's key is spacePrefix and the key.
 type document struct {
 	shard     uint64
 	namespace string
@@ -33,11 +33,22 @@ func (c *call) space() (shard uint64, namespace, prefix string, err error) {
 	if !ok || !validName(namespace, maxTopicName) {
 		return 0, "", "", fault.New(fault.Invalid, "invalid_namespace", "%q is not a valid name of a namespace", clip(namespace))
 	}
-	if !allows(c.grants, ScopeKV, namespace) {
-		return 0, "", "", fault.New(fault.Forbidden, "forbidden", "The token lacks the scope %s for namespace %q", ScopeKV, namespace).
-			With("scope", ScopeKV.String())
+	if err := forNamespace(namespace)(c.grants); err != nil {
+		return 0, "", "", err
 	}
-	return c.server.documents.DataShard("kv/" + namespace), namespace, "kv/" + namespace + "\x00", nil
+	prefix = spacePrefix(namespace)
+	return c.server.documents.DataShard(spaceName(prefix)), namespace, prefix, nil
+}
+
+// forNamespace asks that the grants cover a namespace.
+func forNamespace(namespace string) func([]grant) error {
+	return func(grants []grant) error {
+		if !allows(grants, ScopeKV, namespace) {
+			return fault.New(fault.Forbidden, "forbidden", "The token lacks the scope %s for namespace %q", ScopeKV, namespace).
+				With("scope", ScopeKV.String())
+		}
+		return nil
+	}
 }
 
 // document reads the namespace and key of the path. A literal "/meta" at the end of
@@ -47,10 +58,10 @@ func (c *call) document(meta bool) (d document, err error) {
 	if err != nil {
 		return d, err
 	}
-	raw := c.http.Params("*")
+	raw := c.rest()
 	if rest, found := strings.CutSuffix(raw, "/meta"); found && rest != "" && !meta {
-		c.http.Context().Response.Header.Set("Allow", "GET, HEAD")
-		return d, methodNotAllowed(c.http.Method())
+		c.request.Response.Header.Set("Allow", "GET, HEAD")
+		return d, methodNotAllowed(string(c.request.Method()))
 	}
 	key, ok := unescapePath(raw)
 	if !ok {
@@ -94,9 +105,7 @@ func (c *call) upToDate(shard uint64) error {
 	if stale, err := c.params.flag("stale"); err != nil || stale {
 		return err
 	}
-	ctx, cancel := c.deadline()
-	defer cancel()
-	return c.server.documents.Confirm(ctx, shard)
+	return c.server.documents.Confirm(c.sharedDeadline(), shard)
 }
 
 // find reads a document.
@@ -128,7 +137,7 @@ func (c *call) getDocument() error {
 	if err != nil {
 		return err
 	}
-	response := &c.http.Context().Response
+	response := &c.request.Response
 	response.Header.Set("ETag", etag(doc.Version))
 	switch {
 	case !conditions.match.holds(doc.Version, true):
@@ -201,7 +210,7 @@ func (c *call) putDocument() error {
 	if err != nil {
 		return err
 	}
-	if err := c.server.roomForDocuments(d.shard); err != nil {
+	if err := roomForDocuments(c.server.cluster, c.server.limits, d.shard); err != nil {
 		return err
 	}
 	txn := bus.Txn{Shard: d.shard, Puts: []bus.Doc{{Key: d.full, Value: body, TTLMs: ttlMs}}}
@@ -209,7 +218,7 @@ func (c *call) putDocument() error {
 	if err != nil {
 		return err
 	}
-	c.http.Context().Response.Header.Set("ETag", etag(done.Versions[0]))
+	c.request.Response.Header.Set("ETag", etag(done.Versions[0]))
 	out := append(c.out(), `{"ok":true,"cas":`...)
 	out = strconv.AppendUint(out, done.Versions[0], 10)
 	return c.send(http.StatusOK, typeJSON, appendSealed(out, done.Versions[0]))
@@ -241,21 +250,9 @@ func appendSealed(dst []byte, change uint64) []byte {
 	return append(strconv.AppendUint(dst, max(change, 1), 10), '}')
 }
 
-// roomForDocuments refuses more documents where a shard has as many as it may.
-func (s *Server) roomForDocuments(shard uint64) error {
-	for _, standing := range s.cluster.Shards() {
-		if standing.ID == shard && standing.DocBytes >= s.limits.DocumentBytes {
-			return fault.New(fault.Exhausted, "quota_exceeded", "The documents of the namespace's shard take %d bytes, and %d is the limit",
-				standing.DocBytes, s.limits.DocumentBytes).With("limit_bytes", s.limits.DocumentBytes)
-		}
-	}
-	return nil
-}
-
 // change does a transaction under the conditions of the call.
 func (c *call) change(d document, w conditions, txn bus.Txn) (bus.TxnResult, error) {
-	ctx, cancel := c.deadline()
-	defer cancel()
+	ctx := c.sharedDeadline()
 	for {
 		if w.cas >= 0 {
 			txn.Fence = &bus.Fence{Key: d.full, Version: uint64(w.cas)}

@@ -19,7 +19,7 @@ func (c *call) conditions() (w conditions, err error) {
 	if w.cas, err = c.casOf(); err != nil {
 		return w, err
 	}
-	header := &c.http.Context().Request.Header
+	header := &c.request.Request.Header
 	if w.match, err = parseTags("If-Match", string(header.Peek("If-Match")), false); err != nil {
 		return w, err
 	}

@@ -115,7 +115,7 @@ func (c *call) watch() error {
 	if _, _, ok := c.server.documents.DocChanges(shard, w.version, w.only); !ok {
 		return changesGone(w.version)
 	}
-	return c.stream(func(o *outlet) {
+	return c.stream(ScopeKV, forNamespace(namespace), func(o *outlet) {
 		w.outlet = o
 		w.run()
 	})

@@ -122,6 +122,18 @@ func (l *listener) drain() {
 	}
 }
 
+// revoke gives the clients of answers that stay open, and that these tokens do not
+// let go on, so much time to take the rest.
+func (l *listener) revoke(c *credentials, grace time.Duration) {
+	end := time.Now().Add(grace)
+	for _, open := range l.all() {
+		if p := open.pass.Load(); p != nil && p.under(c) != nil {
+			open.revoked.Store(&end)
+			_ = open.SetWriteDeadline(end)
+		}
+	}
+}
+
 // closeAll closes every connection, whatever it is doing.
 func (l *listener) closeAll() {
 	for _, c := range l.all() {
@@ -175,9 +187,11 @@ type conn struct {
 	net.Conn
 	listener *listener
 	state    atomic.Int32
-	linger   atomic.Bool // close politely: a part of the request was not read
-	stream   atomic.Bool // the answer goes on for as long as the client takes it
-	over     atomic.Bool // nothing more can be read
+	linger   atomic.Bool               // close politely: a part of the request was not read
+	stream   atomic.Bool               // the answer goes on for as long as the client takes it
+	over     atomic.Bool               // nothing more can be read
+	pass     atomic.Pointer[permit]    // of the stream, nil where there is none
+	revoked  atomic.Pointer[time.Time] // when the stream ends, whatever was not taken
 	reading  deadline
 	writing  deadline
 	once     sync.Once
@@ -246,8 +260,13 @@ func (c *conn) SetReadDeadline(t time.Time) error {
 	return c.reading.set(t, c.Conn.SetReadDeadline)
 }
 
-// SetWriteDeadline sets the deadline of the next write.
-func (c *conn) SetWriteDeadline(t time.Time) error { return c.writing.set(t, c.Conn.SetWriteDeadline) }
+// SetWriteDeadline sets the deadline of the next write, or that of a revoked stream.
+func (c *conn) SetWriteDeadline(t time.Time) error {
+	if end := c.revoked.Load(); end != nil && (t.IsZero() || t.After(*end)) {
+		t = *end
+	}
+	return c.writing.set(t, c.Conn.SetWriteDeadline)
+}
 
 // SetDeadline sets both deadlines.
 func (c *conn) SetDeadline(t time.Time) error {

@@ -90,6 +90,10 @@ func parametersOf(r *route) (list []any) {
 		}
 	}
 	for _, name := range r.params {
+		if name, found := strings.CutSuffix(name, repeated); found {
+			list = append(list, schema{"name": name, "in": "query", "schema": schema{"type": "array", "items": schema{"type": "string"}}})
+			continue
+		}
 		list = append(list, schema{"name": name, "in": "query", "schema": parameterSchema(r, name)})
 	}
 	return list
@@ -103,6 +107,8 @@ func parameterSchema(r *route, name string) schema {
 	switch name {
 	case "partition", "timeout_ms", "offset", "limit", "records", "wait_ms", "cas", "ttl_ms":
 		return schema{"type": "integer", "minimum": 0}
+	case "window_start":
+		return schema{"type": "integer"}
 	case "timing", "follow", "watch", "stale":
 		return schema{"type": "string", "enum": []any{"0", "1", "false", "true"}}
 	}
@@ -129,7 +135,7 @@ func (c *call) docs() error {
 			if i == 0 {
 				separator = "?"
 			}
-			b.WriteString("<code>" + html.EscapeString(separator+name+"=") + "</code>")
+			b.WriteString("<code>" + html.EscapeString(separator+strings.TrimSuffix(name, repeated)+"=") + "</code>")
 		}
 		b.WriteString("<dd>" + html.EscapeString(r.summary))
 		if r.scope != public {

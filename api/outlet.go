@@ -17,16 +17,17 @@ import (
 // an unnamed event with an id, an event the data of one with a name.
 type outlet struct {
 	server *Server
+	pass   *pass
 	sse    bool
 	out    []byte // not yet written
 	w      *bufio.Writer
 }
 
 // stream begins an answer that stays open, which run writes. run ends when a flush
-// fails, and after the last event.
-func (c *call) stream(run func(*outlet)) error {
+// fails, and after the last event. check is asked again when the tokens change.
+func (c *call) stream(scopes Scope, check func([]grant) error, run func(*outlet)) error {
 	request := &c.http.Context().Request
-	o := &outlet{server: c.server, sse: strings.Contains(string(request.Header.Peek("Accept")), typeSSE)}
+	o := &outlet{server: c.server, pass: c.pass(scopes, check), sse: strings.Contains(string(request.Header.Peek("Accept")), typeSSE)}
 	contentType := typeNDJSON
 	if o.sse {
 		contentType = typeSSE
@@ -39,6 +40,7 @@ func (c *call) stream(run func(*outlet)) error {
 	}
 	if connection, ok := c.http.Context().Conn().(*conn); ok {
 		connection.stream.Store(true)
+		connection.pass.Store(&o.pass.permit)
 	}
 	path := strings.Clone(clip(c.http.Path()))
 	o.server.streams.Add(1)
@@ -104,19 +106,44 @@ func (o *outlet) mark(id int64) {
 
 // last writes the last event.
 func (o *outlet) last(name string, value []byte) {
+	if err := o.pass.renew(); err != nil {
+		o.refuse(err)
+		return
+	}
+	o.end(name, value)
+	o.write()
+}
+
+// end adds the last event.
+func (o *outlet) end(name string, value []byte) {
 	if o.sse {
 		o.event(name, value)
 	} else {
 		o.out = append(append(o.out, value...), '\n')
 	}
-	o.flush()
+}
+
+// refuse writes why the stream may not go on, in place of what was not yet written.
+func (o *outlet) refuse(err error) {
+	o.out = o.out[:0]
+	o.end("error", appendError(nil, classify(err)))
+	o.write()
 }
 
 // fail writes an error as the last event.
 func (o *outlet) fail(err error) { o.last("error", appendError(nil, classify(err))) }
 
-// flush writes what was added, false if the client does not take it.
+// flush writes what was added, false if the client does not take it, or may not have
+// it any more: that is then the last event.
 func (o *outlet) flush() bool {
+	if err := o.pass.renew(); err != nil {
+		o.refuse(err)
+		return false
+	}
+	return o.write()
+}
+
+func (o *outlet) write() bool {
 	_, err := o.w.Write(o.out)
 	o.out = o.out[:0]
 	return err == nil && o.w.Flush() == nil
@@ -128,20 +155,27 @@ type waited uint8
 const (
 	waitArrived waited = iota // there may be something
 	waitBeat                  // it is time for a heartbeat
-	waitOver                  // the server shuts down; the last event is written
+	waitOver                  // the server shuts down or the token is revoked; the last event is written
 )
 
 // wait waits for arrived.
 func (o *outlet) wait(arrived <-chan struct{}) waited {
 	timer := time.NewTimer(o.server.limits.Heartbeat)
 	defer timer.Stop()
-	select {
-	case <-arrived:
-		return waitArrived
-	case <-o.server.stopping:
-		o.fail(shuttingDown())
-		return waitOver
-	case <-timer.C:
-		return waitBeat
+	for {
+		select {
+		case <-arrived:
+			return waitArrived
+		case <-o.pass.seen.replaced:
+			if err := o.pass.renew(); err != nil {
+				o.refuse(err)
+				return waitOver
+			}
+		case <-o.server.stopping:
+			o.fail(shuttingDown())
+			return waitOver
+		case <-timer.C:
+			return waitBeat
+		}
 	}
 }

@@ -8,13 +8,17 @@ import (
 	"leat/internal/fault"
 )
 
-// params are the decoded parameters of an address, each at most once and each
-// known to the route.
+// params are the decoded parameters of an address, each known to the route and, unless
+// it is a list, there at most once.
 type params struct {
 	names  [16]string
 	values [16]string
 	count  int
+	list   []string // of the one parameter that may be repeated, in order
 }
+
+// repeated ends the name of a parameter in the table of routes that may be repeated.
+const repeated = "..."
 
 // parseParams decodes a query string against the names a route knows. The
 // strings are copies: they outlive raw.
@@ -33,7 +37,11 @@ func parseParams(raw []byte, known []string) (params, error) {
 			return p, invalidParameter(rawName, "is not percent-encoded correctly")
 		}
 		index := indexOf(known, name)
-		if index < 0 {
+		if strings.HasSuffix(name, repeated) {
+			index = -1
+		}
+		many := index < 0 && indexOf(known, name+repeated) >= 0
+		if index < 0 && !many {
 			return p, unknownParameter(name, known)
 		}
 		if _, again := p.get(name); again {
@@ -43,6 +51,10 @@ func parseParams(raw []byte, known []string) (params, error) {
 		if !ok {
 			return p, invalidParameter(name, "is not percent-encoded correctly")
 		}
+		if many {
+			p.list = append(p.list, value)
+			continue
+		}
 		p.names[p.count], p.values[p.count] = known[index], value
 		p.count++
 	}
@@ -51,7 +63,7 @@ func parseParams(raw []byte, known []string) (params, error) {
 
 func unknownParameter(name string, known []string) error {
 	message := "There is no parameter " + strconv.Quote(clip(name))
-	if near := nearest(name, known); near != "" {
+	if near := strings.TrimSuffix(nearest(name, known), repeated); near != "" {
 		message += ", did you mean " + strconv.Quote(near) + "?"
 	}
 	return fault.New(fault.Invalid, "unknown_parameter", "%s", message).With("parameter", clip(name))
@@ -103,6 +115,19 @@ func (p *params) integer(name string, low, high, absent int64) (int64, error) {
 	default:
 		return 0, invalidParameter(name, "has to be a whole number from %d to %d, not %q", low, high, clip(text))
 	}
+}
+
+// time reads a parameter in milliseconds since the epoch, nil where it is not given.
+func (p *params) time(name string) (*int64, error) {
+	text, ok := p.get(name)
+	if !ok {
+		return nil, nil
+	}
+	ms, err := strconv.ParseInt(text, 10, 64)
+	if err != nil || text[0] == '+' {
+		return nil, invalidParameter(name, "has to be a whole number of milliseconds since 1970, not %q", clip(text))
+	}
+	return &ms, nil
 }
 
 // flag reads a parameter that is 1 or true, 0 or false, or absent.

@@ -204,7 +204,7 @@ func (c *call) append(p production, block *log.Block, batch bool) error {
 		defer cancel()
 		ctx = own
 	} else {
-		ctx = c.server.pools.deadlines.after(c.server.base, c.server.limits.CallTimeout)
+		ctx = c.sharedDeadline()
 	}
 	done, err := c.server.topics.Append(ctx, bus.Append{
 		Topic: p.topic.Name, Partition: p.partition, Key: p.key, Block: *block, IdempotencyKey: p.idempotencyKey, Async: p.async,

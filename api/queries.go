@@ -62,8 +62,8 @@ func (c *call) readSpec() ([]byte, error) {
 	return body, nil
 }
 
-// specTopics names the topics a spec reads and writes: the member "topic" of any
-// object in it. A spec that is not JSON names none.
+// specTopics names the topics and namespaces a spec reads and writes: the members
+// "topic" and "kv" of any object in it. A spec that is not JSON names none.
 func specTopics(spec []byte) []string {
 	var tree any
 	if json.Unmarshal(spec, &tree) != nil {
@@ -75,8 +75,10 @@ func specTopics(spec []byte) []string {
 		pending = pending[:len(pending)-1]
 		switch node := node.(type) {
 		case map[string]any:
-			if topic, ok := node["topic"].(string); ok {
-				topics = append(topics, topic)
+			for _, member := range []string{"topic", "kv"} {
+				if name, ok := node[member].(string); ok {
+					topics = append(topics, name)
+				}
 			}
 			for _, child := range node {
 				pending = append(pending, child)
@@ -317,6 +319,26 @@ func (c *call) results() error {
 		return c.follow()
 	}
 	return c.rows(c.server.queries.Results, true)
+}
+
+// view answers GET /queries/{name}/view.
+func (c *call) view() error {
+	q, err := c.query()
+	if err != nil {
+		return err
+	}
+	start, err := c.params.time("window_start")
+	if err != nil {
+		return err
+	}
+	ctx, cancel := c.deadline()
+	defer cancel()
+	row, err := c.server.queries.View(ctx, q.Name, c.params.list, start)
+	if err != nil {
+		return err
+	}
+	out := append(c.out(), `{"ok":true,"row":`...)
+	return c.send(http.StatusOK, typeJSON, append(append(out, row...), '}'))
 }
 
 // late answers GET /queries/{name}/late.

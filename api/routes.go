@@ -10,7 +10,7 @@ type route struct {
 	method  string
 	path    string
 	scope   Scope    // a token has to have one of these
-	params  []string // the parameters of the address that it knows
+	params  []string // the parameters of the address that it knows; at most one may be repeated
 	handle  func(*call) error
 	summary string
 }
@@ -65,6 +65,7 @@ func routes() []route {
 		{"DELETE", "/queries/:query", ScopeQuery, nil, (*call).deleteQuery, "Stop a query and delete its state and results."},
 		{"GET", "/queries/:query/plan", ScopeQuery, []string{"format"}, (*call).plan, "How a query runs."},
 		{"GET", "/queries/:query/results", ScopeQuery, append([]string{"follow"}, paging...), (*call).results, "Read or follow the rows of a query."},
+		{"GET", "/queries/:query/view", ScopeQuery, []string{"key" + repeated, "window_start"}, (*call).view, "The latest row of a group."},
 		{"GET", "/queries/:query/late", ScopeQuery, paging, (*call).late, "Read the late rows of a query."},
 		{"GET", "/queries/:query/dead-letters", ScopeQuery, paging, (*call).deadLetters, "Read the rows a query could not work on."},
 	}

@@ -33,7 +33,6 @@ type Server struct {
 	cluster   Cluster
 	queries   Queries
 	readiness Readiness
-	tokens    Tokens
 	limits    Limits
 	nodeID    string
 	url       atomic.Pointer[string]
@@ -41,6 +40,11 @@ type Server struct {
 	rocket    bool
 	now       func() time.Time
 	logger    *slog.Logger
+
+	credentials  atomic.Pointer[credentials] // never nil
+	replacing    sync.Mutex                  // held while they are replaced
+	guarded      atomic.Pointer[listener]    // nil before Run
+	revokedGrace time.Duration
 
 	app      *fiber.App
 	base     context.Context // of every call; ends when the time to drain is over
@@ -63,8 +67,8 @@ func New(c Config) (*Server, error) {
 	}
 	s := &Server{
 		topics: c.Topics, documents: c.Documents, trimming: c.Trimming, cluster: c.Cluster, queries: c.Queries, readiness: c.Readiness,
-		tokens: c.Tokens, limits: c.Limits.withDefaults(), nodeID: c.NodeID, dev: c.Dev, rocket: c.Rocket,
-		now: c.Clock, logger: c.Logger, stopping: make(chan struct{}),
+		limits: c.Limits.withDefaults(), nodeID: c.NodeID, dev: c.Dev, rocket: c.Rocket,
+		now: c.Clock, logger: c.Logger, stopping: make(chan struct{}), revokedGrace: defaultRevokedGrace,
 	}
 	if s.now == nil {
 		s.now = time.Now
@@ -80,8 +84,9 @@ func New(c Config) (*Server, error) {
 		s.nodeID = "1"
 	}
 	if s.dev {
-		s.tokens = s.tokens.with("dev")
+		c.Tokens = c.Tokens.with("dev")
 	}
+	s.credentials.Store(newCredentials(c.Tokens))
 	var err error
 	if s.meters, err = newMeters(s); err != nil {
 		return nil, err
@@ -119,6 +124,7 @@ func (s *Server) Run(ctx context.Context, listener net.Listener) error {
 	address := "http://" + listener.Addr().String()
 	s.url.CompareAndSwap(nil, &address)
 	guarded := newListener(listener, s.limits.Connections, s.limits.WriteTimeout)
+	s.guarded.Store(guarded)
 	server := s.app.Server()
 	route := s.direct(s.app.Handler())
 	server.Handler = func(c *fasthttp.RequestCtx) { s.entry(c, route) }

@@ -94,6 +94,7 @@ func shapes() map[string]shape {
 		"DELETE /queries/{query}":           named,
 		"GET /queries/{query}/plan":         {answer: `object`, types: text},
 		"GET /queries/{query}/results":      {answer: `#Rows`, types: events},
+		"GET /queries/{query}/view":         {answer: `{ok true, row object}`},
 		"GET /queries/{query}/late":         rows,
 		"GET /queries/{query}/dead-letters": rows,
 	}

@@ -65,7 +65,7 @@ func (c *call) tail() error {
 	if f.next < p.First {
 		return offsetGone(f.next, p.First)
 	}
-	return c.stream(func(o *outlet) {
+	return c.stream(ScopeConsume, forTopic(ScopeConsume, t.Name), func(o *outlet) {
 		f.outlet = o
 		f.run()
 	})

@@ -113,7 +113,7 @@ func TestTailOvertaken(t *testing.T) {
 	for range 8 {
 		s.want(200, "", "POST", "/broker/topics/t/produce?partition=0", "x")
 	}
-	f := &tail{outlet: &outlet{server: s.server}, topic: "t", next: 2}
+	f := &tail{outlet: &outlet{server: s.server, pass: &pass{server: s.server, seen: s.server.credentials.Load()}}, topic: "t", next: 2}
 	s.want(200, `{"ok":true,"deleted_count":5,"freed_bytes":0}`, "POST", "/broker/delete-before", `{"topic":"t","partition":0,"before_offset":5}`)
 	var out strings.Builder
 	f.w = bufio.NewWriter(&out)

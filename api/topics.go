@@ -21,6 +21,12 @@ func (c *call) deadline() (context.Context, context.CancelFunc) {
 	return context.WithTimeout(c.server.base, c.server.limits.CallTimeout)
 }
 
+// sharedDeadline is deadline for calls that leave nothing running: others that begin
+// about the same time have it too.
+func (c *call) sharedDeadline() context.Context {
+	return c.server.pools.deadlines.after(c.server.base, c.server.limits.CallTimeout)
+}
+
 // createTopic answers POST /broker/topics.
 func (c *call) createTopic() error {
 	body, err := c.readJSON()

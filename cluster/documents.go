@@ -67,6 +67,15 @@ func (n *Node) DocVersion(shard uint64) uint64 {
 	return s.machine.docVersion()
 }
 
+// DocBytes is about the memory of a shard's documents.
+func (n *Node) DocBytes(shard uint64) int64 {
+	s := n.shards[shard]
+	if s == nil {
+		return 0
+	}
+	return s.machine.docBytes()
+}
+
 // Docs lists the documents whose key begins with prefix, by key.
 func (n *Node) Docs(shard uint64, prefix string) []bus.Doc {
 	s := n.shards[shard]

@@ -25,6 +25,12 @@ func (m *machine) standing() bus.Shard {
 	}
 }
 
+func (m *machine) docBytes() int64 {
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	return m.state.DocBytes()
+}
+
 func (m *machine) logTimeMs() int64 {
 	m.mu.RLock()
 	defer m.mu.RUnlock()

@@ -209,8 +209,14 @@ func decodeKeyNumber(src []byte) (Value, []byte, error) {
 		}
 	}
 	// Of the forms that would give v only one is a key.
-	var buf [11]byte
-	if key := AppendKey(buf[:0], v); string(key[1:]) != string(src[:len(src)-len(rest)]) {
+	var buf [11]byte // stays on the stack, as it would not in AppendKey
+	key := buf[:0]
+	if v.Kind == Int {
+		key = appendKeyInt(key, v.Int())
+	} else {
+		key = appendKeyFloat(key, v.Float())
+	}
+	if string(key[1:]) != string(src[:len(src)-len(rest)]) {
 		return Value{}, nil, errKey
 	}
 	return v, rest, nil

@@ -30,6 +30,7 @@ type Batch struct {
 	Columns codecs.Columns // one column per path the plan asks for, or per output of the operator before
 	Values  [][]byte       // the records as stored; nil behind an exchange
 	Offsets []log.Offset   // nil behind an exchange
+	Keys    [][]byte       // of output rows, what a group is found by again; nil where there are no groups
 	Times   []Time         // event times
 	// Watermarks holds W(p,o) of each row: (highest event time of the partition
 	// before this row) - max_out_of_orderness - allowed_lateness, MinTime before

@@ -11,10 +11,11 @@ import (
 // from a lower number to a higher one, and rows that reach a node without
 // successors leave through the sink. The numbers are part of the state's keys.
 //
-// Not safe for concurrent use.
+// Process may be called at the same time for batches of different sources, with a sink
+// for each. Every other method is called alone.
 type Graph struct {
 	nodes []*node
-	sink  Sink // of the call that is going on
+	sinks []Sink // by source + 1: of the call that is going on
 }
 
 type node struct {
@@ -23,15 +24,15 @@ type node struct {
 	can        capabilities
 	inputs     []int
 	outputs    []edge
-	port       port
+	ports      []port // by source + 1
 }
 
 // edge leads to input number input of a node.
 type edge struct{ node, input int }
 
-// NewGraph starts a graph with its source, described by text.
-func NewGraph(text string) *Graph {
-	g := &Graph{}
+// NewGraph starts a graph with its source, described by text, of so many partitions.
+func NewGraph(text string, partitions int) *Graph {
+	g := &Graph{sinks: make([]Sink, partitions+1)}
 	g.add("source", text, nil)
 	return g
 }
@@ -50,9 +51,11 @@ func (g *Graph) Add(name, text string, op Operator, from ...int) int {
 
 func (g *Graph) add(name, text string, op Operator) int {
 	n := len(g.nodes)
-	g.nodes = append(g.nodes, &node{
-		name: name, text: text, op: op, can: capabilitiesOf(op), port: port{graph: g, node: n},
-	})
+	added := &node{name: name, text: text, op: op, can: capabilitiesOf(op), ports: make([]port, len(g.sinks))}
+	for i := range added.ports {
+		added.ports[i] = port{graph: g, node: n, sink: &g.sinks[i]}
+	}
+	g.nodes = append(g.nodes, added)
 	return n
 }
 
@@ -76,21 +79,22 @@ func (g *Graph) String() string {
 	return b.String()
 }
 
-// Process sends a source batch through the graph.
+// Process sends a source batch through the graph. All that comes of it goes to sink,
+// whatever other calls go on.
 func (g *Graph) Process(b *Batch, sink Sink) error {
-	g.sink = sink
-	return g.nodes[0].port.Emit(b)
+	g.sinks[b.Source+1] = sink
+	return g.nodes[0].ports[b.Source+1].Emit(b)
 }
 
 // Advance tells every operator the watermark. It returns done = false as soon as
 // one holds more output than it could give, and is then called again.
 func (g *Graph) Advance(w Time, sink Sink) (done bool, err error) {
-	g.sink = sink
+	g.sinks[0] = sink
 	for _, n := range g.nodes {
 		if n.can.timers == nil {
 			continue
 		}
-		done, err := n.can.timers.OnWatermark(w, &n.port)
+		done, err := n.can.timers.OnWatermark(w, &n.ports[0])
 		if err != nil {
 			return false, fmt.Errorf("%s: %w", n.name, err)
 		}
@@ -150,17 +154,24 @@ func (g *Graph) sum(of func(Stateful) int64) int64 {
 	return total
 }
 
-// port is the Emitter of one node.
+// Stateful tells whether an operator keeps state: then a batch that has been processed
+// cannot be taken back.
+func (g *Graph) Stateful() bool {
+	return slices.ContainsFunc(g.nodes, func(n *node) bool { return n.can.state != nil })
+}
+
+// port is the Emitter of one node for what comes of one source.
 type port struct {
 	graph *Graph
 	node  int
+	sink  *Sink
 }
 
 func (p *port) Emit(b *Batch) error {
 	outputs := p.graph.nodes[p.node].outputs
 	switch len(outputs) {
 	case 0:
-		return p.graph.sink.Rows(b)
+		return (*p.sink).Rows(b)
 	case 1:
 		return p.deliver(outputs[0], b)
 	}
@@ -176,18 +187,18 @@ func (p *port) Emit(b *Batch) error {
 
 func (p *port) deliver(to edge, b *Batch) error {
 	n := p.graph.nodes[to.node]
-	return n.op.Process(to.input, b, &n.port)
+	return n.op.Process(to.input, b, &n.ports[b.Source+1])
 }
 
-func (p *port) Filtered(rows int)   { p.graph.sink.Filtered(rows) }
-func (p *port) Used(rows int)       { p.graph.sink.Used(rows) }
-func (p *port) LateWindows(n int64) { p.graph.sink.LateWindows(n) }
-func (p *port) Full() bool          { return p.graph.sink.Full() }
+func (p *port) Filtered(rows int)   { (*p.sink).Filtered(rows) }
+func (p *port) Used(rows int)       { (*p.sink).Used(rows) }
+func (p *port) LateWindows(n int64) { (*p.sink).LateWindows(n) }
+func (p *port) Full() bool          { return (*p.sink).Full() }
 
 func (p *port) Late(b *Batch, row int, start, end Time) {
-	p.graph.sink.Late(b, row, start, end)
+	(*p.sink).Late(b, row, start, end)
 }
 
 func (p *port) Dead(b *Batch, row int, reason string) {
-	p.graph.sink.Dead(b, row, p.graph.nodes[p.node].name, reason)
+	(*p.sink).Dead(b, row, p.graph.nodes[p.node].name, reason)
 }

@@ -7,8 +7,13 @@ import "errors"
 // on, or offers fewer rows after the epoch has been cut.
 var ErrFull = errors.New("the output of the epoch is full")
 
-// Operator transforms batches. All methods of one operator are called by one
-// goroutine.
+// Operator transforms batches.
+//
+// Process may be called at the same time for batches of different sources, never for
+// two of the same source (see Batch.Source; behind an exchange all batches are of one).
+// So whatever Process writes to is kept per source. All other methods, of this and of
+// the other interfaces of an operator, are called alone: no other call to the operator
+// goes on meanwhile, and what the calls before it have done is seen.
 //
 // Process may shrink b.Selected, fill columns of its own, and emit b itself or
 // another batch; nothing of b is kept after it returns. Each row it takes out of
@@ -61,7 +66,8 @@ type Stateful interface {
 	ChangedBytes() int64
 }
 
-// Sink takes what leaves a graph. It belongs to the job.
+// Sink takes what leaves a graph. It belongs to the job, and is called by one goroutine
+// at a time.
 type Sink interface {
 	// Rows takes the output rows, b.Values of b.Selected, all or, with ErrFull,
 	// none.

@@ -11,13 +11,17 @@ import (
 )
 
 // AggregateSpec is one aggregate of what Arg gives: count, sum, avg, min, max, stddev,
-// first, last, min_by, max_by, count_distinct, percentile, top_k or collect. A nil Arg
+// first, last, min_by, max_by, count_distinct, approx_count_distinct, percentile, top_k or
+// collect. A nil Arg
 // is only allowed for count, and counts rows.
 type AggregateSpec struct {
-	Fn   string
-	Arg  dataflow.Expr
-	By   dataflow.Expr // of min_by and max_by: what the row is chosen by
-	Text string        // as dead letters name it: "sum(x)"
+	Fn  string
+	Arg dataflow.Expr
+	By  dataflow.Expr // of min_by and max_by: what the row is chosen by
+	// Filter gives a Bool: only rows for which it is true are taken, and of the others
+	// neither Arg nor By is evaluated. nil = every row.
+	Filter dataflow.Expr
+	Text   string // as dead letters name it: "sum(x)"
 	// Param is the percentile in thousandths of a percent, 0 to 100 000, or the k of
 	// top_k, at least 1.
 	Param int64
@@ -29,8 +33,8 @@ type AggregateSpec struct {
 //	sum, avg   n, high, low, float, floats
 //	min, max   kind, number, place
 //
-// and of others as keep.go and spread.go say; those of tally.go and collect.go have
-// bags instead.
+// and of others as keep.go and spread.go say; those of tally.go, collect.go and
+// sketch.go have bags instead.
 //
 // n counts the values that are not null. The integers among them are summed exactly
 // in the 128-bit two's complement number high:low, the floats one by one in log
@@ -59,6 +63,7 @@ const (
 	leastBy
 	greatestBy
 	countDistinct
+	approxCountDistinct
 	percentile
 	topK
 	collect
@@ -89,6 +94,8 @@ func functionOf(name string) (fn function, ok bool) {
 		return greatestBy, true
 	case "count_distinct":
 		return countDistinct, true
+	case "approx_count_distinct":
+		return approxCountDistinct, true
 	case "percentile":
 		return percentile, true
 	case "top_k":
@@ -130,6 +137,7 @@ type accumulator struct {
 	bag    int // which one of a slot's bags
 	arg    dataflow.Expr
 	by     dataflow.Expr
+	filter dataflow.Expr
 	param  int64
 	text   string
 	words  int
@@ -138,8 +146,36 @@ type accumulator struct {
 
 // operand is what a row gives to one aggregate.
 type operand struct {
-	v, by codecs.Value
-	t     dataflow.Time // event time of the row
+	v, by   codecs.Value
+	t       dataflow.Time // event time of the row
+	without bool          // the aggregate does not take the row
+}
+
+// evaluate fills in from a row, or says why it cannot.
+func (a *accumulator) evaluate(in *operand, b *dataflow.Batch, row int) (reason string) {
+	if a.filter != nil {
+		v, err := a.filter.Eval(b, row)
+		if err != nil {
+			return failed("filter of "+a.text, err)
+		}
+		if in.without = v.Kind != codecs.Bool || v.Num == 0; in.without {
+			return ""
+		}
+	}
+	if a.arg == nil {
+		return ""
+	}
+	var err error
+	in.t = b.Times[row]
+	if in.v, err = a.arg.Eval(b, row); err != nil {
+		return failed(a.text, err)
+	}
+	if a.by != nil {
+		if in.by, err = a.by.Eval(b, row); err != nil {
+			return failed(a.text, err)
+		}
+	}
+	return a.accepts(in)
 }
 
 // layout is what the accumulators of a slot take.
@@ -161,7 +197,7 @@ func compileAccumulators(specs []AggregateSpec) ([]accumulator, layout, error) {
 			return nil, size, fmt.Errorf("aggregate %q chooses by nothing", s.Text)
 		}
 		a := accumulator{
-			fn: fn, at: size.words, bag: size.bags, arg: s.Arg, by: s.By,
+			fn: fn, at: size.words, bag: size.bags, arg: s.Arg, by: s.By, filter: s.Filter,
 			param: s.Param, text: s.Text, words: fn.words(),
 		}
 		switch fn {
@@ -184,7 +220,7 @@ func compileAccumulators(specs []AggregateSpec) ([]accumulator, layout, error) {
 // accepts tells whether an operand can be added, "" if so.
 func (a *accumulator) accepts(in *operand) string {
 	switch a.fn {
-	case countRows, countValues:
+	case countRows, countValues, approxCountDistinct:
 		return ""
 	case sum, average, spread, percentile:
 		if in.v.Kind > codecs.Null && !in.v.IsNumber() {
@@ -198,8 +234,12 @@ func (a *accumulator) accepts(in *operand) string {
 	return ""
 }
 
-// add adds an accepted operand to the accumulator of a slot.
+// add adds an accepted operand to the accumulator of a slot, unless the aggregate does
+// not take the row.
 func (a *accumulator) add(p *panes, slot uint32, in *operand) {
+	if in.without {
+		return
+	}
 	words := p.words[int(slot)*p.width+a.at:]
 	if a.fn == countRows {
 		words[0]++
@@ -229,6 +269,8 @@ func (a *accumulator) add(p *panes, slot uint32, in *operand) {
 		a.keep(p, words[:a.words], in)
 	case collect:
 		p.collect(slot, a.bag, in)
+	case approxCountDistinct:
+		p.sketch(slot, a.bag, v)
 	default:
 		p.tally(slot, a.bag, v)
 	}

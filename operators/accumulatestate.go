@@ -20,6 +20,7 @@ import (
 //	                floats, words mean and squares
 //	first, last     value; if it is not Missing, word time
 //	min_by, max_by  the same and then value
+//	approx_count_distinct  byte 0, and the sketch as sketch.go says
 //	others          byte 1 if the bag has given up; else byte 0, and
 //	                collect: items, length and the bag's bytes
 //	                others: keys, and of each length, key, count

@@ -33,28 +33,22 @@ type AggregateConfig struct {
 // All keys and arguments of a row are evaluated before any partial is touched: a row
 // that fails is a dead letter and changes nothing.
 type Aggregate struct {
+	grouping
 	size, every int64
-	keys        []int
-	list        []accumulator
-	layout      layout
-	having      dataflow.Expr
 
+	shares   []*share // by source partition
 	segments map[pane]*segment
 	order    paneHeap   // of the segments no window of which has left
 	open     []*segment // the others
 	progress progress
-	last     []*panes // by source: the panes of the row before
-	spare    []*panes // to be used again; what was emitted of them stays readable until then
 	closing  *closing
 	changed  []*segment // since the last snapshot
 	dropped  []pane
-	written  int64 // bytes the next incremental snapshot will take
 
+	ranked   []ranked  // memory of the sorting
+	partials []partial // of closing
 	key      []byte
 	value    []byte
-	operands []operand
-	out      dataflow.Batch
-	dead     []rejected
 }
 
 // pane is the ends of the first and of the last window that its rows count in.
@@ -79,43 +73,44 @@ type progress struct {
 
 // NewAggregate makes an Aggregate.
 func NewAggregate(c AggregateConfig) (*Aggregate, error) {
-	list, size, err := compileAccumulators(c.Aggregates)
+	g, err := newGrouping(c.Keys, c.Aggregates, c.Having)
 	if err != nil {
 		return nil, err
 	}
-	return &Aggregate{
-		size: c.SizeMs, every: c.EveryMs, keys: c.Keys, list: list, layout: size, having: c.Having,
+	a := &Aggregate{
+		grouping: g, size: c.SizeMs, every: c.EveryMs,
 		segments: map[pane]*segment{},
 		progress: progress{closed: dataflow.MinTime, end: dataflow.MinTime},
-		last:     make([]*panes, c.Partitions),
-		operands: make([]operand, len(list)),
-	}, nil
+	}
+	for range c.Partitions {
+		a.shares = append(a.shares, newShare(len(g.list)))
+	}
+	return a, nil
 }
 
 // Process implements dataflow.Operator.
 func (a *Aggregate) Process(_ int, b *dataflow.Batch, out dataflow.Emitter) error {
+	if b.Source < 0 || b.Source >= len(a.shares) {
+		return fmt.Errorf("source %d of %d", b.Source, len(a.shares))
+	}
+	s := a.shares[b.Source]
 	used, missed := 0, int64(0)
 	for _, row := range b.Selected {
-		if reason := a.evaluate(b, int(row)); reason != "" {
+		if reason := a.evaluate(&s.given, b, int(row)); reason != "" {
 			out.Dead(b, int(row), reason)
 			continue
 		}
 		of, late := a.paneOf(b.Windows[row], b.Times[row])
-		p, err := a.panesOf(b.Source, of)
-		if err != nil {
-			return err
-		}
-		slot := p.find(codecs.KeyHash(a.key), a.key)
+		p := a.use(s, of)
+		slot := p.find(codecs.KeyHash(s.key), s.key)
 		for i := range a.list {
-			a.list[i].add(p, slot, &a.operands[i])
+			a.list[i].add(p, slot, &s.operands[i])
 		}
-		a.markChanged(p, slot)
+		s.markChanged(p, slot)
 		used++
 		missed += late
 	}
-	if p := a.last[b.Source]; p != nil {
-		p.compact(a.list)
-	}
+	a.settle(s)
 	out.Used(used)
 	out.LateWindows(missed)
 	return nil
@@ -132,104 +127,23 @@ func (a *Aggregate) paneOf(start, t dataflow.Time) (of pane, late int64) {
 	return pane{end, latest.Plus(a.size)}, int64(start-earliest) / a.every
 }
 
-// evaluate fills key and operands, or says why it cannot.
-func (a *Aggregate) evaluate(b *dataflow.Batch, row int) (reason string) {
-	a.key = a.key[:0]
-	for _, c := range a.keys {
-		a.key = codecs.AppendKey(a.key, b.Columns.Cols[c].Value(row))
-	}
-	if len(a.key) > MaxKeyBytes {
-		return fmt.Sprintf("the group key has %d bytes, more than %d", len(a.key), MaxKeyBytes)
-	}
-	for i := range a.list {
-		acc, in := &a.list[i], &a.operands[i]
-		if acc.arg == nil {
-			continue
-		}
-		var err error
-		in.t = b.Times[row]
-		if in.v, err = acc.arg.Eval(b, row); err != nil {
-			return failed(acc.text, err)
-		}
-		if acc.by != nil {
-			if in.by, err = acc.by.Eval(b, row); err != nil {
-				return failed(acc.text, err)
-			}
-		}
-		if reason := acc.accepts(in); reason != "" {
-			return reason
-		}
-	}
-	return ""
-}
-
-func (a *Aggregate) panesOf(source int, of pane) (*panes, error) {
-	if p := a.last[source]; p != nil && p.pane == of {
-		return p, nil
-	}
-	if source < 0 || source >= len(a.last) {
-		return nil, fmt.Errorf("source %d of %d", source, len(a.last))
-	}
-	if p := a.last[source]; p != nil {
-		p.compact(a.list)
-	}
+// segment returns the segment of a pane, making it if there is none.
+func (a *Aggregate) segment(of pane) *segment {
 	s := a.segments[of]
 	if s == nil {
-		s = &segment{pane: of, bySource: make([]*panes, len(a.last))}
+		s = &segment{pane: of, bySource: make([]*panes, len(a.shares))}
 		a.segments[of] = s
 		heap.Push(&a.order, of)
 	}
-	p := s.bySource[source]
-	if p == nil {
-		p = a.newPanes(of)
-		s.bySource[source] = p
-	}
-	a.last[source] = p
-	return p, nil
-}
-
-// What is kept of the memory of panes that are gone.
-const (
-	maxSpare      = 8
-	maxSpareBytes = 1 << 20
-)
-
-func (a *Aggregate) newPanes(of pane) *panes {
-	last := len(a.spare) - 1
-	if last < 0 {
-		return newPanes(of, a.layout)
-	}
-	p := a.spare[last]
-	a.spare = a.spare[:last]
-	p.pane = of
-	return p
-}
-
-func (a *Aggregate) markChanged(p *panes, slot uint32) {
-	if len(p.changed) == 0 {
-		s := a.segments[p.pane]
-		if !s.changed {
-			s.changed = true
-			a.changed = append(a.changed, s)
-		}
-	}
-	a.written += p.markChanged(slot)
+	return s
 }
 
 // drop forgets a segment.
 func (a *Aggregate) drop(s *segment) {
 	delete(a.segments, s.pane)
 	for source, p := range s.bySource {
-		if p == nil {
-			continue
-		}
-		a.written -= p.changedBytes
-		if a.last[source] == p {
-			a.last[source] = nil
-		}
-		if len(a.spare) < maxSpare && p.bytes() <= maxSpareBytes {
-			p.recycle()
-			a.spare = append(a.spare, p)
+		if p != nil {
+			a.shares[source].drop(p, maxSpareBytes/int64(maxSpare*len(a.shares)))
 		}
 	}
 	if s.persisted {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"cmp"
 	"container/heap"
+	"encoding/binary"
 	"errors"
 	"slices"
 
@@ -34,6 +35,7 @@ func (p partial) bag(a *accumulator) *bag { return p.panes.bag(p.slot, a.bag) }
 // OnWatermark implements dataflow.WatermarkHandler: each call emits at most one
 // batch.
 func (a *Aggregate) OnWatermark(w dataflow.Time, out dataflow.Emitter) (done bool, err error) {
+	a.gatherAll()
 	limit := chunkRows
 	for {
 		if a.closing == nil {
@@ -106,28 +108,63 @@ func (a *Aggregate) begin(end dataflow.Time) {
 	a.closing = &closing{end: end, partials: a.sorted()}
 }
 
-// sorted lists what is still to be emitted of the window that closes.
+// ranked is a partial with the first bytes of its key, which mostly tell it apart.
+type ranked struct {
+	prefix uint64
+	partial
+}
+
+// prefixOf is the first 8 bytes of a key, in its order, with zeros behind a shorter one.
+func prefixOf(key []byte) (prefix uint64) {
+	if len(key) >= 8 {
+		return binary.BigEndian.Uint64(key)
+	}
+	for i, b := range key {
+		prefix |= uint64(b) << (56 - 8*i)
+	}
+	return prefix
+}
+
+// sorted lists what is still to be emitted of the window that closes. The list is
+// valid until the next call.
 func (a *Aggregate) sorted() []partial {
-	var list []partial
+	list := a.ranked[:0]
 	for i, s := range a.open {
 		for source, p := range s.bySource {
 			if p == nil {
 				continue
 			}
 			for slot := range uint32(p.len()) {
-				if a.progress.holds(p.key(slot)) {
-					list = append(list, partial{p, slot, int32(source*len(a.open) + i)})
+				if key := p.key(slot); a.progress.holds(key) {
+					list = append(list, ranked{prefixOf(key), partial{p, slot, int32(source*len(a.open) + i)}})
 				}
 			}
 		}
 	}
-	slices.SortFunc(list, func(x, y partial) int {
+	slices.SortFunc(list, func(x, y ranked) int {
+		if x.prefix != y.prefix {
+			return cmp.Compare(x.prefix, y.prefix)
+		}
 		if c := bytes.Compare(x.key(), y.key()); c != 0 {
 			return c
 		}
 		return int(x.order - y.order)
 	})
-	return list
+	partials := a.partials[:0]
+	for i := range list {
+		partials = append(partials, list[i].partial)
+	}
+	clear(list)
+	a.ranked, a.partials = keptList(list), keptList(partials)
+	return partials
+}
+
+// keptList is the memory of a list that is kept for the next one, none of a huge one.
+func keptList[T any](list []T) []T {
+	if cap(list) > 64<<10 {
+		return nil
+	}
+	return list[:0]
 }
 
 // holds tells whether a group has not left yet.
@@ -145,9 +182,7 @@ const (
 // returns where the one after it begins and the last key in it.
 func (a *Aggregate) fill(limit int) (next int, last []byte) {
 	c := a.closing
-	a.out.Source, a.dead = -1, a.dead[:0]
-	a.out.Columns.Reset(limit, len(a.keys)+len(a.list)+2)
-	a.out.Selected = a.out.Selected[:0]
+	a.beginChunk(limit)
 	next = c.at
 	row, size := 0, 0
 	for ; row < limit && size < chunkBytes && next < len(c.partials); row++ {
@@ -155,52 +190,10 @@ func (a *Aggregate) fill(limit int) (next int, last []byte) {
 		last = c.partials[first].key()
 		for next++; next < len(c.partials) && bytes.Equal(c.partials[next].key(), last); next++ {
 		}
-		size += len(last) + a.fillRow(row, last, c.partials[first:next])
+		size += len(last) + a.fillRow(row, last, c.partials[first:next], c.end.Minus(a.size), c.end)
 	}
-	a.out.Columns.Rows, a.out.Rows = row, row
+	a.endChunk(row)
 	return next, last
-}
-
-// fillRow writes the grouped row of one key and returns the size of its texts.
-func (a *Aggregate) fillRow(row int, key []byte, parts []partial) int {
-	cols := a.out.Columns.Cols
-	for k := range a.keys {
-		v, rest, err := codecs.DecodeKey(key)
-		if err != nil { // the key was made by AppendKey
-			panic("undecodable group key: " + err.Error())
-		}
-		cols[k].Set(row, v)
-		key = rest
-	}
-	size, reason := 0, ""
-	for i := range a.list {
-		v, err := a.list[i].mergeAll(parts)
-		if err != nil && reason == "" {
-			reason = err.Error()
-		}
-		size += len(v.Str)
-		cols[len(a.keys)+i].Set(row, v)
-	}
-	end := a.closing.end
-	cols[len(cols)-2].Set(row, codecs.IntValue(int64(end.Minus(a.size))))
-	cols[len(cols)-1].Set(row, codecs.IntValue(int64(end)))
-	keep := true
-	if a.having != nil && reason == "" {
-		v, err := a.having.Eval(&a.out, row)
-		switch {
-		case err != nil:
-			reason = failed("having", err)
-		default:
-			keep = v.Kind == codecs.Bool && v.Num != 0
-		}
-	}
-	switch {
-	case reason != "":
-		a.dead = append(a.dead, rejected{row, reason})
-	case keep:
-		a.out.Selected = append(a.out.Selected, int32(row))
-	}
-	return size
 }
 
 // mergeAll is the result of an aggregate over the partials of a group.
@@ -214,6 +207,8 @@ func (a *accumulator) mergeAll(parts []partial) (codecs.Value, error) {
 		return a.mergeSpread(parts)
 	case collect:
 		return a.mergeItems(parts)
+	case approxCountDistinct:
+		return a.mergeSketch(parts), nil
 	case countDistinct, percentile, topK:
 		return a.mergeTally(parts)
 	}
@@ -256,6 +251,7 @@ func (a *Aggregate) advance(next int, last []byte) {
 
 // closed forgets the panes of which no window is left.
 func (a *Aggregate) closed(end dataflow.Time) {
+	clear(a.closing.partials)
 	a.closing = nil
 	a.open = slices.DeleteFunc(a.open, func(s *segment) bool {
 		if s.last <= end {

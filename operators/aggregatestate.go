@@ -57,6 +57,7 @@ func appendPane(dst []byte, kind byte, of pane) []byte {
 
 // Snapshot implements dataflow.Stateful.
 func (a *Aggregate) Snapshot(w *dataflow.StateWriter) error {
+	a.gatherAll()
 	if w.Full {
 		all := slices.SortedFunc(maps.Values(a.segments), func(x, y *segment) int {
 			return cmp.Or(cmp.Compare(x.last, y.last), cmp.Compare(x.first, y.first))
@@ -89,7 +90,10 @@ func (a *Aggregate) Snapshot(w *dataflow.StateWriter) error {
 		}
 	}
 	clear(a.changed)
-	a.changed, a.dropped, a.written = a.changed[:0], a.dropped[:0], 0
+	a.changed, a.dropped = a.changed[:0], a.dropped[:0]
+	for _, s := range a.shares {
+		s.written = 0
+	}
 	return nil
 }
 
@@ -175,19 +179,18 @@ func (a *Aggregate) restoreProgress(value []byte) error {
 }
 
 func (a *Aggregate) restorePane(of pane, source int, key, value []byte) error {
-	if source >= len(a.last) || !a.isGroupKey(key) {
+	if source >= len(a.shares) || !a.isGroupKey(key) {
 		return errState
 	}
-	p, err := a.panesOf(source, of)
-	if err != nil {
-		return err
-	}
+	s := a.shares[source]
+	p := a.use(s, of)
+	a.gather(source)
 	a.segments[of].persisted = true
 	slot := p.find(codecs.KeyHash(key), key)
 	if err := readWords(value, a.list, p, slot); err != nil {
 		return err
 	}
-	p.compact(a.list)
+	a.settle(s)
 	return nil
 }
 
@@ -204,29 +207,20 @@ func (a *Aggregate) isPane(of pane) bool {
 	return span < a.size && span%a.every == 0 && (int64(of.first)-a.size)%a.every == 0
 }
 
-// isGroupKey tells whether key is made up of as many values as there are keys.
-func (a *Aggregate) isGroupKey(key []byte) bool {
-	for range a.keys {
-		var err error
-		if _, key, err = codecs.DecodeKey(key); err != nil {
-			return false
-		}
-	}
-	return len(key) == 0
-}
-
 // StateBytes implements dataflow.Stateful.
 func (a *Aggregate) StateBytes() int64 {
 	var total int64
-	for _, s := range a.segments {
-		for _, p := range s.bySource {
-			if p != nil {
-				total += p.bytes()
-			}
-		}
+	for _, s := range a.shares {
+		total += s.bytes
 	}
 	return total
 }
 
 // ChangedBytes implements dataflow.Stateful.
-func (a *Aggregate) ChangedBytes() int64 { return a.written }
+func (a *Aggregate) ChangedBytes() int64 {
+	var total int64
+	for _, s := range a.shares {
+		total += s.written
+	}
+	return total
+}

@@ -16,13 +16,14 @@ const (
 	MaxBagBytes  = 256 << 10
 )
 
-// bag holds the values of one group that an aggregate has to keep: as a tally, or as a
-// list of items. One beyond the bounds gives up, and is empty from then on: whatever
+// bag holds the values of one group that an aggregate has to keep: as a tally, as a
+// list of items, or as a sketch, which has no bounds. One beyond the bounds gives up, and is empty from then on: whatever
 // it is merged with is beyond them too.
 type bag struct {
 	tally  *panes // from canonical key to the word count
 	list   []byte // items, see collect.go
 	items  int
+	sketch *sketch
 	gaveUp bool
 }
 
@@ -32,6 +33,9 @@ func (b *bag) size() int {
 	if b.tally != nil {
 		n += len(b.tally.keys) + 4*b.tally.len()
 	}
+	if b.sketch != nil {
+		n += b.sketch.size()
+	}
 	return n
 }
 
@@ -40,6 +44,9 @@ func (b *bag) memory() int64 {
 	n := int64(cap(b.list))
 	if b.tally != nil {
 		n += b.tally.bytes()
+	}
+	if b.sketch != nil {
+		n += int64(b.sketch.memory())
 	}
 	return n
 }
@@ -107,6 +114,12 @@ func (a *accumulator) appendBag(dst []byte, b *bag) []byte {
 		dst = binary.AppendUvarint(dst, uint64(len(b.list)))
 		return append(dst, b.list...)
 	}
+	if a.fn == approxCountDistinct {
+		if b.sketch == nil {
+			return append(dst, 0)
+		}
+		return b.sketch.append(dst)
+	}
 	if b.tally == nil {
 		return append(dst, 0)
 	}
@@ -127,10 +140,14 @@ func (r *reader) bag(a *accumulator, p *panes, slot uint32) {
 	switch flag := r.byte(); {
 	case flag == 1:
 		b.gaveUp = true
+		r.bad = a.fn == approxCountDistinct
 	case flag > 1:
 		r.bad = true
 	case a.fn == collect:
 		r.list(b)
+	case a.fn == approxCountDistinct:
+		b.sketch = &sketch{}
+		r.sketch(b.sketch)
 	default:
 		r.tally(a, b)
 	}

@@ -95,6 +95,8 @@ func TestResults(t *testing.T) {
 		{"min_by", 0, two, "1"},
 		{"max_by", 0, two, `"b"`},
 		{"count_distinct", 0, two, "5"},
+		{"approx_count_distinct", 0, two, "5"},
+		{"approx_count_distinct", 0, nil, "0"},
 		{"top_k", 2, two, `[{"value":3,"count":2},{"value":"b","count":2}]`},
 		{"top_k", 9, nil, "[]"},
 		{"collect", 0, two, `[3,3,"a","b",2,1,"b"]`},

@@ -8,15 +8,16 @@ import (
 // Decode turns the records of a source batch into columns and selects those that
 // can be decoded; the others are dead letters.
 type Decode struct {
-	decoder codecs.Decoder
+	decoders []codecs.Decoder // by source
 }
 
-// NewDecode makes a Decode. The decoder belongs to it from now on.
-func NewDecode(decoder codecs.Decoder) *Decode { return &Decode{decoder: decoder} }
+// NewDecode makes a Decode of as many source partitions as there are decoders, which
+// belong to it from now on.
+func NewDecode(decoders []codecs.Decoder) *Decode { return &Decode{decoders: decoders} }
 
 // Process implements dataflow.Operator. It sets Columns and Selected.
 func (d *Decode) Process(_ int, b *dataflow.Batch, out dataflow.Emitter) error {
-	bad := d.decoder.Decode(b.Values, &b.Columns)
+	bad := d.decoders[b.Source].Decode(b.Values, &b.Columns)
 	b.Selected = resize(b.Selected, b.Rows)[:0]
 	for row := range b.Rows {
 		if len(bad) > 0 && bad[0].Row == row {

@@ -51,7 +51,7 @@ func newHopping(t testing.TB, above int64) *Aggregate {
 	t.Helper()
 	x := dataflow.Column(0)
 	var specs []AggregateSpec
-	for _, fn := range []string{"count", "first", "last", "count_distinct", "top_k", "collect", "min_by", "max_by"} {
+	for _, fn := range []string{"count", "first", "last", "count_distinct", "approx_count_distinct", "top_k", "collect", "min_by", "max_by"} {
 		specs = append(specs, AggregateSpec{Fn: fn, Arg: x, By: x, Param: 3, Text: fn + "(x)"})
 	}
 	for _, fn := range []string{"stddev", "percentile"} {
@@ -106,7 +106,7 @@ func drainAll(t testing.TB, a *Aggregate, room int) []string {
 	}
 	out := &collector{room: room}
 	for {
-		done, err := a.OnWatermark(dataflow.MaxTime, through{NewProject(members), out})
+		done, err := a.OnWatermark(dataflow.MaxTime, through{NewProject(members, 0), out})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -139,7 +139,7 @@ func TestHoppingStateRoundTrip(t *testing.T) {
 			}
 		}
 		for range r.IntN(3) { // part of the next windows
-			if _, err := a.OnWatermark(w+20, through{NewProject([]Member{{"k", dataflow.Column(0)}}), &collector{room: 5}}); err != nil {
+			if _, err := a.OnWatermark(w+20, through{NewProject([]Member{{"k", dataflow.Column(0)}}, 0), &collector{room: 5}}); err != nil {
 				t.Fatal(err)
 			}
 		}

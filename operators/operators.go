@@ -1,6 +1,6 @@
 // Package operators holds the operators that queries are built of, one file each.
-// They know event time only, are driven by one goroutine, and give the same output
-// whatever the sizes of the batches they are fed.
+// They know event time only, keep to the rules of dataflow.Operator on who may call
+// them when, and give the same output whatever the sizes of the batches they are fed.
 package operators
 
 import (

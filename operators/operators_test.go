@@ -183,7 +183,7 @@ func feed(t testing.TB, a *Aggregate, r *rand.Rand, rows int) {
 func drain(t testing.TB, a *Aggregate, room int) []string {
 	t.Helper()
 	p := NewProject([]Member{{"k", dataflow.Column(0)}, {"n", dataflow.Column(1)}, {"s", dataflow.Column(2)},
-		{"m", dataflow.Column(3)}, {"end", dataflow.Column(5)}})
+		{"m", dataflow.Column(3)}, {"end", dataflow.Column(5)}}, 0)
 	out := &collector{room: room}
 	for {
 		done, err := a.OnWatermark(dataflow.MaxTime, through{p, out})
@@ -218,7 +218,7 @@ func TestStateRoundTrip(t *testing.T) {
 				log = snapshot(t, a, log, r.IntN(4) == 0)
 			}
 		}
-		p := NewProject([]Member{{"k", dataflow.Column(0)}})
+		p := NewProject([]Member{{"k", dataflow.Column(0)}}, 0)
 		for range r.IntN(4) {
 			if _, err := a.OnWatermark(10, through{p, &collector{room: 20}}); err != nil {
 				t.Fatal(err)
@@ -242,7 +242,7 @@ func TestStateRoundTrip(t *testing.T) {
 }
 
 // snapshot appends to log, or replaces it by a full one.
-func snapshot(t testing.TB, a *Aggregate, log []dataflow.StateEntry, full bool) []dataflow.StateEntry {
+func snapshot(t testing.TB, a dataflow.Stateful, log []dataflow.StateEntry, full bool) []dataflow.StateEntry {
 	t.Helper()
 	w := dataflow.StateWriter{Full: full, ChunkBytes: 1 << 10}
 	if err := a.Snapshot(&w); err != nil {

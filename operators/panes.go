@@ -28,6 +28,7 @@ type panes struct {
 	bagBytes int64 // memory they hold
 	growth   int64 // bytes by which they grew, not yet in changedBytes
 	scratch  []byte
+	settled  int64 // memory as its share has counted it
 
 	changed      []uint32 // slots changed since the last snapshot
 	isChanged    []uint64 // bit set of the same
@@ -45,7 +46,7 @@ func (p *panes) recycle() {
 	p.hashes, p.ends, p.keys, p.words, p.text = p.hashes[:0], p.ends[:0], p.keys[:0], p.words[:0], p.text[:0]
 	p.changed, p.isChanged, p.changedBytes, p.unused = p.changed[:0], p.isChanged[:0], 0, 0
 	clear(p.bags)
-	p.bags, p.bagBytes, p.growth = p.bags[:0], 0, 0
+	p.bags, p.bagBytes, p.growth, p.settled = p.bags[:0], 0, 0, 0
 }
 
 // find returns the slot of key, making one if there is none.
@@ -63,11 +64,20 @@ func (p *panes) find(hash uint64, key []byte) uint32 {
 }
 
 func (p *panes) insert(at, hash uint64, key []byte) uint32 {
-	slot := uint32(len(p.hashes))
+	slot := p.addSlot(hash)
 	p.table[at] = slot + 1
-	p.hashes = append(p.hashes, hash)
 	p.keys = append(p.keys, key...)
 	p.ends = append(p.ends, len(p.keys))
+	if 3*len(p.hashes) > 2*len(p.table) {
+		p.grow()
+	}
+	return slot
+}
+
+// addSlot makes a slot without key.
+func (p *panes) addSlot(hash uint64) uint32 {
+	slot := uint32(len(p.hashes))
+	p.hashes = append(p.hashes, hash)
 	for range p.width {
 		p.words = append(p.words, 0)
 	}
@@ -76,9 +86,6 @@ func (p *panes) insert(at, hash uint64, key []byte) uint32 {
 	}
 	if int(slot)>>6 >= len(p.isChanged) {
 		p.isChanged = append(p.isChanged, 0)
-	}
-	if 3*len(p.hashes) > 2*len(p.table) {
-		p.grow()
 	}
 	return slot
 }
@@ -194,4 +201,20 @@ func (p *panes) compact(list []accumulator) {
 		}
 	}
 	p.text, p.unused = text, 0
+}
+
+// clearSlot makes a slot as good as new.
+func (p *panes) clearSlot(slot uint32, list []accumulator) {
+	row := p.row(slot)
+	for i := range list {
+		for _, word := range list[i].places {
+			p.unused += int(row[word] & textLengthMask)
+		}
+	}
+	clear(row)
+	for i := range p.bagWidth {
+		b := p.bag(slot, i)
+		p.bagBytes -= b.memory()
+		*b = bag{}
+	}
 }

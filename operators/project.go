@@ -19,17 +19,30 @@ type Member struct {
 type Project struct {
 	prefixes [][]byte // {"a": and ,"b":
 	members  []Member
+	keyed    []int         // columns of the keys of rows
+	outputs  []*projection // by source + 1
+}
 
+// projection is the output of one batch.
+type projection struct {
 	text []byte
 	ends []int
+	keys struct {
+		text []byte
+		ends []int
+	}
 	out  dataflow.Batch
 	dead []rejected
 }
 
 // NewProject makes a Project. Without members it reads Values, so there has to be a
-// source batch.
-func NewProject(members []Member) *Project {
+// source batch. Batches come from so many source partitions, and from behind an
+// exchange.
+func NewProject(members []Member, partitions int) *Project {
 	p := &Project{members: members}
+	for range partitions + 1 {
+		p.outputs = append(p.outputs, &projection{})
+	}
 	for i, m := range members {
 		prefix := []byte{','}
 		if i == 0 {
@@ -41,41 +54,50 @@ func NewProject(members []Member) *Project {
 	return p
 }
 
+// KeyBy has each output row carry a key: the canonical keys of some columns of its
+// input row, one after the other, that of null for column -1.
+func (p *Project) KeyBy(columns ...int) { p.keyed = columns }
+
 // maxProjected bounds the text of one batch; together with one row beyond it it is
 // what the memory for output may grow to.
 const maxProjected = 4 << 20
 
 // Process implements dataflow.Operator. It emits a batch whose Values are the rows.
 func (p *Project) Process(_ int, b *dataflow.Batch, out dataflow.Emitter) error {
-	p.text, p.ends, p.dead = p.text[:0], p.ends[:0], p.dead[:0]
+	o := p.outputs[b.Source+1]
+	o.text, o.ends, o.dead = o.text[:0], o.ends[:0], o.dead[:0]
+	o.keys.text, o.keys.ends = o.keys.text[:0], o.keys.ends[:0]
 	for _, row := range b.Selected {
-		from := len(p.text)
-		err := p.appendRow(b, int(row))
-		if n := len(p.text) - from; err == nil && n > MaxRowBytes {
+		from := len(o.text)
+		err := o.appendRow(p, b, int(row))
+		if n := len(o.text) - from; err == nil && n > MaxRowBytes {
 			err = fmt.Errorf("the output row has %d bytes, more than %d", n, MaxRowBytes)
 		}
 		if err != nil {
-			p.text = p.text[:from]
-			p.dead = append(p.dead, rejected{int(row), err.Error()})
+			o.text = o.text[:from]
+			o.dead = append(o.dead, rejected{int(row), err.Error()})
 			continue
 		}
-		if p.ends = append(p.ends, len(p.text)); len(p.text) > maxProjected {
+		if o.ends = append(o.ends, len(o.text)); len(o.text) > maxProjected {
 			return dataflow.ErrFull
 		}
+		if p.keyed != nil {
+			o.appendKey(p.keyed, b, int(row))
+		}
 	}
-	if err := out.Emit(p.batch(b)); err != nil {
+	if err := out.Emit(o.batch(b)); err != nil {
 		return err
 	}
 	if b.Source >= 0 {
-		out.Used(len(p.ends))
+		out.Used(len(o.ends))
 	}
-	report(p.dead, b, out)
+	report(o.dead, b, out)
 	return nil
 }
 
-func (p *Project) appendRow(b *dataflow.Batch, row int) error {
+func (o *projection) appendRow(p *Project, b *dataflow.Batch, row int) error {
 	if len(p.members) == 0 {
-		p.text = codecs.AppendJSON(p.text, codecs.ObjectValue(view(b.Values[row])))
+		o.text = codecs.AppendJSON(o.text, codecs.ObjectValue(view(b.Values[row])))
 		return nil
 	}
 	for i := range p.members {
@@ -84,22 +106,38 @@ func (p *Project) appendRow(b *dataflow.Batch, row int) error {
 		if err != nil {
 			return fmt.Errorf("%s: %w", m.Name, err)
 		}
-		p.text = append(p.text, p.prefixes[i]...)
-		p.text = codecs.AppendJSON(p.text, v)
+		o.text = append(o.text, p.prefixes[i]...)
+		o.text = codecs.AppendJSON(o.text, v)
 	}
-	p.text = append(p.text, '}')
+	o.text = append(o.text, '}')
 	return nil
 }
 
+func (o *projection) appendKey(columns []int, b *dataflow.Batch, row int) {
+	for _, c := range columns {
+		v := codecs.NullValue()
+		if c >= 0 {
+			v = b.Columns.Cols[c].Value(row)
+		}
+		o.keys.text = codecs.AppendKey(o.keys.text, v)
+	}
+	o.keys.ends = append(o.keys.ends, len(o.keys.text))
+}
+
 // batch is the output of the batch b.
-func (p *Project) batch(b *dataflow.Batch) *dataflow.Batch {
-	p.out.Source, p.out.Rows = b.Source, len(p.ends)
-	p.out.Values, p.out.Selected = p.out.Values[:0], p.out.Selected[:0]
+func (o *projection) batch(b *dataflow.Batch) *dataflow.Batch {
+	o.out.Source, o.out.Rows = b.Source, len(o.ends)
+	o.out.Values, o.out.Selected = o.out.Values[:0], o.out.Selected[:0]
 	from := 0
-	for row, end := range p.ends {
-		p.out.Values = append(p.out.Values, p.text[from:end:end])
-		p.out.Selected = append(p.out.Selected, int32(row))
+	for row, end := range o.ends {
+		o.out.Values = append(o.out.Values, o.text[from:end:end])
+		o.out.Selected = append(o.out.Selected, int32(row))
 		from = end
 	}
-	return &p.out
+	o.out.Keys, from = o.out.Keys[:0], 0
+	for _, end := range o.keys.ends {
+		o.out.Keys = append(o.out.Keys, o.keys.text[from:end:end])
+		from = end
+	}
+	return &o.out
 }

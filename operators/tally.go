@@ -63,10 +63,16 @@ func (a *accumulator) tooMany(what string) error {
 	return fmt.Errorf("more than %d %s, or more than %d bytes of them, in %s", MaxBagValues, what, MaxBagBytes, a.text)
 }
 
-// addAll adds the counts of another bag.
+// addAll adds the counts and the sketch of another bag.
 func (b *bag) addAll(from *bag) {
 	if from.gaveUp {
 		b.giveUp()
+	}
+	if from.sketch != nil {
+		if b.sketch == nil {
+			b.sketch = &sketch{}
+		}
+		b.sketch.merge(from.sketch)
 	}
 	if from.tally == nil {
 		return

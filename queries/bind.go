@@ -41,13 +41,14 @@ type boundAggregate struct {
 	arg  *term // nil for count()
 	by   *term // of min_by and max_by
 	// param is that of percentile, in thousandths of a percent, and of top_k.
-	param int64
+	param  int64
+	filter *term // nil = every row
 }
 
 // kinds is what the aggregate evaluates to.
 func (a *boundAggregate) kinds() kindSet {
 	switch a.fn {
-	case "count", "count_distinct":
+	case "count", "count_distinct", "approx_count_distinct":
 		return kindInt
 	case "avg", "stddev":
 		return kindFloat | kindNull
@@ -157,18 +158,23 @@ func (b *binder) sourceExpressions() {
 	if field := b.spec.Source.EventTime; field != nil {
 		b.bound.eventTime, _, _ = b.source.field(field.Path)
 	}
-	f := b.spec.Filter
-	switch {
-	case f == nil:
-		return
-	case f.Expr != "":
-		b.bound.filter = b.expr(f.node, f.Expr, b.source)
-	default:
-		b.bound.filter = b.conditionsTerm(opAnd, f.Conditions)
+	if f := b.spec.Filter; f != nil {
+		b.bound.filter = b.condition(f, "a filter")
 	}
-	if t := b.bound.filter; t != nil && t.kinds.outside(kindBool) {
-		b.invalid(f.node, "a filter is a condition, and this is %s", t.kinds)
+}
+
+// condition reads a condition over the records of the source, in either form. The result
+// is nil for an empty list and after a problem.
+func (b *binder) condition(f *FilterSpec, what string) (t *term) {
+	if f.Expr != "" {
+		t = b.expr(f.node, f.Expr, b.source)
+	} else {
+		t = b.conditionsTerm(opAnd, f.Conditions)
 	}
+	if t != nil && t.kinds.outside(kindBool) {
+		b.invalid(f.node, "%s is a condition, and this is %s", what, t.kinds)
+	}
+	return t
 }
 
 // names keeps the members of a row apart.
@@ -215,6 +221,9 @@ func (b *binder) grouping() {
 func (b *binder) aggregate(a *AggregateSpec) {
 	bound := boundAggregate{name: a.Name, fn: a.Fn, param: a.Param}
 	defer func() { b.bound.aggregates = append(b.bound.aggregates, bound) }() // a faulty one keeps its name
+	if a.Filter != nil {
+		bound.filter = b.condition(a.Filter, "a filter")
+	}
 	switch {
 	case a.Fn == "":
 		var failure *exprError
@@ -228,22 +237,32 @@ func (b *binder) aggregate(a *AggregateSpec) {
 			return
 		}
 	case a.Arg != nil:
-		var err error
-		if bound.arg, err = newField(b.source, opField, *a.Arg); err != nil {
-			b.invalid(a.node, "%v", err)
+		if bound.arg = b.operand(a.Arg); bound.arg == nil {
 			return
 		}
 		if a.By == nil {
 			break
 		}
-		if bound.by, err = newField(b.source, opField, *a.By); err != nil {
-			b.invalid(a.node, "%v", err)
+		if bound.by = b.operand(a.By); bound.by == nil {
 			return
 		}
 	}
 	if numeric := []string{"sum", "avg", "stddev", "percentile"}; slices.Contains(numeric, bound.fn) && bound.arg.kinds.outside(kindNumber) {
 		b.invalid(a.node, "%s() takes numbers, not %s", bound.fn, bound.arg.kinds)
 	}
+}
+
+// operand reads what an aggregate is taken of. The result is nil after a problem.
+func (b *binder) operand(o *OperandSpec) *term {
+	if o.Expr != "" {
+		return b.expr(o.node, o.Expr, b.source)
+	}
+	t, err := newField(b.source, opField, o.Path)
+	if err != nil {
+		b.invalid(o.node, "%v", err)
+		return nil
+	}
+	return t
 }
 
 func (b *binder) output() {

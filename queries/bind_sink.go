@@ -2,16 +2,21 @@ package queries
 
 import (
 	"slices"
+	"strings"
 
 	"leat/codecs"
 	"leat/internal/fault"
 )
 
-// SinkPlan says where the records of one of the query's own logs are written to.
+// SinkPlan says where the records of one of the query's own logs are written to: a
+// topic, or a key-value namespace.
 type SinkPlan struct {
 	Log   string // sinkResults, sinkLate or sinkDead
 	Topic string
-	Key   *codecs.Path // into a result row; nil = no key
+	Key   *codecs.Path  // into a result row; nil = no key
+	KV    string        // the namespace, in place of a topic
+	Parts []codecs.Path // into a result row: of a key of the namespace
+	TTLMs int64         // of what is written to it, 0 = for ever
 	// Follow tells that a row goes to the partition its source row came from; else it
 	// goes by the hash of its key, and without one to partition 0.
 	Follow bool
@@ -48,16 +53,23 @@ func sinkPlans(spec *Spec) []SinkPlan {
 		{spec.Late, SinkPlan{Log: sinkLate, Follow: true}},
 		{spec.OnError, SinkPlan{Log: sinkDead, Follow: true}},
 	} {
-		if s.spec == nil || s.spec.Topic == "" {
+		if s.spec == nil || s.spec.Topic == "" && s.spec.KV == "" {
 			continue
 		}
 		s.plan.Topic, s.plan.node = s.spec.Topic, s.spec.node
-		if key := s.spec.Key; key != nil {
-			s.plan.Key = &key.Path
-			if slices.Contains(outputMembers(spec), key.Text) { // also one that is no identifier
-				path := codecs.NewPath(codecs.Step{Member: key.Text})
-				s.plan.Key = &path
+		if s.plan.KV = s.spec.KV; s.plan.KV != "" {
+			s.plan.Follow, s.plan.TTLMs = false, s.spec.TTLMs
+		}
+		members := outputMembers(spec)
+		for _, key := range s.spec.Keys {
+			path := key.Path
+			if slices.Contains(members, key.Text) { // also one that is no identifier
+				path = codecs.NewPath(codecs.Step{Member: key.Text})
 			}
+			s.plan.Parts = append(s.plan.Parts, path)
+		}
+		if s.plan.KV == "" && s.plan.Parts != nil {
+			s.plan.Key, s.plan.Parts = &s.plan.Parts[0], nil
 		}
 		plans = append(plans, s.plan)
 	}
@@ -96,13 +108,39 @@ func (b *binder) sinks(topics TopicLookup) {
 				topic.Name, topic.Partitions, b.bound.Topic.Name, b.bound.Topic.Partitions)
 		}
 		members := outputMembers(b.spec)
-		if s.Key == nil || members == nil {
+		if s.Log != sinkResults || members == nil {
 			continue
 		}
-		if first := s.Key.Steps()[0].Member; !slices.Contains(members, first) {
-			b.invalid(b.spec.Sink.Key.node, "the output row has no member %q%s", first, nearOf(first, members))
+		paths := s.Parts
+		if s.Key != nil {
+			paths = []codecs.Path{*s.Key}
+		}
+		for i, path := range paths {
+			if first := path.Steps()[0].Member; !slices.Contains(members, first) {
+				b.invalid(b.spec.Sink.Keys[i].node, "the output row has no member %q%s", first, nearOf(first, members))
+			}
 		}
 	}
+}
+
+// detail is the sink in the JSON form of a plan.
+func (s *SinkPlan) detail() map[string]any {
+	if s.KV == "" {
+		return map[string]any{"topic": s.Topic}
+	}
+	detail := map[string]any{"kv": s.KV}
+	if s.TTLMs > 0 {
+		detail["ttl_ms"] = s.TTLMs
+	}
+	return detail
+}
+
+// target is where the sink writes to.
+func (s *SinkPlan) target() string {
+	if s.KV != "" {
+		return "kv " + s.KV
+	}
+	return "topic " + s.Topic
 }
 
 // title names the rows that are written.
@@ -118,8 +156,17 @@ func (s *SinkPlan) title() string {
 
 // text says what the sink does.
 func (s *SinkPlan) text() string {
-	text := "write " + s.title() + " to topic " + s.Topic
+	text := "write " + s.title() + " to " + s.target()
 	switch {
+	case s.KV != "":
+		parts := make([]string, len(s.Parts))
+		for i, path := range s.Parts {
+			parts[i] = path.String()
+		}
+		text += ", key " + strings.Join(parts, "/")
+		if s.TTLMs > 0 {
+			text += ", for " + FormatDuration(s.TTLMs)
+		}
 	case s.Key != nil:
 		text += ", key " + s.Key.String()
 	case !s.Follow:

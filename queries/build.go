@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 
+	"leat/codecs"
 	"leat/codecs/jsoncodec"
 	"leat/dataflow"
 	"leat/operators"
@@ -26,12 +27,16 @@ type pipeline struct {
 }
 
 func (p *Plan) pipeline(partitions int) (pipeline, error) {
-	g := dataflow.NewGraph(fmt.Sprintf("%s, %d partitions", p.Source.Topic, partitions))
+	g := dataflow.NewGraph(fmt.Sprintf("%s, %d partitions", p.Source.Topic, partitions), partitions)
 	fields := make([]string, len(p.Paths))
 	for i, path := range p.Paths {
 		fields[i] = path.String()
 	}
-	last := g.Add("decode", "json: "+strings.Join(fields, " "), operators.NewDecode(jsoncodec.New(p.Paths)), 0)
+	decoders := make([]codecs.Decoder, partitions)
+	for i := range decoders {
+		decoders[i] = jsoncodec.New(p.Paths)
+	}
+	last := g.Add("decode", "json: "+strings.Join(fields, " "), operators.NewDecode(decoders), 0)
 
 	column, text := operators.AppendTime, "append time"
 	if p.Source.EventTime >= 0 {
@@ -50,15 +55,22 @@ func (p *Plan) pipeline(partitions int) (pipeline, error) {
 			return pipeline{}, err
 		}
 	}
-	g.Add("select", p.selectText(), operators.NewProject(p.members()), last)
+	project := operators.NewProject(p.members(), partitions)
+	if columns := p.rowKey(); columns != nil {
+		project.KeyBy(columns...)
+	}
+	g.Add("select", p.selectText(), project, last)
 	return pipeline{graph: g, times: times}, nil
 }
 
 func (p *Plan) addWindow(g *dataflow.Graph, last, partitions int) (int, error) {
 	w := p.Window
-	if w.EveryMs == w.SizeMs {
+	switch {
+	case w.GapMs > 0:
+		last = g.Add("window", fmt.Sprintf("session %d ms", w.GapMs), operators.NewSession(w.GapMs), last)
+	case w.EveryMs == w.SizeMs:
 		last = g.Add("window", fmt.Sprintf("tumbling %d ms", w.SizeMs), operators.NewTumbling(w.SizeMs), last)
-	} else {
+	default:
 		last = g.Add("window", fmt.Sprintf("hopping %d ms every %d ms", w.SizeMs, w.EveryMs), operators.NewHopping(w.SizeMs, w.EveryMs), last)
 	}
 	var keys []int
@@ -69,12 +81,10 @@ func (p *Plan) addWindow(g *dataflow.Graph, last, partitions int) (int, error) {
 	}
 	specs := make([]operators.AggregateSpec, len(w.Aggregates))
 	for i, a := range w.Aggregates {
-		specs[i] = operators.AggregateSpec{Fn: a.Fn, Arg: a.Arg, By: a.By, Param: a.Param, Text: a.Text}
-		texts = append(texts, a.Name+"="+a.Text)
+		specs[i] = operators.AggregateSpec{Fn: a.Fn, Arg: a.Arg, By: a.By, Filter: a.Filter, Param: a.Param, Text: a.Text}
+		texts = append(texts, a.Name+"="+a.text())
 	}
-	op, err := operators.NewAggregate(operators.AggregateConfig{
-		SizeMs: w.SizeMs, EveryMs: w.EveryMs, Keys: keys, Aggregates: specs, Having: w.Having, Partitions: partitions,
-	})
+	op, err := w.aggregate(keys, specs, partitions)
 	if err != nil {
 		return 0, fmt.Errorf("build query %q: %w", p.Name, err)
 	}
@@ -83,6 +93,18 @@ func (p *Plan) addWindow(g *dataflow.Graph, last, partitions int) (int, error) {
 		text += ", having " + w.HavingText
 	}
 	return g.Add("aggregate", text, op, last), nil
+}
+
+// aggregate is the operator that has the window's state.
+func (w *WindowPlan) aggregate(keys []int, specs []operators.AggregateSpec, partitions int) (dataflow.Operator, error) {
+	if w.GapMs > 0 {
+		return operators.NewSessionAggregate(operators.SessionAggregateConfig{
+			GapMs: w.GapMs, Keys: keys, Aggregates: specs, Having: w.Having, Partitions: partitions,
+		})
+	}
+	return operators.NewAggregate(operators.AggregateConfig{
+		SizeMs: w.SizeMs, EveryMs: w.EveryMs, Keys: keys, Aggregates: specs, Having: w.Having, Partitions: partitions,
+	})
 }
 
 // members are the members of the output rows, none for whole records.
@@ -112,6 +134,19 @@ func (p *Plan) groupedNames() []string {
 		names = append(names, a.Name)
 	}
 	return append(names, "window_start", "window_end")
+}
+
+// rowKey are the columns of a grouped row that make the key of its record in the
+// result log: see viewKey. It is nil for a query without groups.
+func (p *Plan) rowKey() []int {
+	if p.Window == nil {
+		return nil
+	}
+	columns := []int{len(p.groupedNames()) - 2}
+	for i := range p.Window.Keys {
+		columns = append(columns, i)
+	}
+	return columns
 }
 
 func (p *Plan) selectText() string {

@@ -40,6 +40,8 @@ type entry struct {
 type leavings struct {
 	ID    string `json:"id"`
 	Shard uint64 `json:"shard"`
+	// KVShard is that of the namespace the query wrote to, 0 if it wrote to none.
+	KVShard uint64 `json:"kv_shard,omitempty"`
 }
 
 func errUnknownQuery(name string) error {
@@ -153,7 +155,7 @@ func (m *Manager) Delete(ctx context.Context, name string) error {
 		if err != nil {
 			return true, err
 		}
-		if err := putLeavings(t, e); err != nil {
+		if err := m.putLeavings(t, e); err != nil {
 			return true, err
 		}
 		t.Deletes = []string{entryPrefix + name}
@@ -173,16 +175,18 @@ func (m *Manager) clean(ctx context.Context, doc bus.Doc) error {
 	if err != nil {
 		return err
 	}
+	m.views.forget(left.ID)
 	for _, name := range internalTopics(left.ID) {
 		err := m.topics.DeleteTopic(ctx, name)
 		if err != nil && fault.KindOf(err) != fault.NotFound {
 			return fmt.Errorf("delete the log %q: %w", name, err)
 		}
 	}
-	for _, t := range []bus.Txn{
-		{Shard: left.Shard, Deletes: append(sinkKeys(left.ID), checkpointKey(left.ID))},
-		{Shard: bus.MetaShard, Deletes: []string{doc.Key}},
-	} {
+	txns := []bus.Txn{{Shard: left.Shard, Deletes: append(sinkKeys(left.ID), checkpointKey(left.ID))}}
+	if left.KVShard != 0 {
+		txns = append(txns, bus.Txn{Shard: left.KVShard, Deletes: sinkKeys(left.ID)})
+	}
+	for _, t := range append(txns, bus.Txn{Shard: bus.MetaShard, Deletes: []string{doc.Key}}) {
 		if _, err := m.docs.Transact(ctx, t); err != nil {
 			return fmt.Errorf("clean up after query %s: %w", left.ID, err)
 		}

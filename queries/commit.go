@@ -73,8 +73,8 @@ func (j *Job) standing() (checkpoint, error) {
 	next.Partitions = slices.Clone(j.saved.Partitions)
 	for i, l := range j.lanes {
 		s := &next.Partitions[i]
-		s.Offset = l.next
-		if t := int64(j.times.Highest(i)); dataflow.Time(t) != dataflow.MinTime {
+		s.Offset = l.counted
+		if t := int64(l.highest); l.highest != dataflow.MinTime {
 			s.Highest = &t
 		}
 	}

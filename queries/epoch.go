@@ -1,11 +1,6 @@
 package queries
 
-import (
-	"slices"
-
-	"leat/dataflow"
-	"leat/log"
-)
+import "leat/log"
 
 // RowCounts count the rows of a query. In = Used + Filtered + Late + DeadLettered
 // at every checkpoint. LateWindows are windows missed by rows that were used
@@ -40,38 +35,13 @@ const (
 	// maxOutputBytes bounds all that a stateless epoch puts out. A stateful one that
 	// is not yet to be cut has room for the letters of one batch.
 	maxOutputBytes = 3 << 20
-	// letterBytes is about what a letter takes beside value and reason.
-	letterBytes = 192
 )
 
-// output collects what one epoch will append to the query's logs. It is the sink of
-// the graph. What happens between begin and end is one turn: a batch of one
-// partition, or one call of the watermark. A turn can be undone; its letters are
-// written at its end, in the order of the rows, so that the order of operators and
-// the sizes of batches do not show in the logs.
+// output collects what one epoch will append to the query's logs.
 type output struct {
 	results, late, dead log.Block
 	rows                RowCounts // of the query up to here
 	read                int       // rows since the last epoch
-	full                int       // bytes at which the epoch should be cut
-	letters             letterWriter
-	routed              sinkSet // logs whose records have a route for a key
-	route               []byte
-
-	turn         RowCounts
-	rejects      []reject
-	rejectBytes  int // about what their letters will take
-	resultsMark  int
-	resultsCount int
-}
-
-// reject is a row on its way to the late or the dead-letter log.
-type reject struct {
-	batch            *dataflow.Batch
-	row              int
-	late             bool
-	start, end       dataflow.Time // of a late row's window
-	operator, reason string        // of a dead one
 }
 
 func (o *output) bytes() int {
@@ -80,44 +50,15 @@ func (o *output) bytes() int {
 
 func (o *output) empty() bool { return o.bytes() == 0 && o.read == 0 }
 
-func (o *output) begin(rows int) {
-	o.turn = RowCounts{In: int64(rows)}
-	clear(o.rejects)
-	o.rejects, o.rejectBytes = o.rejects[:0], 0
-	o.resultsMark, o.resultsCount = len(o.results.Bytes), o.results.Count
-}
-
-// excessive tells that the turn, as it stands, has no room in the epoch.
-func (o *output) excessive() bool { return o.bytes()+o.rejectBytes > maxOutputBytes }
-
-// undo takes back what the turn has done.
-func (o *output) undo() {
-	o.results.Bytes, o.results.Count = o.results.Bytes[:o.resultsMark], o.resultsCount
-	o.begin(0)
-}
-
-// end keeps what the turn has done.
-func (o *output) end() {
-	slices.SortStableFunc(o.rejects, func(a, b reject) int { return a.row - b.row })
-	for i := range o.rejects {
-		r := &o.rejects[i]
-		if r.late {
-			o.late.Add(o.key(o.routed.late, r.batch.Source), o.letters.late(r.batch, r.row, r.start, r.end))
-		} else {
-			o.dead.Add(o.key(o.routed.dead, r.batch.Source), o.letters.dead(r.batch, r.row, r.operator, r.reason))
-		}
+// take adds what a turn has kept, and leaves the turn empty.
+func (o *output) take(t *turn) {
+	for _, move := range [][2]*log.Block{{&o.results, &t.results}, {&o.late, &t.late}, {&o.dead, &t.dead}} {
+		move[0].Bytes = append(move[0].Bytes, move[1].Bytes...)
+		move[0].Count += move[1].Count
 	}
-	o.read += int(o.turn.In)
-	o.rows.add(o.turn)
-}
-
-// key is the key of a record in one of the query's own logs.
-func (o *output) key(routed bool, source int) []byte {
-	if !routed {
-		return nil
-	}
-	o.route = route(o.route[:0], source)
-	return o.route
+	o.read += int(t.rows.In)
+	o.rows.add(t.rows)
+	t.reset()
 }
 
 // reset starts the next epoch.
@@ -126,54 +67,4 @@ func (o *output) reset() {
 		b.Bytes, b.Count = b.Bytes[:0], 0
 	}
 	o.read = 0
-}
-
-// Rows implements dataflow.Sink.
-func (o *output) Rows(b *dataflow.Batch) error {
-	if len(b.Selected) == 0 {
-		return nil
-	}
-	size := o.bytes() + o.rejectBytes
-	for _, row := range b.Selected {
-		size += len(b.Values[row]) + 8
-	}
-	if size > maxEpochBytes {
-		return dataflow.ErrFull
-	}
-	key := o.key(o.routed.results, b.Source)
-	for _, row := range b.Selected {
-		o.results.Add(key, b.Values[row])
-	}
-	o.turn.Out += int64(len(b.Selected))
-	return nil
-}
-
-// Full implements dataflow.Sink.
-func (o *output) Full() bool { return o.bytes() >= o.full }
-
-// Filtered implements dataflow.Sink.
-func (o *output) Filtered(rows int) { o.turn.Filtered += int64(rows) }
-
-// Used implements dataflow.Sink.
-func (o *output) Used(rows int) { o.turn.Used += int64(rows) }
-
-// LateWindows implements dataflow.Sink.
-func (o *output) LateWindows(windows int64) { o.turn.LateWindows += windows }
-
-// Late implements dataflow.Sink.
-func (o *output) Late(b *dataflow.Batch, row int, start, end dataflow.Time) {
-	o.turn.Late++
-	o.rejectBytes += letterBytes + len(b.Values[row])*4/3
-	o.rejects = append(o.rejects, reject{batch: b, row: row, late: true, start: start, end: end})
-}
-
-// Dead implements dataflow.Sink.
-func (o *output) Dead(b *dataflow.Batch, row int, operator, reason string) {
-	if b.Source < 0 {
-		o.turn.FailedPanes++
-	} else {
-		o.turn.DeadLettered++
-		o.rejectBytes += letterBytes + min(len(reason), maxReasonBytes) + len(b.Values[row])*4/3
-	}
-	o.rejects = append(o.rejects, reject{batch: b, row: row, operator: operator, reason: reason})
 }

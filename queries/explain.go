@@ -36,7 +36,7 @@ func (p *Plan) String() string {
 			line(2, "group by %s", strings.Join(w.keyNames(), ", "))
 		}
 		for _, a := range w.Aggregates {
-			line(2, "%s = %s", memberText(a.Name), a.Text)
+			line(2, "%s = %s", memberText(a.Name), a.text())
 		}
 		if w.Having != nil {
 			line(2, "having %s", w.HavingText)
@@ -129,10 +129,21 @@ func (p *Plan) pathTexts() []string {
 
 // text is the kind of windows with their size.
 func (w *WindowPlan) text() string {
-	if w.EveryMs == w.SizeMs {
+	switch {
+	case w.GapMs > 0:
+		return "session " + FormatDuration(w.GapMs)
+	case w.EveryMs == w.SizeMs:
 		return "tumbling " + FormatDuration(w.SizeMs)
 	}
 	return "hopping " + FormatDuration(w.SizeMs) + " every " + FormatDuration(w.EveryMs)
+}
+
+// text is the aggregate with its filter, as SQL writes it.
+func (a *Aggregate) text() string {
+	if a.Filter == nil {
+		return a.Text
+	}
+	return a.Text + " filter (where " + a.FilterText + ")"
 }
 
 func (w *WindowPlan) keyNames() []string {
@@ -182,16 +193,21 @@ func (p *Plan) nodes() []planNode {
 		aggregates := make([]map[string]string, len(w.Aggregates))
 		texts := make([]string, len(w.Aggregates))
 		for i, a := range w.Aggregates {
-			aggregates[i] = map[string]string{"as": a.Name, "text": a.Text}
-			texts[i] = memberText(a.Name) + " = " + a.Text
+			aggregates[i] = map[string]string{"as": a.Name, "text": a.text()}
+			texts[i] = memberText(a.Name) + " = " + a.text()
 		}
 		kind := "tumbling"
 		detail := map[string]any{
-			"size_ms": w.SizeMs, "allowed_lateness_ms": p.Source.AllowedLateness,
-			"group_by": w.keyNames(), "aggregates": aggregates,
+			"allowed_lateness_ms": p.Source.AllowedLateness, "group_by": w.keyNames(), "aggregates": aggregates,
 		}
-		if w.EveryMs != w.SizeMs {
+		switch {
+		case w.GapMs > 0:
+			kind, detail["gap_ms"] = "session", w.GapMs
+		case w.EveryMs != w.SizeMs:
 			kind, detail["every_ms"] = "hopping", w.EveryMs
+			fallthrough
+		default:
+			detail["size_ms"] = w.SizeMs
 		}
 		add(planNode{ID: "window", Kind: kind, Text: w.text() + ": " + strings.Join(texts, ", "), Detail: detail})
 		if w.Having != nil {
@@ -211,7 +227,7 @@ func (p *Plan) nodes() []planNode {
 	for _, s := range p.Sinks {
 		nodes = append(nodes, planNode{
 			ID: "sink_" + s.Log, Kind: "sink", Text: s.text(), Inputs: []string{"results"},
-			Detail: map[string]any{"topic": s.Topic},
+			Detail: s.detail(),
 		})
 	}
 	nodes[0].Inputs = []string{}

@@ -27,8 +27,11 @@ type term struct {
 	col   int            // opField, opHas
 	list  []codecs.Value // opIn
 	call  *function      // opCall
-	re    *regexp.Regexp // opMatches
-	kinds kindSet        // what it can evaluate to
+	// prepared is what opCall applies to its first argument, the others being literals;
+	// nil for most functions.
+	prepared prepared
+	re       *regexp.Regexp // opMatches
+	kinds    kindSet        // what it can evaluate to
 }
 
 // opcode is the kind of a term.
@@ -112,6 +115,8 @@ func (k kindSet) String() string {
 		return "number"
 	case kindText:
 		return "string"
+	case kindTime:
+		return "number or string"
 	}
 	return "value"
 }
@@ -172,6 +177,9 @@ func newTerm(t *term) (*term, error) {
 	}
 	if err != nil {
 		return nil, err
+	}
+	if setOf(v.Kind) == kindOther {
+		return t, nil // there are no literals of such kinds
 	}
 	return literal(v), nil
 }

@@ -18,6 +18,8 @@ func benchBatch(paths []codecs.Path) *dataflow.Batch {
 			"distance":  codecs.FloatValue(float64(i*31%2500) + 0.5),
 			"origin":    codecs.StringValue(airports[i*13%len(airports)]),
 			"tail":      codecs.StringValue("N" + strconv.Itoa(i)),
+			"url":       codecs.StringValue("https://www.nexmark.com/a/b/item.htm?query=1&channel_id=" + strconv.Itoa(i)),
+			"at":        codecs.IntValue(1357035300000 + int64(i)*60_000),
 		}
 		if i%50 == 0 {
 			rows[i]["dep_delay"] = codecs.NullValue()
@@ -37,6 +39,12 @@ func BenchmarkExpr(b *testing.B) {
 		`dep_delay * 60 + 30 > 1000`,
 		`round(distance / 1.609) > 300`,
 		`tail startsWith "N1"`,
+		`split(url, "/")[4] == "b"`,
+		`tail[:2] == "N1"`,
+		`regexp_extract(url, "(&|^)channel_id=([^&]*)", 2) != nil`,
+		`regexp_count(url, "e") > 3`,
+		`hour(at) >= 8 and hour(at) <= 18`,
+		`date(at) == "2013-01-01"`,
 	} {
 		b.Run(text, func(b *testing.B) {
 			names := &sourceScope{}

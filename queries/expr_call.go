@@ -7,7 +7,7 @@ import (
 	"math"
 	"strconv"
 	"strings"
-	"unicode/utf8"
+	"time"
 
 	"github.com/expr-lang/expr/ast"
 
@@ -15,33 +15,84 @@ import (
 )
 
 // function is one function of the language. It is applied to arguments of the kinds
-// in takes only, none of them null: a null argument makes the result null. A function
-// of one argument gets the zero Value for b; one of more is applied from left to
-// right, to the result so far and the next argument.
+// it takes only, none of them null: a null argument makes the result null.
 type function struct {
 	name     string
-	min, max int // number of arguments
-	takes    kindSet
-	result   kindSet
-	apply    func(a, b codecs.Value) (codecs.Value, error)
+	min, max int     // number of arguments
+	takes    kindSet // the first argument, and where rest is 0 the others too
+	rest     kindSet
+	result   kindSet // null only where it is so without an argument that is
+	form     form
+
+	// Of one argument apply gets the zero Value for b; of more it is applied from left
+	// to right, to the result so far and the next argument.
+	apply func(a, b codecs.Value) (codecs.Value, error)
+	// apply3 stands in the place of apply where all of three arguments are needed.
+	apply3 func(a, b, c codecs.Value) (codecs.Value, error)
+	// prepare stands in the place of apply where all arguments but the first have to be
+	// literals, and makes of them what is applied to the first.
+	prepare func(literals []codecs.Value) (prepared, error)
+}
+
+// prepared is a function all arguments of which but one are known.
+type prepared func(x codecs.Value) (codecs.Value, error)
+
+// form is how a call is written.
+type form uint8
+
+const (
+	formCall  form = iota // f(a, b)
+	formIndex             // split(a, b)[c]
+	formSlice             // a[b:c]
+)
+
+// kinds is what argument i may be.
+func (f *function) kinds(i int) kindSet {
+	if i > 0 && f.rest != 0 {
+		return f.rest
+	}
+	return f.takes
 }
 
 const maxArguments = 16
 
+const kindTime = kindNumber | kindText // epoch milliseconds or RFC 3339 text
+
 var functions = [...]function{
-	{"abs", 1, 1, kindNumber, kindNumber, absolute},
-	{"ceil", 1, 1, kindNumber, kindNumber, whole(math.Ceil)},
-	{"floor", 1, 1, kindNumber, kindNumber, whole(math.Floor)},
-	{"round", 1, 2, kindNumber, kindNumber, round},
-	{"int", 1, 1, kindNumber | kindText, kindInt, toInt},
-	{"float", 1, 1, kindNumber | kindText, kindFloat, toFloat},
-	{"string", 1, 1, kindAny, kindText, toText},
-	{"len", 1, 1, kindText, kindInt, length},
-	{"lower", 1, 1, kindText, kindText, textFunction(strings.ToLower)},
-	{"upper", 1, 1, kindText, kindText, textFunction(strings.ToUpper)},
-	{"trim", 1, 1, kindText, kindText, textFunction(strings.TrimSpace)},
-	{"min", 2, maxArguments, kindNumber, kindNumber, extreme(-1)},
-	{"max", 2, maxArguments, kindNumber, kindNumber, extreme(1)},
+	{name: "abs", min: 1, max: 1, takes: kindNumber, result: kindNumber, apply: absolute},
+	{name: "ceil", min: 1, max: 1, takes: kindNumber, result: kindNumber, apply: whole(math.Ceil)},
+	{name: "floor", min: 1, max: 1, takes: kindNumber, result: kindNumber, apply: whole(math.Floor)},
+	{name: "round", min: 1, max: 2, takes: kindNumber, result: kindNumber, apply: round},
+	{name: "min", min: 2, max: maxArguments, takes: kindNumber, result: kindNumber, apply: extreme(-1)},
+	{name: "max", min: 2, max: maxArguments, takes: kindNumber, result: kindNumber, apply: extreme(1)},
+	{name: "int", min: 1, max: 1, takes: kindNumber | kindText, result: kindInt, apply: toInt},
+	{name: "float", min: 1, max: 1, takes: kindNumber | kindText, result: kindFloat, apply: toFloat},
+	{name: "string", min: 1, max: 1, takes: kindAny, result: kindText, apply: toText},
+
+	{name: "len", min: 1, max: 1, takes: kindText, result: kindInt, apply: length},
+	{name: "lower", min: 1, max: 1, takes: kindText, result: kindText, apply: textFunction(strings.ToLower)},
+	{name: "upper", min: 1, max: 1, takes: kindText, result: kindText, apply: textFunction(strings.ToUpper)},
+	{name: "trim", min: 1, max: 2, takes: kindText, result: kindText, apply: trim},
+	{name: "trimPrefix", min: 2, max: 2, takes: kindText, result: kindText, apply: textFunction2(strings.TrimPrefix)},
+	{name: "trimSuffix", min: 2, max: 2, takes: kindText, result: kindText, apply: textFunction2(strings.TrimSuffix)},
+	{name: "replace", min: 3, max: 3, takes: kindText, result: kindText, apply3: replace},
+	{name: "repeat", min: 2, max: 2, takes: kindText, rest: kindInt, result: kindText, apply: repeat},
+	{name: "indexOf", min: 2, max: 2, takes: kindText, result: kindInt, apply: position(strings.Index)},
+	{name: "lastIndexOf", min: 2, max: 2, takes: kindText, result: kindInt, apply: position(strings.LastIndex)},
+	{name: "split", min: 2, max: 2, takes: kindText, result: kindOther, apply: split},
+	{name: "regexp_extract", min: 2, max: 3, takes: kindText, rest: kindText | kindInt, result: kindText | kindNull, prepare: regexpExtract},
+	{name: "regexp_count", min: 2, max: 2, takes: kindText, result: kindInt, prepare: regexpCount},
+
+	{name: "epoch_ms", min: 1, max: 1, takes: kindTime, result: kindInt, apply: timeFunction(epochMs)},
+	{name: "rfc3339", min: 1, max: 1, takes: kindTime, result: kindText, apply: timeFunction(timeText("2006-01-02T15:04:05.000Z"))},
+	{name: "date", min: 1, max: 1, takes: kindTime, result: kindText, apply: timeFunction(timeText("2006-01-02"))},
+	{name: "year", min: 1, max: 1, takes: kindTime, result: kindInt, apply: timeFunction(timePart(time.Time.Year))},
+	{name: "month", min: 1, max: 1, takes: kindTime, result: kindInt, apply: timeFunction(timePart(month))},
+	{name: "day", min: 1, max: 1, takes: kindTime, result: kindInt, apply: timeFunction(timePart(time.Time.Day))},
+	{name: "weekday", min: 1, max: 1, takes: kindTime, result: kindInt, apply: timeFunction(timePart(weekday))},
+	{name: "hour", min: 1, max: 1, takes: kindTime, result: kindInt, apply: timeFunction(timePart(time.Time.Hour))},
+	{name: "minute", min: 1, max: 1, takes: kindTime, result: kindInt, apply: timeFunction(timePart(time.Time.Minute))},
+	{name: "second", min: 1, max: 1, takes: kindTime, result: kindInt, apply: timeFunction(timePart(time.Time.Second))},
 }
 
 func functionNamed(name string) *function {
@@ -92,6 +143,26 @@ func (w *walker) callOf(n ast.Node) *term {
 			return w.fail(args[1], "round() takes the number of digits as a literal from 0 to 15")
 		}
 	}
+	if f.prepare != nil {
+		return w.prepare(n, args, t)
+	}
+	made, err := newTerm(t)
+	return w.made(n, made, err)
+}
+
+// prepare makes a call of a function that takes literals.
+func (w *walker) prepare(n ast.Node, args []ast.Node, t *term) *term {
+	var literals []codecs.Value
+	for i, a := range t.args[1:] {
+		if a.op != opLiteral || setOf(a.value.Kind)&t.call.kinds(i+1) == 0 {
+			return w.fail(args[i+1], "%s() takes its pattern as a literal string and a group as a literal number", t.call.name)
+		}
+		literals = append(literals, a.value)
+	}
+	var err error
+	if t.prepared, err = t.call.prepare(literals); err != nil {
+		return w.fail(args[1], "%v", err)
+	}
 	made, err := newTerm(t)
 	return w.made(n, made, err)
 }
@@ -99,24 +170,53 @@ func (w *walker) callOf(n ast.Node) *term {
 // whyNot explains a function that is refused.
 func whyNot(name string) string {
 	switch name {
-	case "now", "date", "duration", "timezone", "random", "rand", "uuid":
+	case "now", "duration", "timezone", "random", "rand", "uuid":
 		return ": results are a pure function of the log"
 	case "count", "sum", "avg", "count_distinct", "first", "last", "stddev", "percentile", "top_k", "max_by", "min_by", "collect":
 		return ` here: it is an aggregate and goes into "aggregate"`
 	case "all", "none", "any", "one", "filter", "map", "find", "findIndex", "findLast", "findLastIndex", "groupBy", "sortBy", "reduce":
 		return ": expressions have no closures"
 	}
+	if instead := namesElsewhere(name); instead != "" {
+		return "; write " + instead
+	}
 	return didYouMean(name, functionNames())
 }
 
-func arity(f *function) string {
-	switch {
-	case f.min == 1 && f.max == 1:
-		return "one argument"
-	case f.max == 2:
-		return "one or two arguments"
+// namesElsewhere is how a function that other languages have is written here.
+func namesElsewhere(name string) string {
+	switch name {
+	case "substr", "substring", "mid", "left", "right":
+		return "s[from:to]"
+	case "split_index", "split_part":
+		return `split(s, ",")[0]`
+	case "coalesce", "ifnull", "nvl":
+		return "a ?? b"
+	case "concat":
+		return "a + b"
+	case "hasPrefix", "starts_with":
+		return `s startsWith "a"`
+	case "hasSuffix", "ends_with":
+		return `s endsWith "a"`
+	case "regexp_like", "regexp_matches", "regexp_match":
+		return `s matches "^a"`
+	case "count_char":
+		return `regexp_count(s, "c")`
 	}
-	return fmt.Sprintf("%d to %d arguments", f.min, f.max)
+	return ""
+}
+
+func arity(f *function) string {
+	words := [...]string{"no", "one", "two", "three"}
+	switch {
+	case f.max >= len(words):
+		return fmt.Sprintf("%d to %d arguments", f.min, f.max)
+	case f.max == 1:
+		return "one argument"
+	case f.min == f.max:
+		return words[f.min] + " arguments"
+	}
+	return words[f.min] + " or " + words[f.max] + " arguments"
 }
 
 var (
@@ -249,16 +349,6 @@ func toText(x, _ codecs.Value) (codecs.Value, error) {
 		return x, nil
 	}
 	return codecs.StringValue(string(codecs.AppendJSON(nil, x))), nil
-}
-
-func length(x, _ codecs.Value) (codecs.Value, error) {
-	return codecs.IntValue(int64(utf8.RuneCountInString(x.Str))), nil
-}
-
-func textFunction(f func(string) string) func(x, _ codecs.Value) (codecs.Value, error) {
-	return func(x, _ codecs.Value) (codecs.Value, error) {
-		return codecs.StringValue(f(x.Str)), nil
-	}
 }
 
 // extreme is the smaller (sign -1) or larger (sign 1) of two numbers, the first of

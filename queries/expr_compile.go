@@ -160,23 +160,34 @@ func compileArithmetic(t *term) valueFunc {
 }
 
 func compileCall(t *term) valueFunc {
-	f := t.call
-	first := compileArgument(t, 0)
+	first, call := compileArgument(t, 0), t.prepared
+	switch {
+	case t.call.apply3 != nil:
+		return compileCall3(t)
+	case call == nil && len(t.args) > 1:
+		return compileFold(t)
+	case call == nil:
+		apply := t.call.apply
+		call = func(x codecs.Value) (codecs.Value, error) { return apply(x, codecs.Value{}) }
+	}
+	return func(b *dataflow.Batch, row int) (codecs.Value, error) {
+		v, err := first(b, row)
+		if err != nil || v.IsNull() {
+			return v, err
+		}
+		if v, err = call(v); err != nil {
+			return v, t.at(err)
+		}
+		return v, nil
+	}
+}
+
+// compileFold compiles a call that is applied to its arguments from left to right.
+func compileFold(t *term) valueFunc {
+	f, first := t.call, compileArgument(t, 0)
 	rest := make([]valueFunc, 0, len(t.args))
 	for i := 1; i < len(t.args); i++ {
 		rest = append(rest, compileArgument(t, i))
-	}
-	if len(rest) == 0 {
-		return func(b *dataflow.Batch, row int) (codecs.Value, error) {
-			v, err := first(b, row)
-			if err != nil || v.IsNull() {
-				return v, err
-			}
-			if v, err = f.apply(v, codecs.Value{}); err != nil {
-				return v, t.at(err)
-			}
-			return v, nil
-		}
 	}
 	return func(b *dataflow.Batch, row int) (codecs.Value, error) {
 		result, err := first(b, row)
@@ -200,14 +211,39 @@ func compileCall(t *term) valueFunc {
 	}
 }
 
+func compileCall3(t *term) valueFunc {
+	x, y, z, apply := compileArgument(t, 0), compileArgument(t, 1), compileArgument(t, 2), t.call.apply3
+	return func(b *dataflow.Batch, row int) (codecs.Value, error) {
+		v, err := x(b, row)
+		if err != nil {
+			return v, err
+		}
+		w, err := y(b, row)
+		if err != nil {
+			return w, err
+		}
+		u, err := z(b, row)
+		if err != nil {
+			return u, err
+		}
+		if v.IsNull() || w.IsNull() || u.IsNull() {
+			return codecs.NullValue(), nil
+		}
+		if v, err = apply(v, w, u); err != nil {
+			return v, t.at(err)
+		}
+		return v, nil
+	}
+}
+
 // compileArgument compiles an argument of a call to a value that is null or of a kind
 // the function takes.
 func compileArgument(t *term, i int) valueFunc {
-	f, x := t.call, compileValue(t.args[i])
+	f, takes, x := t.call, t.call.kinds(i), compileValue(t.args[i])
 	return func(b *dataflow.Batch, row int) (codecs.Value, error) {
 		v, err := x(b, row)
-		if err == nil && !v.IsNull() && setOf(v.Kind)&f.takes == 0 {
-			return v, t.at(fmt.Errorf("%s() of %s", f.name, v.Kind))
+		if err == nil && !v.IsNull() && setOf(v.Kind)&takes == 0 {
+			return v, t.at(fmt.Errorf("%s of %s", f.title(), v.Kind))
 		}
 		return v, err
 	}

@@ -75,6 +75,9 @@ func (g exprGen) numberLeaf() (text, sql string) {
 		return fmt.Sprintf("(%s %% %s)", a, b), fmt.Sprintf("(%s %% %s)", a, b)
 	case 3:
 		s, sql := g.text(1)
+		if g.IntN(2) == 0 {
+			return fmt.Sprintf("indexOf(%s, u)", s), fmt.Sprintf("(instr(%s, u) - 1)", sql)
+		}
 		return "len(" + s + ")", "length(" + sql + ")"
 	}
 	text = g.pick("i", "j", "f", "g")
@@ -93,7 +96,15 @@ func (g exprGen) text(depth int) (text, sql string) {
 	}
 	a, sqlA := g.text(depth - 1)
 	b, sqlB := g.text(depth - 1)
-	switch g.IntN(4) {
+	switch g.IntN(7) {
+	case 4:
+		from, n := g.IntN(3), g.IntN(3)
+		return fmt.Sprintf("%s[%d:%d]", a, from, from+n), fmt.Sprintf("substr(%s, %d, %d)", sqlA, from+1, n)
+	case 5:
+		from := 1 + g.IntN(2)
+		return fmt.Sprintf("%s[-%d:]", a, from), fmt.Sprintf("substr(%s, max(1, length(%s) - %d))", sqlA, sqlA, from-1)
+	case 6:
+		return fmt.Sprintf("replace(%s, u, %s)", a, b), fmt.Sprintf("replace(%s, u, %s)", sqlA, sqlB)
 	case 0:
 		return fmt.Sprintf("(%s + %s)", a, b), fmt.Sprintf("(%s || %s)", sqlA, sqlB)
 	case 1:

@@ -110,9 +110,9 @@ func checkArithmetic(t *term) (kindSet, error) {
 func checkCall(t *term) (kindSet, error) {
 	f := t.call
 	kinds := f.result
-	for _, a := range t.args {
-		if a.kinds.outside(f.takes) {
-			return 0, fmt.Errorf("%s() takes %s, not %s", f.name, f.takes, a.kinds)
+	for i, a := range t.args {
+		if takes := f.kinds(i); a.kinds.outside(takes) {
+			return 0, fmt.Errorf("%s takes %s, not %s", f.title(), takes, a.kinds)
 		}
 		kinds |= a.kinds & kindNull
 	}

@@ -106,15 +106,37 @@ func (t *term) write(b *strings.Builder, place int) {
 		b.WriteString(" : ")
 		t.args[2].write(b, precTernary+1)
 	case opCall:
-		b.WriteString(t.call.name + "(")
-		for i, a := range t.args {
-			b.WriteString(separator(i, ", "))
-			a.write(b, precTernary)
-		}
-		b.WriteByte(')')
+		t.writeCall(b)
 	default:
 		t.writeInfix(b, s)
 	}
+}
+
+func (t *term) writeCall(b *strings.Builder) {
+	args := t.args
+	switch t.call.form {
+	case formSlice:
+		args[0].write(b, precAtom)
+		b.WriteByte('[')
+		if from := args[1]; from.op != opLiteral || from.value != sliceStart {
+			from.write(b, precTernary+1)
+		}
+		b.WriteByte(':')
+		if to := args[2]; to.op != opLiteral || to.value != sliceEnd {
+			to.write(b, precTernary+1)
+		}
+		b.WriteByte(']')
+		return
+	case formIndex:
+		defer func() { b.WriteString("[" + literalText(t.args[2].value) + "]") }()
+		args = args[:2]
+	}
+	b.WriteString(t.call.name + "(")
+	for i, a := range args {
+		b.WriteString(separator(i, ", "))
+		a.write(b, precTernary)
+	}
+	b.WriteByte(')')
 }
 
 func (t *term) writeInfix(b *strings.Builder, s symbol) {

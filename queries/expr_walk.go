@@ -58,8 +58,20 @@ func (w *walker) walk(n ast.Node) *term {
 		return literal(codecs.FloatValue(n.Value))
 	case *ast.StringNode:
 		return literal(codecs.StringValue(n.Value))
-	case *ast.IdentifierNode, *ast.MemberNode, *ast.ChainNode:
+	case *ast.MemberNode:
+		if name, args, ok := calledFunction(n.Node); ok && name == splitPart.name && !n.Method {
+			return w.part(n, args)
+		}
 		return w.field(n, opField)
+	case *ast.ChainNode:
+		if inner, ok := n.Node.(*ast.SliceNode); ok {
+			return w.slice(inner)
+		}
+		return w.field(n, opField)
+	case *ast.IdentifierNode:
+		return w.field(n, opField)
+	case *ast.SliceNode:
+		return w.slice(n)
 	case *ast.UnaryNode:
 		return w.unary(n)
 	case *ast.BinaryNode:
@@ -83,8 +95,6 @@ func construct(n ast.Node) string {
 		return "a list, other than after in,"
 	case *ast.MapNode, *ast.PairNode:
 		return "a map"
-	case *ast.SliceNode:
-		return "a slice"
 	case *ast.VariableDeclaratorNode:
 		return "let"
 	case *ast.SequenceNode:

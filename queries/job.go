@@ -2,7 +2,6 @@ package queries
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"math/rand/v2"
 	"sync"
@@ -40,6 +39,10 @@ type Job struct {
 
 	pipeline
 	lanes    []*lane
+	stateful bool      // an operator keeps state
+	chosen   []int     // lanes of the present round
+	workers  []*worker // as many as a round has had lanes
+	turn     turn      // of the watermark
 	out      output
 	advanced dataflow.Time // the watermark the operators have fully acted on
 	random   *rand.Rand    // nil: by watermark
@@ -89,12 +92,12 @@ func (j *Job) Run(ctx context.Context) error {
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
 		}
-		l, err := j.pick()
+		lanes, err := j.pick()
 		switch {
 		case err != nil:
 			return j.explain(err)
-		case l >= 0:
-			err = j.step(ctx, l)
+		case len(lanes) > 0:
+			err = j.round(ctx, lanes)
 		case j.ended():
 			return j.finish(ctx)
 		case !j.out.empty() && !j.options.FixedEpochs:
@@ -119,14 +122,16 @@ func (j *Job) explain(err error) error {
 	return err
 }
 
-// step processes one batch of a lane.
-func (j *Job) step(ctx context.Context, source int) error {
-	l := j.lanes[source]
-	if err := l.fill(j.topics, j.plan.Source.Topic, j.options); err != nil {
+// round processes some batches of each of the lanes, and acts on the watermark they
+// have reached.
+func (j *Job) round(ctx context.Context, lanes []int) error {
+	if err := j.work(lanes); err != nil {
 		return err
 	}
-	if err := j.process(ctx, source); err != nil {
-		return err
+	for i, source := range lanes {
+		if err := j.take(ctx, source, &j.workers[i].turn); err != nil {
+			return err
+		}
 	}
 	if err := j.advance(ctx); err != nil {
 		return err
@@ -137,53 +142,29 @@ func (j *Job) step(ctx context.Context, source int) error {
 	return nil
 }
 
-// process sends the rows of the lane's fill through the operators. What has no room
-// in the epoch is undone and taken in smaller parts, in epochs of their own.
-func (j *Job) process(ctx context.Context, source int) error {
-	l := j.lanes[source]
-	for size := len(l.values); l.taken < len(l.values); {
-		n := min(size, len(l.values)-l.taken)
-		highest := j.times.Highest(source)
-		j.out.begin(n)
-		err := j.graph.Process(l.rows(source, n), &j.out)
-		if err == nil && j.plan.Window == nil && j.out.excessive() {
-			err = dataflow.ErrFull
+// take has the epoch take what a lane has put out. Without state each lane can be in an
+// epoch of its own; with state all lanes of a round are in the same one, and have room.
+func (j *Job) take(ctx context.Context, source int, t *turn) error {
+	if !j.stateful && !j.out.empty() && j.out.bytes()+t.bytes() > maxEpochBytes {
+		if err := j.cut(ctx, false); err != nil {
+			return err
 		}
-		if errors.Is(err, dataflow.ErrFull) {
-			j.out.undo()
-			j.times.SetHighest(source, highest)
-			switch {
-			case !j.out.empty():
-				err = j.cut(ctx, false)
-			case n > 1:
-				size, err = n/2, nil
-			}
-			if err != nil {
-				return err
-			}
-			continue
-		}
-		if err == nil {
-			err = j.stopOnError()
-		}
-		if err != nil {
-			return fmt.Errorf("process %s/%d at offset %d: %w", j.plan.Source.Topic, source, l.next, err)
-		}
-		j.out.end()
-		l.done(n)
 	}
+	j.out.take(t)
+	l := j.lanes[source]
+	l.counted, l.highest = l.next, j.times.Highest(source)
 	return nil
 }
 
-// stopOnError fails where the turn has a dead letter and the query is to stop at one.
+// stopOnError fails where the step has a dead letter and the query is to stop at one.
 // The epoch is not committed, so what the query has put out is the beginning of what
 // it would have put out.
-func (j *Job) stopOnError() error {
+func (j *Job) stopOnError(t *turn) error {
 	if !j.plan.StopOnError {
 		return nil
 	}
-	for i := range j.out.rejects {
-		if r := &j.out.rejects[i]; !r.late {
+	for i := range t.rejects {
+		if r := &t.rejects[i]; !r.late {
 			place := "a grouped row"
 			if r.batch.Source >= 0 {
 				place = fmt.Sprintf("%s/%d, offset %d", j.plan.Source.Topic, r.batch.Source, r.batch.Offsets[r.row])
@@ -211,21 +192,23 @@ func (j *Job) watermark() dataflow.Time {
 func (j *Job) advance(ctx context.Context) error {
 	w := j.watermark()
 	for w > j.advanced {
-		j.out.begin(0)
-		done, err := j.graph.Advance(w, &j.out)
+		j.turn.before = j.out.bytes()
+		j.turn.begin(0)
+		done, err := j.graph.Advance(w, &j.turn)
 		if err == nil {
-			err = j.stopOnError()
+			err = j.stopOnError(&j.turn)
 		}
 		if err != nil {
 			return err
 		}
-		progress := len(j.out.rejects) > 0 || j.out.turn.Out > 0
-		j.out.end()
+		progress := len(j.turn.rejects) > 0 || j.turn.step.Out > 0
+		j.turn.end()
+		j.out.take(&j.turn)
 		if done {
 			j.advanced = w
 			break
 		}
-		if j.out.Full() || !progress && j.out.bytes() > 0 {
+		if j.out.bytes() >= j.options.EpochBytes || !progress && j.out.bytes() > 0 {
 			if err := j.cut(ctx, false); err != nil {
 				return err
 			}
@@ -262,56 +245,8 @@ func (j *Job) finish(ctx context.Context) error {
 	return j.cut(ctx, true)
 }
 
-// maxPassed is how many batches others may take while a lane has rows.
-const maxPassed = 64
-
-// pick chooses the lane to read, -1 if none has rows: the one with the lowest
-// watermark, so that state stays small, unless another has waited too long.
-func (j *Job) pick() (int, error) {
-	best := -1
-	seen := 0
-	for i, l := range j.lanes {
-		has, err := l.hasRows(j.topics, j.plan.Source.Topic)
-		if err != nil {
-			return -1, err
-		}
-		if !has {
-			l.passed = 0
-			continue
-		}
-		seen++
-		switch {
-		case best < 0:
-			best = i
-		case j.random != nil:
-			if j.random.IntN(seen) == 0 {
-				best = i
-			}
-		case j.before(l, i, best):
-			best = i
-		}
-	}
-	if best < 0 {
-		return -1, nil
-	}
-	for _, l := range j.lanes {
-		l.passed++
-	}
-	j.lanes[best].passed = 0
-	return best, nil
-}
-
-// before tells whether lane i is to be read before lane best.
-func (j *Job) before(l *lane, i, best int) bool {
-	waited, other := l.passed >= maxPassed, j.lanes[best].passed >= maxPassed
-	if waited != other {
-		return waited
-	}
-	return j.times.Watermark(i) < j.times.Watermark(best)
-}
-
-// wait blocks until there is something to read, the source topic is gone or ctx
-// ends.
+// wait blocks until there is something to read that was not there when the lanes were
+// picked, the source topic is gone or ctx ends.
 func (j *Job) wait(ctx context.Context) error {
 	if err := j.sameTopic(); err != nil {
 		return err
@@ -320,7 +255,7 @@ func (j *Job) wait(ctx context.Context) error {
 	defer stop()
 	var all sync.WaitGroup
 	for _, l := range j.lanes {
-		if l.finished() {
+		if l.finished() || l.held {
 			continue
 		}
 		grown, err := j.topics.Wait(j.plan.Source.Topic, l.partition, l.next)

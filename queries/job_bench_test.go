@@ -9,9 +9,9 @@ import (
 	"leat/queries/fakebus"
 )
 
-// benchBus makes a topic of one partition with n events of 192 bytes, 1000 keys and
+// benchBus makes a topic with n events of 192 bytes in each partition, 1000 keys and
 // a row every ms of event time.
-func benchBus(b *testing.B, n int) *fakebus.Bus {
+func benchBus(b *testing.B, n int, partitions int32) *fakebus.Bus {
 	b.Helper()
 	r := rand.New(rand.NewPCG(1, 2))
 	rows := make([]string, n)
@@ -25,41 +25,61 @@ func benchBus(b *testing.B, n int) *fakebus.Bus {
 		rows[i] = row + `"}`
 	}
 	bus := fakebus.New()
-	if err := bus.CreateTopic("in", 1); err != nil {
+	if err := bus.CreateTopic("in", partitions); err != nil {
 		b.Fatal(err)
 	}
-	appendRows(b, bus, 0, rows...)
+	for p := range partitions {
+		appendRows(b, bus, p, rows...)
+	}
 	return bus
 }
 
+const benchSource = `"source":{"topic":"in","until":"end","event_time":"ts","max_out_of_orderness":"5s"}`
+
+const benchTumbling = `{"name":"q",` + benchSource + `,"filter":"status == 'ok'","group_by":["user"],` +
+	`"window":{"tumbling":"10s"},"aggregate":{"n":"count()","total":"sum(amount)"}}`
+
 func BenchmarkJob(b *testing.B) {
 	const rows = 400_000
-	const source = `"source":{"topic":"in","until":"end","event_time":"ts","max_out_of_orderness":"5s"}`
 	for _, c := range []struct{ name, spec string }{
-		{"tumbling", `{"name":"q",` + source + `,"filter":"status == 'ok'","group_by":["user"],` +
-			`"window":{"tumbling":"10s"},"aggregate":{"n":"count()","total":"sum(amount)"}}`},
-		{"filter", `{"name":"q",` + source + `,"filter":"amount > 50"}`},
-		{"select", `{"name":"q",` + source + `,"filter":"amount > 50","select":{"u":"user","twice":"amount * 2"}}`},
+		{"tumbling", benchTumbling},
+		{"filter", `{"name":"q",` + benchSource + `,"filter":"amount > 50"}`},
+		{"select", `{"name":"q",` + benchSource + `,"filter":"amount > 50","select":{"u":"user","twice":"amount * 2"}}`},
 	} {
 		b.Run(c.name, func(b *testing.B) {
-			bus := benchBus(b, rows)
-			plan := compilePlan(b, bus, c.spec)
-			b.ReportAllocs()
-			n := 0
-			for b.Loop() {
-				n++
-				config := trialConfig(bus, plan, RunOptions{})
-				config.ID = fmt.Sprint(n)
-				if err := NewJob(config).Run(context.Background()); err != nil {
-					b.Fatal(err)
-				}
-				for _, name := range internalTopics(config.ID) {
-					if err := bus.DeleteTopic(context.Background(), name); err != nil {
-						b.Fatal(err)
-					}
-				}
-			}
-			b.ReportMetric(rows*float64(b.N)/b.Elapsed().Seconds()/1e6, "Mevents/s")
+			runJobs(b, benchBus(b, rows, 1), c.spec, rows, RunOptions{})
 		})
 	}
+}
+
+// BenchmarkLanes has as many partitions as workers, or more: run it with -cpu 1,2.
+func BenchmarkLanes(b *testing.B) {
+	const rows = 400_000
+	for _, workers := range []int{1, 2} {
+		b.Run(fmt.Sprint("lanes=", workers), func(b *testing.B) {
+			runJobs(b, benchBus(b, rows, 2), benchTumbling, 2*rows, RunOptions{Workers: workers})
+		})
+	}
+}
+
+// runJobs runs the query over all rows of the bus, again and again.
+func runJobs(b *testing.B, bus *fakebus.Bus, spec string, rows int, o RunOptions) {
+	b.Helper()
+	plan := compilePlan(b, bus, spec)
+	b.ReportAllocs()
+	n := 0
+	for b.Loop() {
+		n++
+		config := trialConfig(bus, plan, o)
+		config.ID = fmt.Sprint(n)
+		if err := NewJob(config).Run(context.Background()); err != nil {
+			b.Fatal(err)
+		}
+		for _, name := range internalTopics(config.ID) {
+			if err := bus.DeleteTopic(context.Background(), name); err != nil {
+				b.Fatal(err)
+			}
+		}
+	}
+	b.ReportMetric(float64(rows)*float64(b.N)/b.Elapsed().Seconds()/1e6, "Mevents/s")
 }

@@ -271,25 +271,27 @@ func TestReadingIsFair(t *testing.T) {
 		fresh = append(fresh, `{"t":1000}`)
 	}
 	b := newBus(t, old, fresh, nil)
-	j := NewJob(trialConfig(b, compilePlan(t, b, liveSpec), RunOptions{BatchRows: 1}))
+	j := NewJob(trialConfig(b, compilePlan(t, b, liveSpec), RunOptions{BatchRows: 1, Workers: 1}))
 	j.options = j.options.withDefaults(3)
 	j.lastCut = j.clock.Now()
 	if err := j.open(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	var read [3]int
-	for range 500 {
-		l, err := j.pick()
-		if err != nil || l < 0 {
-			t.Fatal(l, err)
+	for range 125 {
+		lanes, err := j.pick()
+		if err != nil || len(lanes) != 1 {
+			t.Fatal(lanes, err)
 		}
-		read[l]++
-		if err := j.step(t.Context(), l); err != nil {
+		if err := j.round(t.Context(), lanes); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if read[0] < 400 || read[1] < 5 || read[2] != 0 {
-		t.Errorf("batches by lane: %v", read)
+	var read [3]int
+	for i, l := range j.lanes {
+		read[i] = int(l.next)
+	}
+	if read[0] < 400 || read[1] < roundBatches || read[2] != 0 {
+		t.Errorf("rows by lane: %v", read)
 	}
 }
 

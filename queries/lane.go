@@ -7,30 +7,30 @@ import (
 	"leat/log"
 )
 
-// lane reads one source partition. Its batch lives until the next fill.
+// lane is where a job stands in one source partition.
 type lane struct {
 	partition int32
 	next      log.Offset // of the next row to process
 	stop      log.Offset // where a bounded run ends, -1 for a continuous one
-	passed    int        // batches of other lanes taken while this one had rows
+	cursor    log.Cursor // behind next
+	buf       []byte
 
-	cursor  log.Cursor
-	buf     []byte
-	values  [][]byte
-	offsets []log.Offset
-	times   []dataflow.Time // append times
-	taken   int             // rows of the fill already processed
-	batch   dataflow.Batch
+	// What the epoch has of it: up to which offset, with which highest event time.
+	counted log.Offset
+	highest dataflow.Time
+
+	ready  bool // it has rows
+	chosen bool // for the next round
+	held   bool // but they have to wait: see Job.survey
+	alone  bool // its next record is too large for a share of a round
+	passed int  // rounds of other lanes while this one was ready
 }
 
 // finished tells that a bounded run has read all of the lane.
 func (l *lane) finished() bool { return l.stop >= 0 && l.next >= l.stop }
 
-// hasRows tells whether there is something to process.
+// hasRows tells whether there is something to read.
 func (l *lane) hasRows(topics Topics, topic string) (bool, error) {
-	if l.taken < len(l.values) {
-		return true, nil
-	}
 	if l.finished() {
 		return false, nil
 	}
@@ -38,67 +38,87 @@ func (l *lane) hasRows(topics Topics, topic string) (bool, error) {
 	if err != nil {
 		return false, fmt.Errorf("look at %s/%d: %w", topic, l.partition, err)
 	}
+	if p.Sealed {
+		l.stop = p.Next
+	}
 	return p.Next > l.next, nil
 }
 
-// fill makes the next rows available, unless there still are some.
-func (l *lane) fill(topics Topics, topic string, o RunOptions) error {
-	if l.taken < len(l.values) {
-		return nil
-	}
-	l.values, l.offsets, l.times, l.taken = l.values[:0], l.offsets[:0], l.times[:0], 0
-	if err := l.take(o); err != nil || len(l.values) > 0 {
+// take moves rows of one batch, at most so many and, beyond the first one, with at most
+// so many bytes, from the lane to the fill. It reads the partition where it has to.
+func (l *lane) take(f *fill, topics Topics, topic string, readBytes, rows, bytes int) error {
+	f.reset()
+	if err := l.move(f, rows, bytes); err != nil || len(f.values) > 0 || l.finished() {
 		return err
 	}
-	frames, err := topics.Read(topic, l.partition, l.next, o.ReadBytes, l.buf)
+	frames, err := topics.Read(topic, l.partition, l.next, readBytes, l.buf)
 	if err != nil {
 		return fmt.Errorf("read %s/%d from offset %d: %w", topic, l.partition, l.next, err)
 	}
 	l.buf = frames.Bytes()
 	l.cursor = frames.Records(l.next)
-	return l.take(o)
+	return l.move(f, rows, bytes)
 }
 
-// take moves rows from the cursor, of one batch.
-func (l *lane) take(o RunOptions) error {
-	size := 0
-	for len(l.values) < o.BatchRows {
+func (l *lane) move(f *fill, rows, bytes int) error {
+	f.from = l.cursor
+	for len(f.values) < rows {
 		before := l.cursor
 		r, ok := l.cursor.Next()
 		if !ok {
 			if err := l.cursor.Err(); err != nil {
 				return fmt.Errorf("read partition %d: %w", l.partition, err)
 			}
-			return nil
+			break
 		}
 		if l.stop >= 0 && r.Offset >= l.stop {
 			l.cursor = log.Cursor{}
-			return nil
+			break
 		}
-		if size > 0 && size+len(r.Value) > o.BatchBytes {
+		if len(f.values) > 0 && f.bytes+len(r.Value) > bytes {
 			l.cursor = before
-			return nil
+			break
 		}
-		l.values = append(l.values, r.Value)
-		l.offsets = append(l.offsets, r.Offset)
-		l.times = append(l.times, dataflow.Time(r.TimeMs))
-		size += len(r.Value)
+		f.values = append(f.values, r.Value)
+		f.offsets = append(f.offsets, r.Offset)
+		f.times = append(f.times, dataflow.Time(r.TimeMs))
+		f.bytes += len(r.Value)
 	}
 	return nil
 }
 
-// rows is the batch of the next n rows of the fill.
-func (l *lane) rows(source, n int) *dataflow.Batch {
-	from, to := l.taken, l.taken+n
-	b := &l.batch
-	b.Source, b.Rows = source, n
-	b.Values, b.Offsets = l.values[from:to], l.offsets[from:to]
-	b.Times = append(b.Times[:0], l.times[from:to]...)
-	return b
+// back returns the rows of the fill to the lane.
+func (l *lane) back(f *fill) {
+	l.cursor = f.from
+	f.reset()
 }
 
-// done moves past n rows of the fill.
-func (l *lane) done(n int) {
-	l.taken += n
-	l.next = l.offsets[l.taken-1] + 1
+// done moves past the rows of the fill.
+func (l *lane) done(f *fill) {
+	if n := len(f.offsets); n > 0 {
+		l.next = f.offsets[n-1] + 1
+	}
+}
+
+// fill is the rows of a batch. They are views into the buffer of their lane.
+type fill struct {
+	from    log.Cursor // of the lane, before them
+	values  [][]byte
+	offsets []log.Offset
+	times   []dataflow.Time // append times
+	bytes   int
+	batch   dataflow.Batch
+}
+
+func (f *fill) reset() {
+	f.values, f.offsets, f.times, f.bytes = f.values[:0], f.offsets[:0], f.times[:0], 0
+}
+
+// of is the batch of the rows, as those of a source.
+func (f *fill) of(source int) *dataflow.Batch {
+	b := &f.batch
+	b.Source, b.Rows = source, len(f.values)
+	b.Values, b.Offsets = f.values, f.offsets
+	b.Times = append(b.Times[:0], f.times...)
+	return b
 }

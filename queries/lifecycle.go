@@ -76,7 +76,7 @@ func (m *Manager) Restart(ctx context.Context, name string) error {
 		if err != nil {
 			return true, err
 		}
-		if err := putLeavings(t, e); err != nil {
+		if err := m.putLeavings(t, e); err != nil {
 			return true, err
 		}
 		e.ID = strconv.FormatUint(last+1, 10)
@@ -102,9 +102,13 @@ func putEntry(t *bus.Txn, e entry) error {
 	return nil
 }
 
-// putLeavings has the logs and the checkpoint of e deleted.
-func putLeavings(t *bus.Txn, e entry) error {
-	value, err := json.Marshal(leavings{ID: e.ID, Shard: e.Shard})
+// putLeavings has the logs and the checkpoint of e deleted, not what it wrote elsewhere.
+func (m *Manager) putLeavings(t *bus.Txn, e entry) error {
+	left := leavings{ID: e.ID, Shard: e.Shard}
+	if spec, problems := Parse(e.Spec); len(problems) == 0 && spec.Sink != nil && spec.Sink.KV != "" {
+		left.KVShard, _ = m.spaces.Space(spec.Sink.KV)
+	}
+	value, err := json.Marshal(left)
 	if err != nil {
 		return fmt.Errorf("encode query: %w", err)
 	}

@@ -17,6 +17,7 @@ type ManagerConfig struct {
 	Topics Topics
 	Docs   Documents
 	Sinks  SinkTopics // what queries write to; nil where none does
+	Spaces SinkSpaces // the namespaces they write to; nil where none does
 	Clock  Clock
 	Logger *slog.Logger // nil = silent
 	// Owner is different for every manager ever made, over restarts too.
@@ -31,10 +32,13 @@ type Manager struct {
 	topics  Topics
 	docs    Documents
 	sinks   SinkTopics
+	spaces  SinkSpaces
 	clock   Clock
 	logger  *slog.Logger
 	owner   string
 	options RunOptions
+
+	views views
 
 	mu   sync.Mutex
 	runs map[string]*queryRun // by id
@@ -47,7 +51,7 @@ func NewManager(c ManagerConfig) *Manager {
 		logger = slog.New(slog.DiscardHandler)
 	}
 	return &Manager{
-		topics: c.Topics, docs: c.Docs, sinks: c.Sinks, clock: c.Clock, logger: logger,
+		topics: c.Topics, docs: c.Docs, sinks: c.Sinks, spaces: c.Spaces, clock: c.Clock, logger: logger,
 		owner: c.Owner, options: c.Options, runs: map[string]*queryRun{},
 	}
 }

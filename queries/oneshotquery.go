@@ -125,7 +125,7 @@ func (p shotParser) shotAggregates(list *jsonNode, names *sourceScope) (aggs []s
 		taken[a.Name] = true
 		s := shotAggregate{name: a.Name, fn: a.Fn, column: -1}
 		if a.Arg != nil {
-			s.column = p.column(names, FieldSpec{Path: *a.Arg, node: n})
+			s.column = p.column(names, FieldSpec{Path: a.Arg.Path, node: n})
 		}
 		aggs = append(aggs, s)
 	}

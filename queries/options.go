@@ -1,6 +1,9 @@
 package queries
 
-import "time"
+import (
+	"runtime"
+	"time"
+)
 
 // RunOptions are the knobs of a job. None of them has an influence on results, only
 // on speed, memory and how much is done again after a crash. The zero value of each
@@ -13,6 +16,12 @@ type RunOptions struct {
 	EpochRows     int           // an epoch is cut after so many rows: 524288
 	EpochBytes    int           // or so many bytes of output or changed state: 1 MiB
 	EpochInterval time.Duration // or so much time: 200 ms
+
+	// Workers is how many partitions are processed at the same time: GOMAXPROCS.
+	Workers int
+	// LeadBytes is the state, in bytes, above which only the partitions with the
+	// lowest watermark are read, for the others would but add to it: 64 MiB.
+	LeadBytes int64
 
 	StateChunkBytes int   // changed state beyond it goes into transactions of its own: 256 KiB
 	StateLogBytes   int64 // the state log may grow to it, or 4 times the live state: 1 MiB
@@ -39,6 +48,8 @@ func (o RunOptions) withDefaults(partitions int) RunOptions {
 	if o.EpochInterval <= 0 {
 		o.EpochInterval = 200 * time.Millisecond
 	}
+	setDefault(&o.Workers, runtime.GOMAXPROCS(0))
+	setDefault(&o.LeadBytes, 64<<20)
 	setDefault(&o.StateChunkBytes, 256<<10)
 	setDefault(&o.StateLogBytes, 1<<20)
 	o.BatchRows, o.BatchBytes = min(o.BatchRows, 4096), min(o.BatchBytes, 512<<10)

@@ -14,11 +14,11 @@ import (
 var (
 	aggregateNames = []string{
 		"count", "sum", "avg", "min", "max", "stddev", "first", "last", "min_by", "max_by",
-		"count_distinct", "percentile", "top_k", "collect",
+		"count_distinct", "approx_count_distinct", "percentile", "top_k", "collect",
 	}
 	simpleAggregateNames = aggregateNames[:5] // what one-shot queries have
-	windowKinds          = []string{"tumbling", "hopping", "every", "allowed_lateness"}
-	windowKindsLater     = []string{"session", "within", "before", "after"}
+	windowKinds          = []string{"tumbling", "hopping", "every", "session", "allowed_lateness"}
+	windowKindsLater     = []string{"within", "before", "after"}
 )
 
 func (p *specParser) groupBy(n *jsonNode) {
@@ -65,11 +65,14 @@ func (p *specParser) aggregates(n *jsonNode) {
 	}
 }
 
-// windowAggregate reads one {"fn", "field", "as"}, with "by", "p" or "k" where the
-// function takes it.
+// windowAggregate reads one {"fn", "field", "as", "filter"}, with "by", "p" or "k" where
+// the function takes it. "field" and "by" may also be expressions.
 func (p *specParser) windowAggregate(n *jsonNode) (a AggregateSpec, ok bool) {
 	before := p.found
-	a, _ = p.aggregateOf(n, aggregateNames, []string{"by", "p", "k"})
+	a, _ = p.aggregateOf(n, aggregateNames, []string{"by", "p", "k", "filter"})
+	if m := n.member("filter"); m != nil {
+		a.Filter = p.filter(m)
+	}
 	for _, m := range n.children {
 		if takes := extraMember(a.Fn); a.Fn != "" && m.name != takes && (m.name == "by" || m.name == "p" || m.name == "k") {
 			p.invalid(m, "%s takes no %q", a.Fn, m.name)
@@ -81,9 +84,7 @@ func (p *specParser) windowAggregate(n *jsonNode) (a AggregateSpec, ok bool) {
 	case m == nil:
 		p.invalid(n, `member %q is missing: %s`, extraMember(a.Fn), paramMeaning(a.Fn))
 	case m.name == "by":
-		if field, ok := p.field(m); ok {
-			a.By = &field.Path
-		}
+		a.By = p.operand(m)
 	default:
 		var fits bool
 		if a.Param, fits = aggregateParam(a.Fn, m.value); !fits {
@@ -135,7 +136,28 @@ func aggregateParam(fn string, v codecs.Value) (param int64, ok bool) {
 
 // listedAggregate reads one {"fn", "field", "as"} of a one-shot query.
 func (p *specParser) listedAggregate(n *jsonNode) (a AggregateSpec, ok bool) {
-	return p.aggregateOf(n, simpleAggregateNames, nil)
+	a, ok = p.aggregateOf(n, simpleAggregateNames, nil)
+	if m := n.member("field"); ok && m != nil && a.Arg.Expr != "" {
+		_, ok = p.field(m) // says what is wrong with the path
+	}
+	return a, ok
+}
+
+// operand reads a field path or, if the text at n is none, leaves an expression to Bind.
+func (p *specParser) operand(n *jsonNode) *OperandSpec {
+	text, ok := p.text(n)
+	if !ok {
+		return nil
+	}
+	path, err := codecs.ParsePath(text)
+	switch {
+	case err == nil:
+		return &OperandSpec{Text: text, Path: path, node: n}
+	case strings.TrimSpace(text) == "":
+		p.invalid(n, "%v", err)
+		return nil
+	}
+	return &OperandSpec{Text: text, Expr: text, node: n}
 }
 
 // aggregateOf reads one {"fn", "field", "as"} with a function of names. Members that
@@ -159,9 +181,8 @@ func (p *specParser) aggregateOf(n *jsonNode, names, extra []string) (a Aggregat
 	}
 	a.Name = a.Fn
 	if m := n.member("field"); m != nil {
-		if field, ok := p.field(m); ok {
-			a.Arg = &field.Path
-			a.Name += "_" + field.Text
+		if a.Arg = p.operand(m); a.Arg != nil {
+			a.Name += "_" + a.Arg.Text
 		}
 	} else if a.Fn != "count" && slices.Contains(names, a.Fn) {
 		p.invalid(n, `member "field" is missing: what %s is taken of`, a.Fn)
@@ -195,8 +216,12 @@ func (p *specParser) window(n *jsonNode) {
 		return
 	}
 	p.members(n, windowKinds, windowKindsLater)
-	tumbling, hopping, every := n.member("tumbling"), n.member("hopping"), n.member("every")
+	tumbling, hopping, every, session := n.member("tumbling"), n.member("hopping"), n.member("every"), n.member("session")
 	switch {
+	case session != nil && (tumbling != nil || hopping != nil || every != nil):
+		p.invalid(n, `a window is either {"session": GAP}, {"tumbling": D} or {"hopping": D, "every": D}`)
+	case session != nil:
+		p.session(session)
 	case tumbling != nil && (hopping != nil || every != nil):
 		p.invalid(n, `a window is either {"tumbling": D} or {"hopping": D, "every": D}`)
 	case tumbling != nil:
@@ -216,6 +241,15 @@ func (p *specParser) window(n *jsonNode) {
 			return
 		}
 		p.spec.AllowedLateness = p.duration(m)
+	}
+}
+
+// session reads the gap of session windows.
+func (p *specParser) session(n *jsonNode) {
+	w := &WindowSpec{SessionMs: p.length(n)}
+	p.spec.Window = w
+	if w.SessionMs > operators.MaxSessionGapMs {
+		p.invalid(n, "a session gap is at most %s", FormatDuration(operators.MaxSessionGapMs))
 	}
 }
 

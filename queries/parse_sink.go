@@ -5,19 +5,25 @@ import (
 	"leat/internal/fault"
 )
 
-// SinkSpec is one of the members "sink", "late" and "on_error" that name a topic.
+// SinkSpec is one of the members "sink", "late" and "on_error" that name a topic or,
+// "sink" alone, a key-value namespace.
 type SinkSpec struct {
 	Topic string
-	Key   *FieldSpec // of "sink" alone: path into the output row; nil = no key
+	KV    string      // the namespace, in place of a topic
+	Keys  []FieldSpec // of "sink" alone: paths into the output row; at most one for a topic, at least one for a namespace
+	TTLMs int64       // of the keys of a namespace; 0 = for ever
 
 	node *jsonNode // of the topic's name
 }
 
 var (
-	sinkMembers      = []string{"topic", "format", "key"}
+	sinkMembers      = []string{"topic", "kv", "format", "key", "ttl_ms"}
 	letterMembers    = []string{"topic"}
-	sinkMembersLater = []string{"kv", "webhook"}
+	sinkMembersLater = []string{"webhook"}
 )
+
+// maxSinkTTL is the longest "ttl_ms", a hundred years.
+const maxSinkTTL = 100 * 366 * 24 * 3600 * 1000
 
 // sinks reads where the query writes besides its own logs.
 func (p *specParser) sinks(root *jsonNode) {
@@ -46,17 +52,14 @@ func (p *specParser) sink(n *jsonNode) *SinkSpec {
 		return nil
 	}
 	if n.kind != codecs.Object {
-		p.invalid(n, `"sink" is {"topic": NAME, "key": PATH}, not %s`, article(n.kind))
+		p.invalid(n, `"sink" is {"topic": NAME, "key": PATH} or {"kv": NAMESPACE, "key": PATH}, not %s`, article(n.kind))
 		return nil
 	}
 	p.members(n, sinkMembers, sinkMembersLater)
 	s := &SinkSpec{}
 	p.topicOf(n, s)
-	if m := n.member("key"); m != nil {
-		if field, ok := p.field(m); ok {
-			s.Key = &field
-		}
-	}
+	p.spaceOf(n, s)
+	p.sinkKeys(n, s)
 	if m := n.member("format"); m != nil {
 		switch text, ok := p.text(m); {
 		case !ok || text == "json":
@@ -67,6 +70,54 @@ func (p *specParser) sink(n *jsonNode) *SinkSpec {
 		}
 	}
 	return s
+}
+
+// spaceOf reads what only a key-value namespace has.
+func (p *specParser) spaceOf(n *jsonNode, s *SinkSpec) {
+	kv, ttl := n.member("kv"), n.member("ttl_ms")
+	if kv == nil {
+		if ttl != nil {
+			p.invalid(ttl, `"ttl_ms" goes with "kv"; what a topic keeps is its retention`)
+		}
+		return
+	}
+	if n.member("topic") != nil {
+		p.invalid(kv, `"sink" has a "topic" or a "kv", not both`)
+	}
+	if n.member("key") == nil {
+		p.invalid(n, `member "key" is missing: the path of the member that names a row in the namespace`)
+	}
+	if text, ok := p.text(kv); ok {
+		if s.KV = text; !validNameOf(text, maxTopicName) {
+			p.invalid(kv, "a namespace's name is 1 to %d of the characters A-Z a-z 0-9 . _ - and starts with a letter or digit", maxTopicName)
+		}
+	}
+	if ttl == nil {
+		return
+	}
+	if s.TTLMs = ttl.value.Int(); ttl.kind != codecs.Int || s.TTLMs < 1 || s.TTLMs > maxSinkTTL {
+		p.invalid(ttl, `"ttl_ms" is a whole number of milliseconds from 1 to %d`, int64(maxSinkTTL))
+	}
+}
+
+// sinkKeys reads "key": a path or, for a namespace, a list of them.
+func (p *specParser) sinkKeys(n *jsonNode, s *SinkSpec) {
+	m := n.member("key")
+	if m == nil {
+		return
+	}
+	list := []*jsonNode{m}
+	if m.kind == codecs.Array && n.member("kv") != nil {
+		if list = m.children; len(list) == 0 || len(list) > maxGroupBy {
+			p.invalid(m, `"key" is a path or a list of 1 to %d paths`, maxGroupBy)
+			return
+		}
+	}
+	for _, e := range list {
+		if field, ok := p.field(e); ok {
+			s.Keys = append(s.Keys, field)
+		}
+	}
 }
 
 func (p *specParser) letters(n *jsonNode, form string) *SinkSpec {

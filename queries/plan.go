@@ -61,6 +61,7 @@ const (
 type WindowPlan struct {
 	SizeMs     int64 // windows [k*EveryMs, k*EveryMs+SizeMs) aligned to the epoch
 	EveryMs    int64 // SizeMs for tumbling windows
+	GapMs      int64 // of session windows; 0 for others, which have no SizeMs then
 	Keys       []Key
 	Aggregates []Aggregate
 	Having     dataflow.Expr // over a batch of grouped rows, always a Bool; nil = every row
@@ -80,8 +81,10 @@ type Aggregate struct {
 	Arg  dataflow.Expr // over a source batch; nil for count()
 	By   dataflow.Expr // over a source batch; of min_by and max_by
 	// Param is that of percentile, in thousandths of a percent, and top_k.
-	Param int64
-	Text  string // as written, normalised: "avg(dep_delay)"
+	Param      int64
+	Filter     dataflow.Expr // over a source batch, always a Bool; nil = every row
+	Text       string        // as written, normalised: "avg(dep_delay)"
+	FilterText string
 }
 
 // Output is one member of an output row.
@@ -121,6 +124,7 @@ func newWindowPlan(b *Bound) *WindowPlan {
 	if window.HoppingMs > 0 {
 		w.SizeMs, w.EveryMs = window.HoppingMs, window.EveryMs
 	}
+	w.GapMs = window.SessionMs
 	for i := range b.aggregates {
 		a := &b.aggregates[i]
 		compiled := Aggregate{Name: a.name, Fn: a.fn, Param: a.param, Text: a.String()}
@@ -129,6 +133,9 @@ func newWindowPlan(b *Bound) *WindowPlan {
 		}
 		if a.by != nil {
 			compiled.By = compileExpr(a.by)
+		}
+		if a.filter != nil {
+			compiled.Filter, compiled.FilterText = compileFilter(a.filter), a.filter.String()
 		}
 		w.Aggregates = append(w.Aggregates, compiled)
 	}

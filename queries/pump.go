@@ -56,13 +56,14 @@ const (
 
 // pump copies one log of a query to a topic, each record once, in order.
 type pump struct {
-	id     string
-	shard  uint64
-	source string // topic
-	sink   SinkPlan
-	topics Topics
-	target SinkTopics
-	docs   Documents
+	id      string
+	shard   uint64
+	source  string // topic
+	sink    SinkPlan
+	topics  Topics
+	target  SinkTopics
+	docs    Documents
+	settled func() // called whenever all is well
 
 	partitions int32 // of the target
 	saved      sinkStanding
@@ -82,6 +83,7 @@ func (p *pump) run(ctx context.Context) error {
 	}
 	own := p.sink.logTopic(p.id)
 	for {
+		p.settled()
 		if p.saved.From < p.saved.End && !p.applied {
 			if err := p.repeat(ctx, own); err != nil {
 				return err
@@ -98,13 +100,15 @@ func (p *pump) run(ctx context.Context) error {
 			// Keys are not kept for ever: nothing is to be repeated later.
 			err = p.write(ctx, p.saved.End, p.saved.End)
 		default:
-			err = p.wait(ctx, own)
+			err = waitForMore(ctx, p.topics, own, p.saved.End)
 		}
 		if err != nil {
 			return err
 		}
 	}
 }
+
+func (p *pump) progressed() bool { return p.applied }
 
 // open finds the standing, or begins with the first record.
 func (p *pump) open(ctx context.Context) error {
@@ -227,32 +231,42 @@ func (p *pump) append(ctx context.Context, own string) error {
 // after so many bytes, if not 0, and returns where.
 func (p *pump) collect(own string, from, to log.Offset, maxBytes int) (end log.Offset, err error) {
 	p.blocks = make([]log.Block, p.partitions)
-	var values, routes [][]byte
+	return collectLog(p.topics, own, from, to, maxBytes, &p.buf, func(_ log.Offset, values, routes [][]byte) { p.sort(values, routes) })
+}
+
+// collectLog hands values and keys of a range of one of the query's own logs to take,
+// in runs that begin at first and are no longer needed when it returns. It ends early
+// after so many bytes, if not 0, or where the log ends, and returns where.
+func collectLog(
+	topics Topics, own string, from, to log.Offset, maxBytes int, buf *[]byte, take func(first log.Offset, values, keys [][]byte),
+) (end log.Offset, err error) {
+	var values, keys [][]byte
 	size := 0
 	for end = from; end < to && (maxBytes == 0 || size < maxBytes); {
-		frames, err := p.topics.Read(own, 0, end, readRows, p.buf)
+		frames, err := topics.Read(own, 0, end, readRows, *buf)
 		if err != nil {
 			return end, fmt.Errorf("read %s from offset %d: %w", own, end, err)
 		}
 		if frames.Empty() {
 			return end, nil
 		}
-		p.buf = frames.Bytes()
-		values, routes = values[:0], routes[:0]
+		*buf = frames.Bytes()
+		values, keys = values[:0], keys[:0]
+		first := end
 		cursor := frames.Records(end)
 		for end < to && (maxBytes == 0 || size < maxBytes) {
 			r, ok := cursor.Next()
 			if !ok {
 				break
 			}
-			values, routes = append(values, r.Value), append(routes, r.Key)
+			values, keys = append(values, r.Value), append(keys, r.Key)
 			size += len(r.Value)
 			end = r.Offset + 1
 		}
 		if err := cursor.Err(); err != nil {
 			return end, fmt.Errorf("read %s: %w", own, err)
 		}
-		p.sort(values, routes)
+		take(first, values, keys)
 	}
 	return end, nil
 }
@@ -284,19 +298,24 @@ func (p *pump) keyOf(row int) []byte {
 		return nil
 	}
 	v := p.columns.Cols[0].Value(row)
-	switch v.Kind {
-	case codecs.Missing, codecs.Null:
+	if v.Kind == codecs.Missing || v.Kind == codecs.Null {
 		return nil
-	case codecs.String:
-		p.key = append(p.key[:0], v.Str...)
-	default:
-		p.key = codecs.AppendJSON(p.key[:0], v)
 	}
+	p.key = appendKeyText(p.key[:0], v)
 	return p.key
 }
 
+// appendKeyText is a value as the key of a record or a document.
+func appendKeyText(dst []byte, v codecs.Value) []byte {
+	if v.Kind == codecs.String {
+		return append(dst, v.Str...)
+	}
+	return codecs.AppendJSON(dst, v)
+}
+
 // route is the key that a record has in a log with a sink: a uvarint, the partition
-// of its source row plus 1, or 0 for a grouped row.
+// of its source row plus 1, or 0 for a grouped row. In the result log the key of a
+// grouped row always is there and has more after the 0: see viewKey.
 func route(dst []byte, source int) []byte { return binary.AppendUvarint(dst, uint64(source+1)) }
 
 // routed is the partition for a route.
@@ -305,8 +324,8 @@ func routed(key []byte) int32 {
 	return max(0, int32(n)-1)
 }
 
-func (p *pump) wait(ctx context.Context, own string) error {
-	grown, err := p.topics.Wait(own, 0, p.saved.End)
+func waitForMore(ctx context.Context, topics Topics, own string, after log.Offset) error {
+	grown, err := topics.Wait(own, 0, after)
 	if err != nil {
 		return fmt.Errorf("wait for %s: %w", own, err)
 	}

@@ -80,7 +80,7 @@ func pumpAll(t *testing.T, b *fakebus.Bus, sinks *fakebus.Sinks, sink SinkPlan) 
 		pumps++
 		end := &endOfPump{b, sink.logTopic("q1"), sinkKey("q1", sink.Log), cancel}
 		p := &pump{
-			id: "q1", shard: fakebus.DataShard, source: "in", sink: sink, topics: end, target: sinks, docs: end,
+			id: "q1", shard: fakebus.DataShard, source: "in", sink: sink, topics: end, target: sinks, docs: end, settled: func() {},
 		}
 		err := p.run(ctx)
 		if ctx.Err() == nil && !errors.Is(err, fakebus.ErrKilled) && !passing(err) && fault.KindOf(err) != fault.Conflict {
@@ -186,7 +186,7 @@ func TestPumpIsFenced(t *testing.T) {
 	for i := range pumps {
 		pumps[i] = &pump{
 			id: "q1", shard: fakebus.DataShard, source: "in", sink: compilePlan(t, b, spec).Sinks[0],
-			topics: b, target: b.Sinks(), docs: b,
+			topics: b, target: b.Sinks(), docs: b, settled: func() {},
 		}
 		if err := pumps[i].open(t.Context()); err != nil {
 			t.Fatal(err)
@@ -233,7 +233,7 @@ func TestSinksOfAGroupedQuery(t *testing.T) {
 			t.Errorf("late %v, dead %v", late, dead)
 		}
 		s := m.status("q")
-		want := []SinkStatus{{"results", "out", 3}, {"late", "late", 1}, {"dead", "dead", 1}}
+		want := []SinkStatus{{Log: "results", Topic: "out", Written: 3}, {Log: "late", Topic: "late", Written: 1}, {Log: "dead", Topic: "dead", Written: 1}}
 		if !slices.Equal(s.Sinks, want) {
 			t.Errorf("sinks %+v", s.Sinks)
 		}
@@ -303,6 +303,13 @@ func TestSinkPlanText(t *testing.T) {
 	if want := "  write results to topic out, key a.b\n  write late rows to topic l\n  write dead letters to topic d\n"; !strings.HasSuffix(text, want) {
 		t.Errorf("got %s", text)
 	}
+	plan := compilePlan(t, b, `{"name":"q","source":{"topic":"in"},"sink":{"kv":"ns","key":["a.b","c"],"ttl_ms":5000}}`)
+	if want := "  write results to kv ns, key a.b/c, for 5s\n"; !strings.HasSuffix(plan.String(), want) {
+		t.Errorf("got %s", plan)
+	}
+	if want := `"inputs":["results"],"detail":{"kv":"ns","ttl_ms":5000}}]}`; !strings.HasSuffix(string(plan.JSON()), want) {
+		t.Errorf("got %s", plan.JSON())
+	}
 	text = compilePlan(t, b, `{"name":"q","source":{"topic":"in"},"on_error":"stop"}`).String()
 	if want := "  stop at the first row that fails\n"; !strings.HasSuffix(text, want) {
 		t.Errorf("got %s", text)
@@ -330,7 +337,23 @@ func TestSinkSpecs(t *testing.T) {
 		{`"sink":{"topic":"` + strings.Repeat("a", 249) + `"}`, "", ""},
 		{`"sink":{}`, "/sink", "missing"},
 		{`"sink":"out"`, "/sink", "string"},
-		{`"sink":{"kv":"ns"}`, "/sink/kv", "not available"},
+		{`"sink":{"topic":"o","key":["a"]}`, "/sink/key", "string"},
+		{`"sink":{"topic":"o","ttl_ms":5}`, "/sink/ttl_ms", "retention"},
+		{`"sink":{"webhook":"http://x"}`, "/sink/webhook", "not available"},
+		{`"sink":{"kv":"ns","key":"x.y","ttl_ms":5,"format":"json"}`, "", ""},
+		{`"sink":{"kv":"ns","key":["x.y","z"]}`, "", ""},
+		{`"sink":{"kv":"in","key":"x"}`, "", ""},
+		{grouped + `"sink":{"kv":"ns","key":["k","a.b","window_start"]}`, "", ""},
+		{grouped + `"sink":{"kv":"ns","key":["k","kk"]}`, "/sink/key/1", `did you mean "k"?`},
+		{`"sink":{"kv":"ns"}`, "/sink", `"key" is missing`},
+		{`"sink":{"kv":"ns","topic":"o","key":"k"}`, "/sink/kv", "not both"},
+		{`"sink":{"kv":"a/b","key":"k"}`, "/sink/kv", "characters"},
+		{`"sink":{"kv":7,"key":"k"}`, "/sink/kv", "string"},
+		{`"sink":{"kv":"ns","key":[]}`, "/sink/key", "list"},
+		{`"sink":{"kv":"ns","key":["a",1]}`, "/sink/key/1", "string"},
+		{`"sink":{"kv":"ns","key":"k","ttl_ms":0}`, "/sink/ttl_ms", "1 to"},
+		{`"sink":{"kv":"ns","key":"k","ttl_ms":"5s"}`, "/sink/ttl_ms", "milliseconds"},
+		{`"late":{"kv":"ns"}`, "/late/kv", "unknown member"},
 		{`"sink":{"topic":"o","format":"avro"}`, "/sink/format", "not available"},
 		{`"sink":{"topic":"o","format":"xml"}`, "/sink/format", "json"},
 		{`"late":{"topic":"o","key":"k"}`, "/late/key", "unknown member"},

@@ -28,11 +28,13 @@ type queryRun struct {
 	state   string
 	err     error // why it has failed or, while it runs, is being tried again
 	waiters map[log.Offset]chan struct{}
+	sinks   map[string]error // by log: why a sink is being tried again
 }
 
 func newQueryRun(ctx context.Context, e entry) *queryRun {
 	r := &queryRun{
 		entry: e, ended: make(chan struct{}), gone: make(chan struct{}), state: stateRunning, waiters: map[log.Offset]chan struct{}{},
+		sinks: map[string]error{},
 	}
 	r.ctx, r.stop = context.WithCancel(ctx)
 	return r
@@ -65,6 +67,22 @@ func (r *queryRun) trouble(err error) {
 	if r.state == stateRunning {
 		r.err = err
 	}
+}
+
+// sinkTrouble notes why a sink has to wait, nil where it does not.
+func (r *queryRun) sinkTrouble(of string, err error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.sinks[of] = err
+}
+
+func (r *queryRun) sinkError(of string) string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if err := r.sinks[of]; err != nil {
+		return err.Error()
+	}
+	return ""
 }
 
 func (r *queryRun) standing() (state string, err error) {

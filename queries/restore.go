@@ -195,19 +195,18 @@ func (j *Job) build() error {
 	j.pipeline = built
 	j.lanes = make([]*lane, len(j.saved.Partitions))
 	for i, s := range j.saved.Partitions {
-		j.lanes[i] = &lane{partition: int32(i), next: s.Offset, stop: -1}
+		j.lanes[i] = &lane{partition: int32(i), next: s.Offset, counted: s.Offset, highest: dataflow.MinTime, stop: -1}
 		if s.Stop != nil {
 			j.lanes[i].stop = *s.Stop
 		}
 		if s.Highest != nil {
-			j.times.SetHighest(i, dataflow.Time(*s.Highest))
+			j.lanes[i].highest = dataflow.Time(*s.Highest)
+			j.times.SetHighest(i, j.lanes[i].highest)
 		}
 	}
-	j.out = output{
-		rows: j.saved.Rows, full: j.options.EpochBytes,
-		routed:  sinkSetOf(j.plan.Sinks),
-		letters: letterWriter{topic: j.plan.Source.Topic, grouped: j.plan.groupedNames()},
-	}
+	j.stateful = j.graph.Stateful()
+	j.out = output{rows: j.saved.Rows}
+	j.turn = newTurn(j.plan, j.options.EpochBytes)
 	j.advanced = dataflow.MinTime
 	return nil
 }

@@ -72,20 +72,31 @@ type AggregateSpec struct {
 	Name string
 	Fn   string       // "" where Expr still has to be read
 	Expr string       // of the map form: "fn(expr)"
-	Arg  *codecs.Path // of the list form; nil for count of rows
-	By   *codecs.Path // of the list form, of min_by and max_by
+	Arg  *OperandSpec // of the list form; nil for count of rows
+	By   *OperandSpec // of the list form, of min_by and max_by
 	// Param is that of the list form of percentile, in thousandths of a percent, and
 	// top_k.
-	Param int64
+	Param  int64
+	Filter *FilterSpec // of the list form: which rows are taken; nil = every one
 
 	node *jsonNode // where a problem with the aggregate is
 }
 
+// OperandSpec is what an aggregate of the list form is taken of.
+type OperandSpec struct {
+	Text string
+	Expr string      // "" where Text is a path
+	Path codecs.Path // where Expr is ""
+
+	node *jsonNode
+}
+
 // WindowSpec is the member "window".
 type WindowSpec struct {
-	TumblingMs int64 // > 0, or 0 for hopping windows
+	TumblingMs int64 // > 0, or 0 for others
 	HoppingMs  int64 // > 0 for hopping windows, which
 	EveryMs    int64 // begin this far apart: 1 to HoppingMs
+	SessionMs  int64 // > 0 for session windows: the gap
 }
 
 // SelectSpec is one member of "select".

@@ -62,7 +62,7 @@ func (s *session) completions(root *cobra.Command) {
 		"group show": {nil, topicNames}, "group commit": {nil, topicNames},
 		"bench produce": {topicNames}, "bench consume": {topicNames},
 		"query show": {queryNames}, "query results": {queryNames}, "query plan": {queryNames}, "query late": {queryNames},
-		"query dead-letters": {queryNames}, "query delete": {queryNames},
+		"query dead-letters": {queryNames}, "query view": {queryNames}, "query delete": {queryNames},
 		"kv put": {nil, keyNames}, "kv get": {nil, keyNames}, "kv meta": {nil, keyNames}, "kv delete": {nil, keyNames},
 	}
 	var visit func(c *cobra.Command)

@@ -72,12 +72,14 @@ func closeNode(n *cluster.Node) error {
 
 // run runs the node until ctx ends, and calls ready once it can serve. At the
 // end it answers the requests in flight, then stops the queries, then closes the
-// log under them.
-func (e *engine) run(ctx context.Context, ready func() error) error {
-	return runStages(ctx, []stage{
+// log under them. The further stages start before it can serve.
+func (e *engine) run(ctx context.Context, ready func() error, further ...stage) error {
+	stages := append([]stage{
 		{"log", e.node.Run},
 		{"queries", e.manager.Run},
 		{"http", e.serveHTTP},
+	}, further...)
+	return runStages(ctx, append(stages, []stage{
 		{"start", func(ctx context.Context) error {
 			if err := e.awaitReady(ctx); err != nil {
 				return err
@@ -88,7 +90,7 @@ func (e *engine) run(ctx context.Context, ready func() error) error {
 			<-ctx.Done()
 			return nil
 		}},
-	})
+	}...))
 }
 
 // serveHTTP runs the server. A client that does not take its answer at shutdown is

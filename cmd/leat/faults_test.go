@@ -37,7 +37,7 @@ func TestFaultsKill(t *testing.T) {
 		}
 	}()
 	t.Logf("seed %d, %d rounds", seed, rounds)
-	f := &faults{dir: t.TempDir(), rand: rand.New(rand.NewPCG(uint64(seed), 0)), history: newHistory()}
+	f := &faults{dir: t.TempDir(), rand: rand.New(rand.NewPCG(uint64(seed), 0)), history: newHistory(), windows: map[string]int64{}}
 	f.start(t)
 	f.prepare(t)
 	for round := range rounds {
@@ -74,7 +74,9 @@ type faults struct {
 	server  *child
 	clock   atomic.Int64 // steps of event time
 	serial  atomic.Int64
-	pending []*keyed // of each keyed producer, what it has to bring to an end
+	pending []*keyed         // of each keyed producer, what it has to bring to an end
+	windows map[string]int64 // of each key of the namespace, the start of the last window seen
+	stale   string           // how a key went back, if one did
 }
 
 // keyed is a record with an idempotency key that is not acknowledged yet.
@@ -126,6 +128,7 @@ func (f *faults) work(t *testing.T, round int) {
 	}
 	worker(f.lines)
 	worker(f.commit)
+	worker(f.watch)
 	before := f.serial.Load()
 	eventually(t, "the load gets going", func() error {
 		if f.serial.Load() < before+500 {
@@ -311,6 +314,7 @@ func (f *faults) checkQueries(t *testing.T) {
 	if err := compareRows("per_key", want.keys, resultRows(t, c, "per_key", len(want.keys))); err != nil {
 		t.Error(err)
 	}
+	f.checkSinks(t, c, want)
 	if even.Rows != want.evenRows {
 		t.Errorf("even counts %s, not %s", even.Rows, want.evenRows)
 	}

@@ -5,6 +5,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
@@ -100,6 +101,15 @@ func TestReadmeRuns(t *testing.T) {
 		t.Fatal(err)
 	}
 	w := newWorkplace(t)
+	for _, dir := range []string{"questions", "nyc2013"} {
+		target, err := filepath.Abs(filepath.Join("../../examples", dir))
+		if err == nil {
+			err = os.Symlink(target, filepath.Join(w.dir, dir))
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
 	var ran int
 	inside := false
 	for line := range strings.Lines(string(text)) {

@@ -11,11 +11,13 @@ import (
 // log by the definitions alone.
 
 const (
-	evenSpec = `{"name":"even","source":{"topic":"events"},"filter":"v % 2 == 0","select":{"id":"id","v":"v"}}`
-	perKey   = `{"name":"per_key","source":{"topic":"events","event_time":"t","max_out_of_orderness":"1s"},
+	evenSpec = `{"name":"even","source":{"topic":"events"},"filter":"v % 2 == 0","select":{"id":"id","v":"v"},
+		"sink":{"topic":"` + sinkTopic + `","key":"id"}}`
+	perKey = `{"name":"per_key","source":{"topic":"events","event_time":"t","max_out_of_orderness":"1s"},
 		"filter":[{"field":"v","op":"ge","value":10}],
 		"group_by":["k"],"window":{"tumbling":"1s"},
-		"aggregate":{"n":"count()","total":"sum(v)","least":"min(v)","most":"max(v)"}}`
+		"aggregate":{"n":"count()","total":"sum(v)","least":"min(v)","most":"max(v)"},
+		"sink":{"kv":"` + sinkSpace + `","key":"k"}}`
 
 	windowMs   = 1000
 	disorderMs = 1000

@@ -12,11 +12,12 @@ import (
 
 func newQuery(s *session) *cobra.Command {
 	commands := []*cobra.Command{
-		newQueryCreate(s), newQueryList(s), newQueryShow(s), newQueryResults(s), newQueryPlan(s),
+		newQueryCreate(s), newQueryList(s), newQueryShow(s), newQueryResults(s), newQueryView(s), newQueryPlan(s),
 		newQueryValidate(s), newQueryLate(s), newQueryDead(s), newQueryDelete(s),
 	}
 	s.clientFlags(commands...)
-	return commandGroup("query", "Start, watch and delete queries", commands...)
+	commands = append(commands, newQueryRun(s), newQueryTest(s)) // which need no server
+	return commandGroup("query", "Start, watch and delete queries, and run them over files", commands...)
 }
 
 // readSpec reads the file of -f.
@@ -121,6 +122,14 @@ type standing struct {
 		Watermark *int64 `json:"watermark"`
 		Holds     bool   `json:"holds"`
 	} `json:"partitions"`
+	Sinks []struct {
+		Log     string `json:"log"`
+		Topic   string `json:"topic"`
+		KV      string `json:"kv"`
+		Written int64  `json:"written"`
+		Skipped int64  `json:"skipped"`
+		Error   string `json:"error"`
+	} `json:"sinks"`
 	StateBytes int64 `json:"state_bytes"`
 	Error      any   `json:"error"`
 }
@@ -213,7 +222,22 @@ func drawStanding(w io.Writer, q *standing) error {
 	if q.Error != nil {
 		fmt.Fprintf(w, "  because of: %v\n", q.Error)
 	}
-	fmt.Fprintf(w, "rows: %s\nstate: %s bytes\n\n", q.Rows, thousands(q.StateBytes))
+	fmt.Fprintf(w, "rows: %s\nstate: %s bytes\n", q.Rows, thousands(q.StateBytes))
+	for _, sink := range q.Sinks {
+		target := "topic " + sink.Topic
+		if sink.KV != "" {
+			target = "kv " + sink.KV
+		}
+		fmt.Fprintf(w, "%s to %s: %s written", sink.Log, target, thousands(sink.Written))
+		if sink.Skipped > 0 {
+			fmt.Fprintf(w, ", %s skipped", thousands(sink.Skipped))
+		}
+		if sink.Error != "" {
+			fmt.Fprintf(w, "; waiting: %s", sink.Error)
+		}
+		fmt.Fprintln(w)
+	}
+	fmt.Fprintln(w)
 	g := &grid{header: []string{"TOPIC", "PARTITION", "OFFSET", "LAG", "WATERMARK", "HOLDS"}}
 	for _, p := range q.Partitions {
 		watermark, holds := "-", ""

@@ -19,7 +19,8 @@ func newServe(s *session) *cobra.Command {
 
 once it answers. Logs go to the standard error. Without tokens the node is open
 and listens on loopback only; to listen elsewhere, set RF_BEARER_TOKENS. SIGTERM
-or SIGINT stop it in good order, a second one at once.`,
+or SIGINT stop it in good order, a second one at once. SIGHUP has it read the
+tokens of the file of --config again; without --config it stops the node.`,
 		Example: `  leat serve
   leat serve --port 0 --data-dir ./data
   leat serve --dev
@@ -35,15 +36,16 @@ or SIGINT stop it in good order, a second one at once.`,
 			for _, w := range warnings {
 				logger.Warn(w)
 			}
-			return s.serve(cmd.Context(), c, logger)
+			return s.serve(cmd.Context(), c, configKeys(cmd.Root()), logger)
 		},
 	}
 	c.flags(cmd.Flags())
 	return cmd
 }
 
-// serve runs a node until ctx ends.
-func (s *session) serve(ctx context.Context, c settings, logger *slog.Logger) error {
+// serve runs a node until ctx ends, or the terminal hangs up. known are the keys a
+// configuration file may have.
+func (s *session) serve(ctx context.Context, c settings, known []string, logger *slog.Logger) error {
 	defer carryBallast(s.getenv)()
 	listener, err := listen(c)
 	if err != nil {
@@ -54,10 +56,15 @@ func (s *session) serve(ctx context.Context, c settings, logger *slog.Logger) er
 		return err
 	}
 	logger.Info("starting", "version", readBuild().Version, "data_dir", c.dataDir, "address", listener.Addr().String())
+	r := &reload{settings: c, known: known, getenv: s.getenv, set: e.server.SetTokens, logger: logger}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	hangups, ignore := notifyHangup(c.file.name != "")
+	defer ignore()
 	err = e.run(ctx, func() error {
 		_, err := fmt.Fprintf(s.out, "leat ready %s\n", e.url)
 		return err
-	})
+	}, stage{"reload", func(ctx context.Context) error { return r.run(ctx, hangups, cancel) }})
 	if err != nil {
 		return fmt.Errorf("the node stopped: %w", err)
 	}

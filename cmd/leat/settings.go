@@ -49,27 +49,37 @@ func (c *settings) check(getenv func(string) string) (warnings []string, err err
 	if err != nil {
 		return nil, err
 	}
-	text, err := tokenText(getenv)
-	if err != nil {
+	if warnings, err = c.readTokens(getenv); err != nil {
 		return nil, err
 	}
-	if set, inFile := c.file.find(tokensKey); inFile && text == "" {
-		text = set.value
-		if c.file.exposed {
-			replicated = append(replicated, c.file.name+" holds tokens and everybody on this machine can read it; chmod o-r it")
-		}
-	}
-	if c.tokens, warnings, err = api.ParseTokens(text); err != nil {
-		return nil, usage("read the tokens: %v", err)
-	}
 	warnings = append(warnings, replicated...)
-	if err := api.CheckBind(c.address(), c.tokens, c.dev); err != nil {
-		return nil, usage("%v", err)
-	}
 	if c.dataDir == "" {
 		if c.dataDir, err = stateDir(getenv); err != nil {
 			return nil, err
 		}
+	}
+	return warnings, nil
+}
+
+// readTokens finds the tokens, in the environment or else in the file, and refuses
+// to do without where others reach the node.
+func (c *settings) readTokens(getenv func(string) string) (warnings []string, err error) {
+	text, err := tokenText(getenv)
+	if err != nil {
+		return nil, err
+	}
+	exposed := false
+	if set, inFile := c.file.find(tokensKey); inFile && text == "" {
+		text, exposed = set.value, c.file.exposed
+	}
+	if c.tokens, warnings, err = api.ParseTokens(text); err != nil {
+		return nil, usage("read the tokens: %v", err)
+	}
+	if exposed {
+		warnings = append(warnings, c.file.name+" holds tokens and everybody on this machine can read it; chmod o-r it")
+	}
+	if err := api.CheckBind(c.address(), c.tokens, c.dev); err != nil {
+		return nil, usage("%v", err)
 	}
 	return warnings, nil
 }

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"crypto/rand"
+	"encoding/json"
 	"fmt"
 	"log/slog"
 	"time"
@@ -24,13 +25,14 @@ var (
 	_ queries.Topics     = (*cluster.Node)(nil)
 	_ queries.Documents  = (*cluster.Node)(nil)
 	_ queries.SinkTopics = (*cluster.Node)(nil)
+	_ queries.SinkSpaces = (*api.Namespaces)(nil)
 	_ queries.Clock      = wallClock{}
 )
 
 // wire puts the queries and the server on top of the node.
 func (e *engine) wire(c settings, logger *slog.Logger) (err error) {
 	e.manager = queries.NewManager(queries.ManagerConfig{
-		Topics: e.node, Docs: e.node, Sinks: e.node, Clock: wallClock{}, Owner: rand.Text(), Logger: logger.With("component", "queries"),
+		Topics: e.node, Docs: e.node, Sinks: e.node, Spaces: api.NewNamespaces(e.node, e.node, c.limits), Clock: wallClock{}, Owner: rand.Text(), Logger: logger.With("component", "queries"),
 	})
 	limits := c.limits
 	limits.Drain = drainTime
@@ -129,6 +131,11 @@ func (q *queryCalls) Results(_ context.Context, name string, offset log.Offset, 
 // WaitResults tells when there is more to read.
 func (q *queryCalls) WaitResults(name string, after log.Offset) (<-chan struct{}, error) {
 	return q.manager.WaitResults(name, after)
+}
+
+// View reads the latest row of a group.
+func (q *queryCalls) View(ctx context.Context, name string, keys []string, windowStart *int64) (json.RawMessage, error) {
+	return q.manager.View(ctx, name, keys, windowStart)
 }
 
 // Late reads the late log.

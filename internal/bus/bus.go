@@ -30,6 +30,7 @@ type Partition struct {
 	Next      log.Offset // one past the last applied record
 	Bytes     int64      // on disk, all segments
 	Shard     uint64     // the raft group that replicates it
+	Sealed    bool       // nothing will ever follow Next; never so in a replicated log
 }
 
 // Append asks for a block of records to become durable in one partition, all or

@@ -23,6 +23,8 @@ import (
 //	+ - * / %  neg
 //	?: ??
 //	abs ceil floor round int float string len lower upper trim min max
+//	slice, split, part (an element of split), trimset (trim of a set), and the functions
+//	of text and time that parameters knows, by their names
 type Expr struct {
 	Op   string
 	Args []*Expr
@@ -126,6 +128,9 @@ func (e *Expr) apply(args []value) (value, error) {
 			return value{kind: null}, nil
 		}
 		return arithmetic(e.Op, args[0], args[1])
+	}
+	if parameters(e.Op) != "" {
+		return callText(e.Op, args)
 	}
 	return call(e.Op, args)
 }

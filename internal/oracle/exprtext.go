@@ -33,6 +33,14 @@ func (e *Expr) String() string {
 	case "and", "or", "==", "!=", "<", "<=", ">", ">=", "contains", "startsWith", "endsWith", "+", "-", "*", "/", "%", "??":
 		return "(" + strings.Join(args, " "+e.Op+" ") + ")"
 	}
+	switch e.Op {
+	case "slice":
+		return fmt.Sprintf("%s[%s:%s]", args[0], args[1], args[2])
+	case "part":
+		return fmt.Sprintf("split(%s, %s)[%s]", args[0], args[1], args[2])
+	case "trimset":
+		return fmt.Sprintf("trim(%s, %s)", args[0], args[1])
+	}
 	return e.Op + "(" + strings.Join(args, ", ") + ")"
 }
 

@@ -26,18 +26,16 @@ type cell struct {
 // fold is aggregate i over the rows of a group, given by partition. It is null and
 // false where a sum of integers does not fit, or a result with floats is not finite.
 func (a *Aggregate) fold(rows [][]entry, i int) (value, bool) {
-	var parts [][]cell // by partition and pane
+	var parts []part // by partition and pane
 	var all []cell
 	for _, partition := range rows {
-		panes := map[[2]int64][]cell{}
-		for _, e := range partition {
+		for _, p := range panes(partition, func(p *part, e entry) {
 			if !e.args[i].none() && !e.bys[i].none() {
-				panes[e.pane] = append(panes[e.pane], cell{e.args[i], e.bys[i], e.t})
+				p.cells = append(p.cells, cell{e.args[i], e.bys[i], e.t})
 			}
-		}
-		for _, pane := range slices.SortedFunc(maps.Keys(panes), func(a, b [2]int64) int { return slices.Compare(a[:], b[:]) }) {
-			parts = append(parts, panes[pane])
-			all = append(all, panes[pane]...)
+		}) {
+			parts = append(parts, p)
+			all = append(all, p.all()...)
 		}
 	}
 	switch a.Fn {
@@ -45,6 +43,8 @@ func (a *Aggregate) fold(rows [][]entry, i int) (value, bool) {
 		return ofInt(int64(len(all))), true
 	case "count_distinct":
 		return ofInt(int64(len(tally(all)))), true
+	case "approx_count_distinct":
+		return ofInt(estimate(all)), true
 	case "top_k":
 		return a.mostFrequent(all), true
 	case "collect":
@@ -134,25 +134,19 @@ func (a *Aggregate) atRank(all []cell) value {
 
 // stddev is exact for integers alone. Else the floats of each part are taken one by
 // one, and the parts joined one by one, behind all integers as one.
-func stddev(parts [][]cell, n int) (value, bool) {
+func stddev(parts []part, n int) (value, bool) {
 	if n < 2 {
 		return value{kind: null}, true
 	}
 	var integers []*big.Rat
 	var moments [][3]float64 // number, mean, squared distances
-	for _, part := range parts {
-		var m [3]float64
-		for _, c := range part {
+	for _, p := range parts {
+		for _, c := range p.all() {
 			if c.v.kind == integer {
 				integers = append(integers, new(big.Rat).SetInt64(c.v.i))
-				continue
 			}
-			m[0]++
-			d := c.v.f - m[1]
-			m[1] += d / m[0]
-			m[2] += float64(d * (c.v.f - m[1]))
 		}
-		if m[0] > 0 {
+		if m := p.moments(); m[0] > 0 {
 			moments = append(moments, m)
 		}
 	}
@@ -175,13 +169,7 @@ func stddev(parts [][]cell, n int) (value, bool) {
 			s, _ := squares.Float64()
 			moments = slices.Insert(moments, 0, [3]float64{float64(len(integers)), m, s})
 		}
-		total := moments[0]
-		for _, m := range moments[1:] {
-			sum, d := total[0]+m[0], m[1]-total[1]
-			total[1] += float64(d * float64(m[0]/sum))
-			total[2] = total[2] + m[2] + float64(float64(d*d)*float64(float64(total[0]*m[0])/sum))
-			total[0] = sum
-		}
+		total := joinMoments(moments)
 		variance = total[2] / float64(n-1)
 	}
 	v, err := finite(variance)
@@ -191,24 +179,56 @@ func stddev(parts [][]cell, n int) (value, bool) {
 	return ofFloat(math.Sqrt(v.f)), true
 }
 
+// moments are number, mean and squared distances of the floats of a part.
+func (p part) moments() [3]float64 {
+	var list [][3]float64
+	for _, j := range p.joined {
+		if m := j.moments(); m[0] > 0 {
+			list = append(list, m)
+		}
+	}
+	m := joinMoments(list)
+	for _, c := range p.cells {
+		if c.v.kind != integer {
+			m[0]++
+			d := c.v.f - m[1]
+			m[1] += d / m[0]
+			m[2] += float64(d * (c.v.f - m[1]))
+		}
+	}
+	return m
+}
+
+func joinMoments(list [][3]float64) (total [3]float64) {
+	for i, m := range list {
+		if i == 0 {
+			total = m
+			continue
+		}
+		sum, d := total[0]+m[0], m[1]-total[1]
+		total[1] += float64(d * float64(m[0]/sum))
+		total[2] = total[2] + m[2] + float64(float64(d*d)*float64(float64(total[0]*m[0])/sum))
+		total[0] = sum
+	}
+	return total
+}
+
 // sum adds the integers exactly, the floats one after the other in each partition and
 // then partition by partition and pane by pane.
-func (a *Aggregate) sum(parts [][]cell, n int) (value, bool) {
+func (a *Aggregate) sum(parts []part, n int) (value, bool) {
 	exact := new(big.Int)
 	var sums []float64 // of the parts that have floats
 	floats := 0
-	for _, part := range parts {
-		var seen []float64
-		for _, c := range part {
+	for _, p := range parts {
+		for _, c := range p.all() {
 			if v := c.v; v.kind == integer {
 				exact.Add(exact, big.NewInt(v.i))
-			} else {
-				seen = append(seen, v.f)
 			}
 		}
-		floats += len(seen)
-		if len(seen) > 0 {
-			sums = append(sums, inOrder(seen))
+		s, seen := p.floats()
+		floats += seen
+		if seen > 0 {
+			sums = append(sums, s)
 		}
 	}
 	if a.Fn == "sum" && floats == 0 {
@@ -232,6 +252,25 @@ func (a *Aggregate) sum(parts [][]cell, n int) (value, bool) {
 		return value{kind: null}, false
 	}
 	return v, true
+}
+
+// floats are the sum of the floats of a part, and their number.
+func (p part) floats() (sum float64, n int) {
+	var list []float64
+	for _, j := range p.joined {
+		if s, more := j.floats(); more > 0 {
+			list, n = append(list, s), n+more
+		}
+	}
+	for _, c := range p.cells {
+		if c.v.kind != integer {
+			list, n = append(list, c.v.f), n+1
+		}
+	}
+	if n == 0 {
+		return 0, 0
+	}
+	return inOrder(list), n
 }
 
 // inOrder adds from left to right; the first is taken as it is, also -0.

@@ -20,7 +20,7 @@ func TestFold(t *testing.T) {
 		{[][]value{{i(huge), i(huge)}, {i(-huge)}}, map[string]string{"sum": "4611686018427387904"}},
 		{[][]value{{f(1e308), f(1e308)}}, map[string]string{"sum": "!", "avg": "!", "max": "1e+308"}},
 		{[][]value{{f(1), i(1)}, {f(1)}}, map[string]string{"min": "1", "max": "1", "sum": "3"}},
-		{[][]value{{i(1), f(1), i(2)}, {ofText("a"), none}}, map[string]string{"count_distinct": "3", "collect": `[1,1,2,"a"]`, "first": "1", "last": `"a"`,
+		{[][]value{{i(1), f(1), i(2)}, {ofText("a"), none}}, map[string]string{"count_distinct": "3", "approx_count_distinct": "3", "collect": `[1,1,2,"a"]`, "first": "1", "last": `"a"`,
 			"min_by": "1", "max_by": `"a"`, "top_k": `[{"value":1,"count":2},{"value":2,"count":1}]`}},
 		{[][]value{{i(2), i(4), i(4), i(4)}, {i(5), i(5), i(7), i(9)}}, map[string]string{"stddev": "2.138089935299395", "percentile": "4"}},
 		{[][]value{{f(0.5), i(1)}, {f(1.5), f(2)}}, map[string]string{"stddev": "0.6454972243679028", "percentile": "1"}},

@@ -123,7 +123,7 @@ func (g *generator) query() *Query {
 	if g.window > 0 {
 		g.grouping(q)
 		g.leaf = groupedLeaves(q)
-		if g.chance(0.35) && !g.crowd {
+		if q.Session = g.chance(0.3); !q.Session && g.chance(0.35) && !g.crowd {
 			q.Every = max(1, pick(g, g.window/2, g.window/3, g.window/6, 1+g.window*2/3, g.window-1, g.window))
 		}
 		switch g.IntN(6) {
@@ -133,7 +133,11 @@ func (g *generator) query() *Query {
 			q.Having, q.HavingList = g.listCondition(1+g.IntN(2)), true
 		}
 	}
-	if g.chance(0.4) {
+	if g.window == 0 && g.chance(0.2) { // much of what is made of text
+		for i := range 5 {
+			q.Select = append(q.Select, Member{Name: fmt.Sprint("text", i), Expr: g.text(2)})
+		}
+	} else if g.chance(0.4) {
 		for i := range 1 + g.IntN(4) {
 			q.Select = append(q.Select, Member{Name: pick(g, "x", "naïve", "a b", "\"q\\") + fmt.Sprint(i), Expr: g.anything(2)})
 		}
@@ -154,13 +158,13 @@ func (g *generator) grouping(q *Query) {
 	q.AggregateList = g.chance(0.3)
 	for i := range 1 + g.IntN(5) {
 		a := Aggregate{Fn: pick(g, "count", "sum", "avg", "min", "max", "count", "sum", "avg", "min", "max", "stddev", "first", "last",
-			"min_by", "max_by", "count_distinct", "percentile", "top_k", "collect"), Name: fmt.Sprintf("agg%d", i)}
+			"min_by", "max_by", "count_distinct", "approx_count_distinct", "percentile", "top_k", "collect"), Name: fmt.Sprintf("agg%d", i)}
 		if i == 1 && g.chance(0.3) {
 			a.Name = "avg delay"
 		}
 		switch {
 		case a.Fn == "count" && g.chance(0.6):
-		case q.AggregateList:
+		case q.AggregateList && g.chance(0.5):
 			a.Arg = g.leafFor(a.Fn)
 		case a.numeric():
 			a.Arg = g.number(g.IntN(3))
@@ -169,13 +173,21 @@ func (g *generator) grouping(q *Query) {
 		}
 		switch a.Fn {
 		case "min_by", "max_by":
-			if a.By = g.leafFor(a.Fn); !q.AggregateList {
+			if a.By = g.leafFor(a.Fn); !q.AggregateList || g.chance(0.5) {
 				a.By = g.anything(g.IntN(2))
 			}
 		case "percentile":
 			a.Param = pick[int64](g, 0, 50_000, 99_900, 100_000, 12_345, 1)
 		case "top_k":
 			a.Param = pick[int64](g, 1, 2, 3, 1000)
+		}
+		if q.AggregateList {
+			switch g.IntN(4) {
+			case 0:
+				a.Filter = g.condition(1 + g.IntN(2))
+			case 1:
+				a.Filter, a.FilterList = g.listCondition(1+g.IntN(2)), true
+			}
 		}
 		q.Aggregates = append(q.Aggregates, a)
 	}

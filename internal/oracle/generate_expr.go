@@ -9,7 +9,7 @@ import (
 // leaves are the fields that an expression may use, by the type of most of their
 // values.
 type leaves struct {
-	numbers, texts, bools, all []*Expr
+	numbers, texts, bools, times, all []*Expr
 }
 
 // field is the field at a path of members; a number is an element.
@@ -41,6 +41,7 @@ func sourceLeaves() leaves {
 		numbers: []*Expr{field("a"), field("b"), field("n", "x"), field("n", "y", 1), field("a"), field("b")},
 		texts:   []*Expr{field("s"), field("k"), field("n", "odd name")},
 		bools:   []*Expr{field("flag")},
+		times:   []*Expr{field("t"), field("t"), field("e", "t"), field("a")},
 	}
 	l.all = append(l.all, field("obj"), field("arr"), field("u"), field("n"), field("n", "y"))
 	l.all = append(append(append(l.all, l.numbers...), l.texts...), l.bools...)
@@ -51,6 +52,7 @@ func groupedLeaves(q *Query) leaves {
 	l := leaves{}
 	named := func(name string) *Expr { return &Expr{Op: "field", Text: name} }
 	l.numbers = []*Expr{named("window_start"), named("window_end")}
+	l.times = l.numbers
 	for _, k := range q.GroupBy {
 		l.all = append(l.all, k)
 		l.texts = append(l.texts, k)
@@ -60,7 +62,7 @@ func groupedLeaves(q *Query) leaves {
 		if strings.Contains(a.Name, " ") {
 			continue // stands alone only
 		}
-		if a.numeric() || a.Fn == "count" || a.Fn == "count_distinct" {
+		if a.numeric() || a.Fn == "count" || a.Fn == "count_distinct" || a.Fn == "approx_count_distinct" {
 			l.numbers = append(l.numbers, named(a.Name))
 		}
 		l.all = append(l.all, named(a.Name))
@@ -93,7 +95,17 @@ func (g *generator) number(depth int) *Expr {
 		}
 		return g.numberField()
 	}
-	switch g.IntN(12) {
+	switch g.IntN(14) {
+	case 12:
+		return op(pick(g, "year", "month", "day", "weekday", "hour", "minute", "second", "epoch_ms"), g.leaf.times[g.IntN(len(g.leaf.times))])
+	case 13:
+		if len(g.leaf.texts) == 0 {
+			break
+		}
+		if g.chance(0.5) {
+			return op("regexp_count", g.text(depth-1), lit(ofText(pick(g, "k", "[a-z]", "\\d+", "", "k|é", "(?i)A"))))
+		}
+		return op(pick(g, "indexOf", "lastIndexOf"), g.text(depth-1), g.textLiteral())
 	case 0, 1, 2, 3:
 		return op(pick(g, "+", "-", "*"), g.number(depth-1), g.number(depth-1))
 	case 4:
@@ -123,7 +135,11 @@ func (g *generator) text(depth int) *Expr {
 		}
 		return g.leaf.texts[g.IntN(len(g.leaf.texts))]
 	}
-	switch g.IntN(5) {
+	switch g.IntN(8) {
+	case 5:
+		return op(pick(g, "date", "rfc3339"), g.leaf.times[g.IntN(len(g.leaf.times))])
+	case 6, 7:
+		return g.partOfText(depth - 1)
 	case 0:
 		return op("+", g.text(depth-1), g.text(depth-1))
 	case 1:
@@ -134,6 +150,28 @@ func (g *generator) text(depth int) *Expr {
 		return op("??", g.text(depth-1), g.textLiteral())
 	}
 	return op("?:", g.condition(depth-1), g.text(depth-1), g.text(depth-1))
+}
+
+// partOfText is what a function makes of a text.
+func (g *generator) partOfText(depth int) *Expr {
+	small := func() *Expr { return lit(ofInt(g.Int64N(9) - 3)) }
+	switch s := g.text(depth); g.IntN(6) {
+	case 0, 1:
+		return op("slice", s, small(), small())
+	case 2:
+		return op("part", s, g.textLiteral(), small())
+	case 3:
+		return op("regexp_extract", s, lit(ofText(pick(g, "k(\\d)", "(.)(.)?", "([a-z]+)|(\\d+)"))), lit(ofInt(g.Int64N(2))))
+	case 4:
+		return op("replace", s, g.textLiteral(), g.text(depth))
+	}
+	switch g.IntN(3) {
+	case 0:
+		return op("repeat", g.text(depth), small())
+	case 1:
+		return op("string", op("split", g.text(depth), g.textLiteral()))
+	}
+	return op(pick(g, "trimPrefix", "trimSuffix", "trimset"), g.text(depth), g.textLiteral())
 }
 
 func (g *generator) anything(depth int) *Expr {

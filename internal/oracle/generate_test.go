@@ -43,9 +43,12 @@ func TestGenerateReaches(t *testing.T) {
 		note("groups fail", o.Counts.FailedPanes > 0)
 		note("rows miss windows", o.Counts.LateWindows > 0)
 		note("rows lie in several windows", c.Query.Every > 0 && o.Counts.Out > 0)
+		note("sessions leave", c.Query.Session && o.Counts.Out > 0)
+		note("sessions have several rows", c.Query.Session && o.Counts.Out > 0 && o.Counts.Used > 2*o.Counts.Out)
 		note("having drops some", c.Query.Having != nil && o.Counts.Out > 0 && o.Counts.Used > 0)
 		for _, a := range c.Query.Aggregates {
 			note(a.Fn+" gives rows", o.Counts.Out > 1 && c.Query.Window > 0)
+			note("an aggregate has a filter", a.Filter != nil && o.Counts.Out > 1)
 		}
 		note("a crowd leaves", c.Crowd && len(o.Rows) > 1024)
 		note("logs are trimmed", c.Trimmed != [maxPartitions]int{})
@@ -54,8 +57,8 @@ func TestGenerateReaches(t *testing.T) {
 	for _, what := range []string{
 		"decode fails", "event_time fails", "filter fails", "aggregate fails", "select fails", "rows late", "rows filtered",
 		"a live query closes windows", "a stateless query has rows", "groups fail", "a crowd leaves", "logs are trimmed",
-		"rows miss windows", "rows lie in several windows", "having drops some", "stddev gives rows", "first gives rows", "last gives rows",
-		"min_by gives rows", "max_by gives rows", "count_distinct gives rows", "percentile gives rows", "top_k gives rows", "collect gives rows",
+		"rows miss windows", "rows lie in several windows", "sessions leave", "sessions have several rows", "having drops some", "stddev gives rows", "first gives rows", "last gives rows",
+		"min_by gives rows", "max_by gives rows", "count_distinct gives rows", "approx_count_distinct gives rows", "an aggregate has a filter", "percentile gives rows", "top_k gives rows", "collect gives rows",
 		"begins ", "begins latest", "begins offset", "begins timestamp",
 	} {
 		if reached[what] == 0 {

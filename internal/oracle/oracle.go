@@ -50,7 +50,7 @@ type Counts struct {
 // query that is not bounded are taken for all that has come so far.
 func Evaluate(c *Case) *Outcome {
 	q, n := c.Query, len(c.Logs)
-	e := &evaluation{q: q, rfc3339: regexp.MustCompile(rfc3339), windows: map[int64]map[string]*group{}, out: &Outcome{
+	e := &evaluation{q: q, rfc3339: regexp.MustCompile(rfc3339), windows: map[int64]map[string]*group{}, sessions: map[string]*group{}, out: &Outcome{
 		ByPartition: make([][]string, n), Late: make([][]string, n), Dead: make([][]string, n),
 	}}
 	closed := func(end int64) bool { return true }
@@ -60,6 +60,7 @@ func Evaluate(c *Case) *Outcome {
 		others := closed
 		closed = func(end int64) bool { return moved && end <= w && others(end) }
 	}
+	e.sessionWindows()
 	for _, end := range slices.Sorted(maps.Keys(e.windows)) {
 		if q.UntilEnd || closed(end) {
 			e.close(end)
@@ -72,13 +73,16 @@ type evaluation struct {
 	q       *Query
 	rfc3339 *regexp.Regexp
 	windows map[int64]map[string]*group // by end, by key
-	out     *Outcome
+	// sessions has all rows of each key, of session windows.
+	sessions map[string]*group
+	out      *Outcome
 }
 
 // group is what one window has under one key, by partition.
 type group struct {
-	keys []value
-	rows [][]entry
+	keys  []value
+	rows  [][]entry
+	start int64 // of the window
 }
 
 // entry is what a row gives to the aggregates. pane holds the ends of the last and of
@@ -87,6 +91,7 @@ type entry struct {
 	args, bys []value
 	t         int64
 	pane      [2]int64
+	gap       int64 // of session windows; 0 = others
 }
 
 // watermark is W behind rows the highest of whose event times is given, nil for none.
@@ -153,6 +158,12 @@ func (e *evaluation) partition(p int, log []Record, from int) (highest *int64) {
 // first, the number of those that it is late for, and from where to where all of them
 // reach.
 func (q *Query) windows(t, w int64, moved bool) (start, end int64, ends []int64, missed int64) {
+	if q.Session {
+		if moved && t < w {
+			return t, t + q.Window, nil, 0
+		}
+		return t, t + q.Window, []int64{t + q.Window}, 0
+	}
 	every := q.Every
 	if every == 0 {
 		every = q.Window
@@ -217,6 +228,17 @@ func (e *evaluation) windowed(p int, record value, t int64, ends []int64, missed
 	}
 	for _, a := range e.q.Aggregates {
 		v, by := ofBool(true), ofBool(true) // of count(): something
+		if a.Filter != nil {
+			taken, err := a.Filter.condition(record.field)
+			if err != nil {
+				dead("aggregate")
+				return
+			}
+			if !taken.isTrue() {
+				args, bys = append(args, value{}), append(bys, value{})
+				continue
+			}
+		}
 		if a.Arg != nil {
 			var err error
 			if v, err = a.Arg.eval(record.field); err != nil || a.numeric() && !v.none() && !v.number() {
@@ -236,16 +258,25 @@ func (e *evaluation) windowed(p int, record value, t int64, ends []int64, missed
 	e.out.Counts.Used++
 	e.out.Counts.LateWindows += missed
 	key := strings.Join(texts, ",")
+	if e.q.Session {
+		g := e.sessions[key]
+		if g == nil {
+			g = &group{keys: keys, rows: make([][]entry, len(e.out.Late))}
+			e.sessions[key] = g
+		}
+		g.rows[p] = append(g.rows[p], entry{args: args, bys: bys, t: t, gap: e.q.Window})
+		return
+	}
 	for _, end := range ends {
 		if e.windows[end] == nil {
 			e.windows[end] = map[string]*group{}
 		}
 		g := e.windows[end][key]
 		if g == nil {
-			g = &group{keys: keys, rows: make([][]entry, len(e.out.Late))}
+			g = &group{keys: keys, rows: make([][]entry, len(e.out.Late)), start: end - e.q.Window}
 			e.windows[end][key] = g
 		}
-		g.rows[p] = append(g.rows[p], entry{args, bys, t, [2]int64{ends[0], ends[len(ends)-1]}})
+		g.rows[p] = append(g.rows[p], entry{args: args, bys: bys, t: t, pane: [2]int64{ends[0], ends[len(ends)-1]}})
 	}
 }
 
@@ -269,7 +300,7 @@ func (e *evaluation) close(end int64) {
 			}
 			put(a.Name, v)
 		}
-		put("window_start", ofInt(end-e.q.Window))
+		put("window_start", ofInt(g.start))
 		put("window_end", ofInt(end))
 		whole := Query{}
 		for _, name := range names {

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"math"
+	"regexp"
 	"strconv"
 	"strings"
 	"time"
@@ -21,6 +22,7 @@ type Query struct {
 	FilterList    bool // written as a list of conditions
 	GroupBy       []*Expr
 	Window        int64 // ms; 0 = stateless
+	Session       bool  // Window is the gap of session windows
 	Every         int64 // ms between the starts of hopping windows; 0 = tumbling
 	Having        *Expr
 	HavingList    bool // written as a list of conditions
@@ -43,6 +45,9 @@ type Aggregate struct {
 	Name, Fn string
 	Arg, By  *Expr
 	Param    int64
+	// Filter says of which rows; nil = of every one. FilterList: written as conditions.
+	Filter     *Expr
+	FilterList bool
 }
 
 // Member is one member of the output row.
@@ -78,7 +83,12 @@ func (e *evaluation) eventTime(record value, appendMs int64) (ms int64, ok bool)
 	if e.q.EventTime == nil {
 		return appendMs, true
 	}
-	switch v := record.field(e.q.EventTime); v.kind {
+	return instant(record.field(e.q.EventTime), e.rfc3339)
+}
+
+// instant is a value as epoch milliseconds. Text has to be of the given form.
+func instant(v value, rfc3339 *regexp.Regexp) (ms int64, ok bool) {
+	switch v.kind {
 	case integer:
 		ms = v.i
 	case float:
@@ -87,7 +97,7 @@ func (e *evaluation) eventTime(record value, appendMs int64) (ms int64, ok bool)
 		}
 		ms = int64(v.f)
 	case text:
-		if !e.rfc3339.MatchString(v.s) {
+		if !rfc3339.MatchString(v.s) {
 			return 0, false
 		}
 		t, err := time.Parse(time.RFC3339Nano, strings.ToUpper(v.s))
@@ -155,7 +165,9 @@ func (q *Query) windowJSON() (parts []string) {
 		}
 		parts = append(parts, `"group_by":[`+strings.Join(fields, ",")+"]")
 	}
-	if q.Every > 0 {
+	if q.Session {
+		parts = append(parts, `"window":{"session":`+duration(q.Window)+"}")
+	} else if q.Every > 0 {
 		parts = append(parts, `"window":{"hopping":`+duration(q.Window)+`,"every":`+duration(q.Every)+"}")
 	} else {
 		parts = append(parts, `"window":{"tumbling":`+duration(q.Window)+"}")
@@ -203,17 +215,31 @@ func (a *Aggregate) json(inList bool) string {
 	}
 	members := fmt.Sprintf(`{"fn":%q,"as":%s`, a.Fn, quote(a.Name))
 	if a.Arg != nil {
-		members += `,"field":` + quote(a.Arg.Text)
+		members += `,"field":` + quote(a.Arg.operand())
+	}
+	switch {
+	case a.Filter != nil && a.FilterList:
+		members += `,"filter":` + a.Filter.list()
+	case a.Filter != nil:
+		members += `,"filter":` + quote(a.Filter.String())
 	}
 	switch {
 	case a.By != nil:
-		members += `,"by":` + quote(a.By.Text)
+		members += `,"by":` + quote(a.By.operand())
 	case a.Fn == "percentile":
 		members += `,"p":` + param
 	case a.Fn == "top_k":
 		members += `,"k":` + param
 	}
 	return members + "}"
+}
+
+// operand writes an expression where a path could stand.
+func (e *Expr) operand() string {
+	if e.Op == "lit" {
+		return "(" + e.String() + ")" // 5 is a path
+	}
+	return e.String()
 }
 
 // duration writes whole days, hours and seconds as text, other durations as a number.

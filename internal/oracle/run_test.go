@@ -47,6 +47,10 @@ func newSchedule(c *Case) *schedule {
 		trouble: pick(g, 0, 0.01, 0.05, 0.3, 0.6), output: g.chance(0.4), chunk: pick(g, 1, 5, 100),
 		before: pick(g, 0, 0.5, 1), rival: g.chance(0.1), Rand: g.Rand,
 	}
+	s.options.Workers = pick(g, 1, 2, 4)
+	if c.Query.UntilEnd { // a live query would wait for rows that never come
+		s.options.LeadBytes = pick[int64](g, 1, 2000, 0)
+	}
 	if c.Crowd { // have it killed while the window leaves
 		s.trouble, s.output = pick(g, 0.3, 0.9), true
 		s.options.EpochBytes, s.options.EpochRows = pick(g, 1, 2000), pick(g, 100, 0)

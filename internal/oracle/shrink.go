@@ -68,6 +68,9 @@ func candidates(c *Case) (list []*Case) {
 	if c.Query.Having != nil {
 		with(func(q *Query) { q.Having = nil })
 	}
+	if c.Query.Session {
+		with(func(q *Query) { q.Session = false })
+	}
 	if c.Query.Every > 0 {
 		with(func(q *Query) { q.Every = 0 })
 	}
@@ -82,20 +85,38 @@ func candidates(c *Case) (list []*Case) {
 	for i := range c.Query.GroupBy {
 		with(func(q *Query) { q.GroupBy = slices.Delete(slices.Clone(q.GroupBy), i, i+1) })
 	}
-	for i, a := range c.Query.Aggregates {
-		if len(c.Query.Aggregates) > 1 {
-			with(func(q *Query) { q.Aggregates = slices.Delete(slices.Clone(q.Aggregates), i, i+1) })
-		}
-		if a.Arg != nil && !c.Query.AggregateList {
-			for _, part := range a.Arg.Args {
-				with(func(q *Query) {
-					q.Aggregates = slices.Clone(q.Aggregates)
-					q.Aggregates[i].Arg = part
-				})
-			}
-		}
+	for i := range c.Query.Aggregates {
+		simplerAggregate(c.Query.Aggregates, i, func(aggregates []Aggregate) {
+			with(func(q *Query) { q.Aggregates = aggregates })
+		})
 	}
 	return list
+}
+
+// simplerAggregate tries lists that are simpler in aggregate i.
+func simplerAggregate(list []Aggregate, i int, try func([]Aggregate)) {
+	with := func(change func(a *Aggregate)) {
+		simpler := slices.Clone(list)
+		change(&simpler[i])
+		try(simpler)
+	}
+	a := list[i]
+	if len(list) > 1 {
+		try(slices.Delete(slices.Clone(list), i, i+1))
+	}
+	if a.Filter != nil {
+		with(func(a *Aggregate) { a.Filter = nil })
+	}
+	if a.Filter != nil && !a.FilterList && (a.Filter.Op == "and" || a.Filter.Op == "or" || a.Filter.Op == "not") {
+		for _, part := range a.Filter.Args {
+			with(func(a *Aggregate) { a.Filter = part })
+		}
+	}
+	if a.Arg != nil {
+		for _, part := range a.Arg.Args {
+			with(func(a *Aggregate) { a.Arg = part })
+		}
+	}
 }
 
 // String prints the query and its logs.

@@ -73,18 +73,33 @@ func (m *memory) List(dir string) ([]string, error) {
 func (m *memory) MkdirAll(string) error { return nil }
 func (m *memory) SyncDir(string) error  { return nil }
 
+// memoryFile is bytes in pieces, so that a file that grows is not copied over and over.
 type memoryFile struct {
-	mu   sync.RWMutex
-	data []byte
+	mu     sync.RWMutex
+	size   int64
+	pieces [][]byte // of pieceBytes each; zeros beyond size
+}
+
+const pieceBytes = 64 << 10
+
+// each calls do for the parts of pieces from at to end, which have to be there.
+func (f *memoryFile) each(at, end int64, do func(part []byte)) {
+	for at < end {
+		piece, from := f.pieces[at/pieceBytes], at%pieceBytes
+		n := min(end-at, pieceBytes-from)
+		do(piece[from : from+n])
+		at += n
+	}
 }
 
 func (f *memoryFile) ReadAt(b []byte, at int64) (int, error) {
 	f.mu.RLock()
 	defer f.mu.RUnlock()
-	if at >= int64(len(f.data)) {
+	if at >= f.size {
 		return 0, io.EOF
 	}
-	n := copy(b, f.data[at:])
+	n := 0
+	f.each(at, min(f.size, at+int64(len(b))), func(part []byte) { n += copy(b[n:], part) })
 	if n < len(b) {
 		return n, io.EOF
 	}
@@ -95,27 +110,33 @@ func (f *memoryFile) WriteAt(b []byte, at int64) (int, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.grow(at + int64(len(b)))
-	return copy(f.data[at:], b), nil
+	n := 0
+	f.each(at, at+int64(len(b)), func(part []byte) { n += copy(part, b[n:]) })
+	return n, nil
 }
 
 func (f *memoryFile) grow(size int64) {
-	if n := size - int64(len(f.data)); n > 0 {
-		f.data = append(f.data, make([]byte, n)...)
+	f.size = max(f.size, size)
+	for int64(len(f.pieces))*pieceBytes < size {
+		f.pieces = append(f.pieces, make([]byte, pieceBytes))
 	}
 }
 
 func (f *memoryFile) Truncate(size int64) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	if size < f.size {
+		f.each(size, f.size, func(part []byte) { clear(part) })
+		f.size = size
+	}
 	f.grow(size)
-	f.data = f.data[:size]
 	return nil
 }
 
 func (f *memoryFile) Size() (int64, error) {
 	f.mu.RLock()
 	defer f.mu.RUnlock()
-	return int64(len(f.data)), nil
+	return f.size, nil
 }
 
 func (f *memoryFile) Sync() error  { return nil }

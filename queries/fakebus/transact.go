@@ -119,7 +119,7 @@ func (b *Bus) apply(t bus.Txn) (bus.TxnResult, error) {
 	}
 	for _, d := range t.Puts {
 		b.version++
-		b.docs[docKey{t.Shard, d.Key}] = bus.Doc{Key: d.Key, Value: slices.Clone(d.Value), Version: b.version}
+		b.docs[docKey{t.Shard, d.Key}] = bus.Doc{Key: d.Key, Value: slices.Clone(d.Value), Version: b.version, TTLMs: d.TTLMs}
 		result.Versions = append(result.Versions, b.version)
 	}
 	for _, key := range t.Deletes {
