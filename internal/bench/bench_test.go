@@ -211,9 +211,22 @@ func TestTable(t *testing.T) {
 
 func TestJobLines(t *testing.T) {
 	t.Parallel()
-	got := jobLines([]byte("goos: linux\nBenchmarkJob/tumbling \t 2\t 5 ns/op\t 1.250 Mevents/s\t 7 B/op\nBenchmarkJob/filter  2  5 ns/op  3.5 Mevents/s\nPASS\n"))
+	got := jobLines([]byte("goos: linux\nBenchmarkJob/tumbling \t 2\t 5 ns/op\t 1.250 Mevents/s\t 7 B/op\nBenchmarkJob/filter  2  5 ns/op  3.5 Mevents/s\nPASS\n"), "BenchmarkJob", "Mevents/s")
 	if !slices.Equal(got, []jobLine{{"tumbling", 1.25e6}, {"filter", 3.5e6}}) {
 		t.Errorf("%v", got)
+	}
+}
+
+func TestNexmarkRows(t *testing.T) {
+	t.Parallel()
+	const printed = "BenchmarkQueries/q0 \t 4 \t 5 ns/op \t 1.5 Mevents/core-s\t 9 Mevents/s\nBenchmarkQueries/q0  4  5 ns/op  2.5 Mevents/core-s  9 Mevents/s\n" +
+		"BenchmarkQueries/q99  4  5 ns/op  0.5 Mevents/core-s  9 Mevents/s\nPASS\n"
+	want := []row{
+		{what: "Nexmark q0", rate: "2.00 M events/s per core", against: "published of Flink: 155 k, 379 k"},
+		{what: "Nexmark q99", rate: "500 k events/s per core"},
+	}
+	if got := nexmarkRows([]byte(printed)); !slices.Equal(got, want) {
+		t.Errorf("%+v", got)
 	}
 }
 

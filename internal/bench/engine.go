@@ -18,7 +18,7 @@ func (b *bench) query() error {
 	if err != nil {
 		return fmt.Errorf("run the benchmark of queries: %w: %s", err, clip(text))
 	}
-	lines := jobLines(text)
+	lines := jobLines(text, "BenchmarkJob", "Mevents/s")
 	if len(lines) == 0 {
 		return errors.New("the benchmark of queries printed no figures")
 	}
@@ -33,10 +33,10 @@ type jobLine struct {
 	perSecond float64
 }
 
-// jobLines reads the lines of a benchmark that reports Mevents/s.
-func jobLines(text []byte) []jobLine {
+// jobLines reads the lines of a benchmark that reports millions of events in a unit.
+func jobLines(text []byte, benchmark, unit string) []jobLine {
 	var lines []jobLine
-	pattern := regexp.MustCompile(`(?m)^BenchmarkJob/(\S+).*\s([0-9.]+) Mevents/s`)
+	pattern := regexp.MustCompile(`(?m)^` + benchmark + `/(\S+).*\s([0-9.]+) ` + unit + `\b`)
 	for _, m := range pattern.FindAllSubmatch(text, -1) {
 		rate, err := strconv.ParseFloat(string(m[2]), 64)
 		if err == nil {

@@ -28,6 +28,7 @@ func (b *bench) groups() []group {
 		{"stream", b.stream},
 		{"kv", b.documents},
 		{"query", b.query},
+		{"nexmark", b.nexmark},
 	}
 	if b.long {
 		groups = append(groups, group{"restart", b.restart})
