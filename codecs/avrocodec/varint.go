@@ -1,0 +1,160 @@
+package avrocodec
+
+import (
+	"encoding/binary"
+	"fmt"
+	"math/bits"
+	"unicode/utf8"
+)
+
+// Numbers of an Avro record, and lengths, counts and indexes, are zigzag varints, least
+// significant seven bits first: at most 5 bytes for an int and 10 for a long.
+const (
+	maxIntBytes  = 5
+	maxLongBytes = 10
+)
+
+// readLong reads the varint at b[i] and returns the index after it, or -1.
+func readLong(b []byte, i int) (v int64, next int) {
+	if uint(i) < uint(len(b)) {
+		if c := b[i]; c < 0x80 {
+			return int64(c>>1) ^ -int64(c&1), i + 1
+		}
+	}
+	return readLongSlow(b, i)
+}
+
+func readLongSlow(b []byte, i int) (int64, int) {
+	if len(b)-i >= 8 {
+		x := binary.LittleEndian.Uint64(b[i:])
+		if stop := ^x & 0x8080808080808080; stop != 0 {
+			x &= stop ^ (stop - 1) // the bytes up to the first without a continuation bit
+			x &= 0x7F7F7F7F7F7F7F7F
+			x = x&0x007F007F007F007F | x&0x7F007F007F007F00>>1
+			x = x&0x00003FFF00003FFF | x&0x3FFF00003FFF0000>>2
+			x = x&0x000000000FFFFFFF | x&0x0FFFFFFF00000000>>4
+			return int64(x>>1) ^ -int64(x&1), i + bits.TrailingZeros64(stop)>>3 + 1
+		}
+	}
+	var x uint64
+	for k := range maxLongBytes {
+		if i+k >= len(b) {
+			return 0, -1
+		}
+		c := b[i+k]
+		if k == maxLongBytes-1 && c > 1 {
+			return 0, -1
+		}
+		x |= uint64(c&0x7F) << (7 * k)
+		if c < 0x80 {
+			return int64(x>>1) ^ -int64(x&1), i + k + 1
+		}
+	}
+	return 0, -1
+}
+
+// isInt reports whether the varint of v, so many bytes long, is an int.
+func isInt(v int64, size int) bool { return v == int64(int32(v)) && size <= maxIntBytes }
+
+// fault is why a record is refused.
+type fault struct {
+	reason string
+	offset int
+	field  string
+}
+
+// at records a reason, if there is none yet, and returns -1.
+func (f *fault) at(offset int, reason string) int {
+	if f.reason == "" {
+		f.offset, f.reason = offset, reason
+	}
+	return -1
+}
+
+// number records why there is no varint of the given length at b[i].
+func (f *fault) number(b []byte, i, limit int) int {
+	for k := i; k < len(b) && k < i+limit; k++ {
+		if b[k] < 0x80 {
+			return f.at(i, "a number out of range")
+		}
+	}
+	if len(b)-i < limit {
+		return f.at(i, "the record ends inside a number")
+	}
+	return f.at(i, fmt.Sprintf("a number of more than %d bytes", limit))
+}
+
+// length records why b[i] does not start something whose length is in front of it.
+func (f *fault) length(b []byte, i int) int {
+	n, next := readLong(b, i)
+	switch {
+	case next < 0:
+		return f.number(b, i, maxLongBytes)
+	case n < 0:
+		return f.at(i, fmt.Sprintf("a length of %d", n))
+	}
+	return f.at(i, fmt.Sprintf("a length of %d where %d bytes are left", n, len(b)-next))
+}
+
+// short records that b ends before the n bytes at i.
+func (f *fault) short(b []byte, i, n int) int {
+	return f.at(i, fmt.Sprintf("%d bytes are left where %d are needed", max(0, len(b)-i), n))
+}
+
+// text records why b[i] does not start a string.
+func (f *fault) text(b []byte, i int) int {
+	if n, from := readLong(b, i); from >= 0 && uint64(n) <= uint64(len(b)-from) {
+		return f.at(from, "a string that is not UTF-8")
+	}
+	return f.length(b, i)
+}
+
+// findText finds the UTF-8 string whose length is at b[i]; end is -1 if there is none.
+func findText(b []byte, i int) (from, end int) {
+	if uint(i) < uint(len(b)) && b[i]&0x81 == 0 { // a length of 0 to 63
+		n := int(b[i] >> 1)
+		from, end = i+1, i+1+n
+		if end > len(b) {
+			return from, -1
+		}
+		if n <= 8 && len(b)-from >= 8 {
+			if binary.LittleEndian.Uint64(b[from:])&highBits&(1<<(8*n)-1) == 0 {
+				return from, end
+			}
+		}
+	} else {
+		var n int64
+		if n, from = readLong(b, i); from < 0 || uint64(n) > uint64(len(b)-from) {
+			return from, -1
+		}
+		end = from + int(n)
+	}
+	if !validText(b, from, end) {
+		return from, -1
+	}
+	return from, end
+}
+
+const highBits = 0x8080808080808080
+
+// validText reports whether b[from:end] is UTF-8. It may look at bytes of b behind.
+func validText(b []byte, from, end int) bool {
+	n := end - from
+	switch {
+	case n >= 8:
+		for i := from; i < end-8; i += 8 {
+			if binary.LittleEndian.Uint64(b[i:])&highBits != 0 {
+				return utf8.Valid(b[i:end])
+			}
+		}
+		if binary.LittleEndian.Uint64(b[end-8:])&highBits == 0 {
+			return true
+		}
+	case len(b)-from >= 8:
+		mask := uint64(1)<<(8*n) - 1
+		if binary.LittleEndian.Uint64(b[from:])&highBits&mask == 0 {
+			return true
+		}
+	}
+	return utf8.Valid(b[from:end])
+}
