@@ -25,7 +25,7 @@ const (
 // elements. Every view in it lives until the batch has been processed: an
 // operator that keeps a string copies it.
 type Batch struct {
-	Source  int // index of the partition in the plan's list of sources, -1 behind an exchange
+	Source  int // index of the partition in the list of all source partitions of the plan, -1 behind an exchange
 	Rows    int
 	Columns codecs.Columns // one column per path the plan asks for, or per output of the operator before
 	Values  [][]byte       // the records as stored; nil behind an exchange

@@ -6,16 +6,25 @@ import (
 	"strings"
 )
 
-// Graph is a directed acyclic graph of operators. Node 0 is the source: batches
-// enter there. Nodes are numbered in the order they were added, every edge leads
+// Graph is a directed acyclic graph of operators. Its first nodes are the inputs, in
+// the order given: a batch enters at the one that its source partition belongs to.
+// Nodes are numbered in the order they were added, every edge leads
 // from a lower number to a higher one, and rows that reach a node without
 // successors leave through the sink. The numbers are part of the state's keys.
 //
 // Process may be called at the same time for batches of different sources, with a sink
 // for each. Every other method is called alone.
 type Graph struct {
-	nodes []*node
-	sinks []Sink // by source + 1: of the call that is going on
+	nodes   []*node
+	entries []int  // by source: the node of its input
+	sinks   []Sink // by source + 1: of the call that is going on
+}
+
+// Input is where batches of some source partitions come in, described by Text. Source
+// partitions are numbered through, those of the first input first.
+type Input struct {
+	Text       string
+	Partitions int
 }
 
 type node struct {
@@ -30,10 +39,18 @@ type node struct {
 // edge leads to input number input of a node.
 type edge struct{ node, input int }
 
-// NewGraph starts a graph with its source, described by text, of so many partitions.
-func NewGraph(text string, partitions int) *Graph {
-	g := &Graph{sinks: make([]Sink, partitions+1)}
-	g.add("source", text, nil)
+// NewGraph starts a graph with its inputs, the k-th of which is node k.
+func NewGraph(inputs ...Input) *Graph {
+	g := &Graph{}
+	for k, in := range inputs {
+		for range in.Partitions {
+			g.entries = append(g.entries, k)
+		}
+	}
+	g.sinks = make([]Sink, len(g.entries)+1)
+	for _, in := range inputs {
+		g.add("source", in.Text, nil)
+	}
 	return g
 }
 
@@ -83,7 +100,7 @@ func (g *Graph) String() string {
 // whatever other calls go on.
 func (g *Graph) Process(b *Batch, sink Sink) error {
 	g.sinks[b.Source+1] = sink
-	return g.nodes[0].ports[b.Source+1].Emit(b)
+	return g.nodes[g.entries[b.Source]].ports[b.Source+1].Emit(b)
 }
 
 // Advance tells every operator the watermark. It returns done = false as soon as

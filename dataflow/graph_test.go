@@ -70,7 +70,7 @@ func (r *record) line(format string, args ...any) error {
 // diamond is source → a → (b, c) → d, where d tells its inputs apart.
 func diamond() (*Graph, []*stub) {
 	ops := []*stub{{}, {}, {}, {}}
-	g := NewGraph("topic", 1)
+	g := NewGraph(Input{"topic", 1})
 	a := g.Add("a", "first", ops[0], 0)
 	b := g.Add("b", "", ops[1], a)
 	c := g.Add("c", "", ops[2], a)
@@ -110,7 +110,7 @@ func TestGraph(t *testing.T) {
 // it wait.
 func TestAdvanceInTurns(t *testing.T) {
 	t.Parallel()
-	g := NewGraph("", 1)
+	g := NewGraph(Input{"", 1})
 	first, second := &stub{held: 2}, &stub{held: 1}
 	g.Add("first", "", first, 0)
 	g.Add("second", "", second, 0)

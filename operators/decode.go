@@ -11,8 +11,8 @@ type Decode struct {
 	decoders []codecs.Decoder // by source
 }
 
-// NewDecode makes a Decode of as many source partitions as there are decoders, which
-// belong to it from now on.
+// NewDecode makes a Decode with a decoder for each source partition whose batches it
+// gets; nil for others. They belong to it from now on.
 func NewDecode(decoders []codecs.Decoder) *Decode { return &Decode{decoders: decoders} }
 
 // Process implements dataflow.Operator. It sets Columns and Selected.

@@ -22,17 +22,22 @@ type TopicLookup interface {
 // immutable.
 type Bound struct {
 	Spec     *Spec
-	Topic    bus.Topic
 	Warnings Warnings
 
-	paths      []codecs.Path
-	eventTime  int
-	filter     *term // nil = every row
+	sources    []boundSource // one for each of the spec's
+	filter     *term         // nil = every row
 	keys       []Key
 	aggregates []boundAggregate
 	having     *term // nil = every grouped row
 	selects    []boundSelect
 	sinks      []SinkPlan
+}
+
+// boundSource is a topic that is read, with what the query takes out of its records.
+type boundSource struct {
+	topic     bus.Topic
+	paths     []codecs.Path
+	eventTime int // index into paths, -1 = append time
 }
 
 type boundAggregate struct {
@@ -96,11 +101,13 @@ func Bind(_ context.Context, spec *Spec, topics TopicLookup) (*Bound, Problems) 
 	b := &binder{
 		reporter: &reporter{doc: spec.doc},
 		spec:     spec,
-		bound:    &Bound{Spec: spec, eventTime: -1},
+		bound:    &Bound{Spec: spec, sources: make([]boundSource, len(spec.Sources))},
 		source:   &sourceScope{},
 	}
 	b.names = b.source
-	b.topic(topics)
+	for i := range spec.Sources {
+		b.topic(topics, &spec.Sources[i], &b.bound.sources[i])
+	}
 	b.sourceExpressions()
 	b.grouping()
 	b.output()
@@ -109,7 +116,9 @@ func Bind(_ context.Context, spec *Spec, topics TopicLookup) (*Bound, Problems) 
 		b.problems.sort()
 		return nil, b.problems
 	}
-	b.bound.paths = b.source.paths
+	for i := range b.bound.sources {
+		b.bound.sources[i].paths = b.source.paths
+	}
 	b.warn(topics)
 	return b.bound, nil
 }
@@ -122,21 +131,21 @@ type binder struct {
 	names  scope // of the conditions that are read
 }
 
-func (b *binder) topic(topics TopicLookup) {
-	source := &b.spec.Source
+func (b *binder) topic(topics TopicLookup, source *SourceSpec, bound *boundSource) {
+	bound.eventTime = -1
 	if source.Topic == "" {
 		return // a problem of Parse
 	}
 	topic, ok := topics.Topic(source.Topic)
 	if !ok || topic.Internal {
-		b.add(b.spec.at.topic, fault.NotFound, codeUnknownTopic, "there is no topic %q", source.Topic)
+		b.add(source.topic, fault.NotFound, codeUnknownTopic, "there is no topic %q", source.Topic)
 		return
 	}
-	b.bound.Topic = topic
+	bound.topic = topic
 	if source.Start.Kind != StartOffset {
 		return
 	}
-	for _, m := range b.spec.at.start.children[0].children {
+	for _, m := range source.start.children[0].children {
 		partition, err := strconv.ParseInt(m.name, 10, 32)
 		if err == nil && int32(partition) >= topic.Partitions {
 			b.addName(m, fault.Invalid, codeInvalid, "topic %q has no partition %d: it has %d, from 0", topic.Name, partition, topic.Partitions)
@@ -155,8 +164,10 @@ func (b *binder) expr(n *jsonNode, text string, names scope) *term {
 }
 
 func (b *binder) sourceExpressions() {
-	if field := b.spec.Source.EventTime; field != nil {
-		b.bound.eventTime, _, _ = b.source.field(field.Path)
+	for i := range b.spec.Sources {
+		if field := b.spec.Sources[i].EventTime; field != nil {
+			b.bound.sources[i].eventTime, _, _ = b.source.field(field.Path)
+		}
 	}
 	if f := b.spec.Filter; f != nil {
 		b.bound.filter = b.condition(f, "a filter")
@@ -312,13 +323,18 @@ func (b *binder) selected(s *SelectSpec, names scope) *term {
 
 // warn looks for what is legal and may surprise.
 func (b *binder) warn(topics TopicLookup) {
-	spec := b.spec
-	if spec.Window == nil || spec.Source.UntilEnd {
-		return
+	for i := range b.spec.Sources {
+		if b.spec.Window != nil && !b.spec.Sources[i].UntilEnd {
+			b.warnEmpty(topics, b.bound.sources[i].topic)
+		}
 	}
+}
+
+// warnEmpty warns of partitions that would hold back every window.
+func (b *binder) warnEmpty(topics TopicLookup, topic bus.Topic) {
 	var empty []string
-	for p := range b.bound.Topic.Partitions {
-		if part, err := topics.Partition(b.bound.Topic.Name, p); err == nil && part.Next == part.First {
+	for p := range topic.Partitions {
+		if part, err := topics.Partition(topic.Name, p); err == nil && part.Next == part.First {
 			empty = append(empty, fmt.Sprint(p))
 		}
 	}
@@ -329,6 +345,6 @@ func (b *binder) warn(topics TopicLookup) {
 		}
 		b.bound.Warnings = append(b.bound.Warnings, fmt.Sprintf(
 			"topic %q has no records in %s %s: no window closes before every partition has some",
-			b.bound.Topic.Name, noun, strings.Join(empty, ", ")))
+			topic.Name, noun, strings.Join(empty, ", ")))
 	}
 }

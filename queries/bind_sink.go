@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"leat/codecs"
+	"leat/internal/bus"
 	"leat/internal/fault"
 )
 
@@ -100,12 +101,18 @@ func outputMembers(spec *Spec) []string {
 // query; those that do may need a partition for each of the source's.
 func (b *binder) sinks(topics TopicLookup) {
 	b.bound.sinks = sinkPlans(b.spec)
+	widest := bus.Topic{}
+	for i := range b.bound.sources {
+		if t := b.bound.sources[i].topic; t.Partitions > widest.Partitions {
+			widest = t
+		}
+	}
 	for _, s := range b.bound.sinks {
 		topic, ok := topics.Topic(s.Topic)
-		if ok && s.Follow && topic.Partitions < b.bound.Topic.Partitions {
+		if ok && s.Follow && topic.Partitions < widest.Partitions {
 			b.add(s.node, fault.Unprocessable, codeInvalid,
 				"topic %q has %d partitions, fewer than %q with %d: a row goes to the partition its source row came from",
-				topic.Name, topic.Partitions, b.bound.Topic.Name, b.bound.Topic.Partitions)
+				topic.Name, topic.Partitions, widest.Name, widest.Partitions)
 		}
 		members := outputMembers(b.spec)
 		if s.Log != sinkResults || members == nil {

@@ -10,9 +10,9 @@ import (
 	"leat/operators"
 )
 
-// Build makes the operators of the plan for a topic of so many partitions. Each
-// graph belongs to one job.
-func (p *Plan) Build(partitions int) (*dataflow.Graph, error) {
+// Build makes the operators of the plan for topics of so many partitions, in the order
+// of Sources. Each graph belongs to one job.
+func (p *Plan) Build(partitions ...int) (*dataflow.Graph, error) {
 	built, err := p.pipeline(partitions)
 	if err != nil {
 		return nil, err
@@ -20,47 +20,64 @@ func (p *Plan) Build(partitions int) (*dataflow.Graph, error) {
 	return built.graph, nil
 }
 
-// pipeline is a graph with the operator that the job itself has to know.
+// pipeline is a graph with the operators that the job itself has to know.
 type pipeline struct {
 	graph *dataflow.Graph
-	times *operators.EventTime
+	times []*operators.EventTime // by source partition
 }
 
-func (p *Plan) pipeline(partitions int) (pipeline, error) {
-	g := dataflow.NewGraph(fmt.Sprintf("%s, %d partitions", p.Source.Topic, partitions), partitions)
-	fields := make([]string, len(p.Paths))
-	for i, path := range p.Paths {
-		fields[i] = path.String()
+func (p *Plan) pipeline(partitions []int) (pipeline, error) {
+	inputs := make([]dataflow.Input, len(p.Sources))
+	total := 0
+	for i := range p.Sources {
+		inputs[i] = dataflow.Input{Text: fmt.Sprintf("%s, %d partitions", p.Sources[i].Topic, partitions[i]), Partitions: partitions[i]}
+		total += partitions[i]
 	}
-	decoders := make([]codecs.Decoder, partitions)
-	for i := range decoders {
-		decoders[i] = jsoncodec.New(p.Paths)
+	built := pipeline{graph: dataflow.NewGraph(inputs...)}
+	ends := make([]int, len(p.Sources)) // the last node of each source
+	for i := range p.Sources {
+		ends[i] = built.addSource(&p.Sources[i], i, partitions[i], total)
 	}
-	last := g.Add("decode", "json: "+strings.Join(fields, " "), operators.NewDecode(decoders), 0)
-
-	column, text := operators.AppendTime, "append time"
-	if p.Source.EventTime >= 0 {
-		column, text = p.Source.EventTime, fields[p.Source.EventTime]
-	}
-	delay := p.Source.delay()
-	times := operators.NewEventTime(column, delay, partitions)
-	last = g.Add("event_time", fmt.Sprintf("%s, watermark %d ms behind", text, delay), times, last)
-
+	g, last := built.graph, ends[0]
 	if p.Filter != nil {
 		last = g.Add("filter", p.FilterText, operators.NewFilter(p.Filter), last)
 	}
 	if p.Window != nil {
 		var err error
-		if last, err = p.addWindow(g, last, partitions); err != nil {
+		if last, err = p.addWindow(g, last, total); err != nil {
 			return pipeline{}, err
 		}
 	}
-	project := operators.NewProject(p.members(), partitions)
+	project := operators.NewProject(p.members(), total)
 	if columns := p.rowKey(); columns != nil {
 		project.KeyBy(columns...)
 	}
 	g.Add("select", p.selectText(), project, last)
-	return pipeline{graph: g, times: times}, nil
+	return built, nil
+}
+
+// addSource adds what turns the records of a source into rows with event times. Of all
+// the source partitions its own follow those that have been added.
+func (b *pipeline) addSource(s *SourcePlan, input, partitions, total int) (last int) {
+	fields := make([]string, len(s.Paths))
+	for i, path := range s.Paths {
+		fields[i] = path.String()
+	}
+	decoders := make([]codecs.Decoder, total)
+	for i := range partitions {
+		decoders[len(b.times)+i] = jsoncodec.New(s.Paths)
+	}
+	last = b.graph.Add("decode", "json: "+strings.Join(fields, " "), operators.NewDecode(decoders), input)
+	column, text := operators.AppendTime, "append time"
+	if s.EventTime >= 0 {
+		column, text = s.EventTime, fields[s.EventTime]
+	}
+	delay := s.delay()
+	times := operators.NewEventTime(column, delay, total)
+	for range partitions {
+		b.times = append(b.times, times)
+	}
+	return b.graph.Add("event_time", fmt.Sprintf("%s, watermark %d ms behind", text, delay), times, last)
 }
 
 func (p *Plan) addWindow(g *dataflow.Graph, last, partitions int) (int, error) {
@@ -161,6 +178,6 @@ func (p *Plan) selectText() string {
 }
 
 // delay is how far watermarks are behind the highest event time, in ms.
-func (s SourcePlan) delay() int64 {
+func (s *SourcePlan) delay() int64 {
 	return int64(dataflow.Time(s.MaxOutOfOrderness).Plus(s.AllowedLateness))
 }

@@ -14,13 +14,12 @@ import (
 // same transaction as the output it speaks of, and its version fences the next
 // epoch: whoever writes it without having read the last one is refused.
 type checkpoint struct {
-	Query      string     `json:"query"`
-	TopicID    uint64     `json:"topic_id"`
-	Generation uint64     `json:"generation"` // of the owner: grows with every start of the job
-	Owner      string     `json:"owner"`      // told apart from every other one, also of the same generation
-	Epoch      uint64     `json:"epoch"`
-	Partitions []standing `json:"partitions"` // by number
-	Rows       RowCounts  `json:"rows"`
+	Query      string           `json:"query"`
+	Sources    []sourceStanding `json:"sources"`    // in the order of the plan
+	Generation uint64           `json:"generation"` // of the owner: grows with every start of the job
+	Owner      string           `json:"owner"`      // told apart from every other one, also of the same generation
+	Epoch      uint64           `json:"epoch"`
+	Rows       RowCounts        `json:"rows"`
 	// StateFrom is where in the state log the last full snapshot begins.
 	StateFrom log.Offset `json:"state_from"`
 	// StateLogBytes is what the state log holds from there on.
@@ -28,6 +27,12 @@ type checkpoint struct {
 	// StateBytes is the memory that the state takes.
 	StateBytes int64 `json:"state_bytes"`
 	Completed  bool  `json:"completed,omitempty"` // a bounded run has ended
+}
+
+// sourceStanding is a topic that is read, and how far it has been.
+type sourceStanding struct {
+	TopicID    uint64     `json:"topic_id"`
+	Partitions []standing `json:"partitions"` // by number
 }
 
 // standing is how far one source partition has been read.

@@ -70,13 +70,17 @@ func (j *Job) standing() (checkpoint, error) {
 	next.Epoch++
 	next.Rows = j.out.rows
 	next.StateBytes = j.graph.StateBytes()
-	next.Partitions = slices.Clone(j.saved.Partitions)
-	for i, l := range j.lanes {
-		s := &next.Partitions[i]
-		s.Offset = l.counted
-		if t := int64(l.highest); l.highest != dataflow.MinTime {
-			s.Highest = &t
+	next.Sources = slices.Clone(j.saved.Sources)
+	lanes := j.lanes
+	for i := range next.Sources {
+		list := slices.Clone(next.Sources[i].Partitions)
+		for p, l := range lanes[:len(list)] {
+			list[p].Offset = l.counted
+			if t := int64(l.highest); l.highest != dataflow.MinTime {
+				list[p].Highest = &t
+			}
 		}
+		next.Sources[i].Partitions, lanes = list, lanes[len(list):]
 	}
 	if r := next.Rows; r.In != r.Used+r.Filtered+r.Late+r.DeadLettered {
 		return next, fault.New(fault.Internal, "internal", "query %q lost count of its rows: %+v", j.plan.Name, r)

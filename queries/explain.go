@@ -22,10 +22,13 @@ func (p *Plan) String() string {
 		b.WriteByte('\n')
 	}
 	line(0, "query %s", p.Name)
-	line(1, "read topic %s from %s%s", p.Source.Topic, p.Source.Start, p.untilText())
-	line(2, "event time: %s", p.timeText())
-	if len(p.Paths) > 0 {
-		line(2, "fields: %s", strings.Join(p.pathTexts(), ", "))
+	for i := range p.Sources {
+		s := &p.Sources[i]
+		line(1, "read topic %s from %s%s", s.Topic, s.Start, s.untilText())
+		line(2, "event time: %s", s.timeText())
+		if len(s.Paths) > 0 {
+			line(2, "fields: %s", strings.Join(s.pathTexts(), ", "))
+		}
 	}
 	if p.Filter != nil {
 		line(1, "filter %s", p.FilterText)
@@ -85,26 +88,27 @@ func (s Start) String() string {
 	return "earliest"
 }
 
-func (p *Plan) untilText() string {
-	if p.Source.UntilEnd {
+func (s *SourcePlan) untilText() string {
+	if s.UntilEnd {
 		return " until end"
 	}
 	return ""
 }
 
-func (p *Plan) timeText() string {
+func (s *SourcePlan) timeText() string {
 	text := "append time"
-	if p.Source.EventTime >= 0 {
-		text = p.Paths[p.Source.EventTime].String()
+	if s.EventTime >= 0 {
+		text = s.Paths[s.EventTime].String()
 	}
-	return text + ", out of order by up to " + FormatDuration(p.Source.MaxOutOfOrderness)
+	return text + ", out of order by up to " + FormatDuration(s.MaxOutOfOrderness)
 }
 
 func (p *Plan) closeText() string {
-	if p.Source.AllowedLateness == 0 {
+	lateness := p.Sources[0].AllowedLateness
+	if lateness == 0 {
 		return "by the watermark"
 	}
-	return FormatDuration(p.Source.AllowedLateness) + " behind the watermark"
+	return FormatDuration(lateness) + " behind the watermark"
 }
 
 func (p *Plan) emitText() string {
@@ -119,9 +123,9 @@ func (p *Plan) emitText() string {
 	return "each row"
 }
 
-func (p *Plan) pathTexts() []string {
-	texts := make([]string, len(p.Paths))
-	for i, path := range p.Paths {
+func (s *SourcePlan) pathTexts() []string {
+	texts := make([]string, len(s.Paths))
+	for i, path := range s.Paths {
 		texts[i] = path.String()
 	}
 	return texts
@@ -174,14 +178,7 @@ type planNode struct {
 
 // nodes are the steps of the plan, each after its inputs.
 func (p *Plan) nodes() []planNode {
-	nodes := []planNode{{
-		ID: "source", Kind: "source", Text: "topic " + p.Source.Topic,
-		Detail: map[string]any{
-			"topic": p.Source.Topic, "start": p.Source.Start.String(), "bounded": p.Source.UntilEnd,
-			"event_time": p.timeField(), "max_out_of_orderness_ms": p.Source.MaxOutOfOrderness,
-			"fields": p.pathTexts(),
-		},
-	}}
+	nodes := []planNode{p.Sources[0].node("source")}
 	add := func(n planNode) {
 		n.Inputs = []string{nodes[len(nodes)-1].ID}
 		nodes = append(nodes, n)
@@ -198,7 +195,7 @@ func (p *Plan) nodes() []planNode {
 		}
 		kind := "tumbling"
 		detail := map[string]any{
-			"allowed_lateness_ms": p.Source.AllowedLateness, "group_by": w.keyNames(), "aggregates": aggregates,
+			"allowed_lateness_ms": p.Sources[0].AllowedLateness, "group_by": w.keyNames(), "aggregates": aggregates,
 		}
 		switch {
 		case w.GapMs > 0:
@@ -230,16 +227,27 @@ func (p *Plan) nodes() []planNode {
 			Detail: s.detail(),
 		})
 	}
-	nodes[0].Inputs = []string{}
 	return nodes
 }
 
+// node is the step that reads the source.
+func (s *SourcePlan) node(id string) planNode {
+	return planNode{
+		ID: id, Kind: "source", Text: "topic " + s.Topic, Inputs: []string{},
+		Detail: map[string]any{
+			"topic": s.Topic, "start": s.Start.String(), "bounded": s.UntilEnd,
+			"event_time": s.timeField(), "max_out_of_orderness_ms": s.MaxOutOfOrderness,
+			"fields": s.pathTexts(),
+		},
+	}
+}
+
 // timeField is the event time's path, nil for append time.
-func (p *Plan) timeField() any {
-	if p.Source.EventTime < 0 {
+func (s *SourcePlan) timeField() any {
+	if s.EventTime < 0 {
 		return nil
 	}
-	return p.Paths[p.Source.EventTime].String()
+	return s.Paths[s.EventTime].String()
 }
 
 // JSON is the plan as {"name", "nodes": [{"id", "kind", "text", "inputs", "detail"}]},

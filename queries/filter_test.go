@@ -86,8 +86,8 @@ func TestFilterForms(t *testing.T) {
 			if g.IntN(3) == 0 {
 				r[g.pick("i", "s", "p")] = []codecs.Value{codecs.ObjectValue("{}"), codecs.StringValue("b"), codecs.IntValue(0)}[g.IntN(3)]
 			}
-			va, ea := a.Filter.Eval(batchOf(a.Paths, r), 0)
-			vb, eb := b.Filter.Eval(batchOf(b.Paths, r), 0)
+			va, ea := a.Filter.Eval(batchOf(a.Sources[0].Paths, r), 0)
+			vb, eb := b.Filter.Eval(batchOf(b.Sources[0].Paths, r), 0)
 			if x, y := outcome(va, ea), outcome(vb, eb); x != y {
 				t.Fatalf("%v is %s, %s is %s, row %v", conditions, x, text, y, r)
 			}
@@ -116,7 +116,7 @@ func TestFilterDropsNull(t *testing.T) {
 	t.Parallel()
 	for _, text := range []string{"p", "not p", "p and true", "p or false", "p ?? (nil ?? p)"} {
 		plan := planOfFilter(t, text)
-		if v, err := plan.Filter.Eval(batchOf(plan.Paths, exprRow{}), 0); err != nil || v != codecs.BoolValue(false) {
+		if v, err := plan.Filter.Eval(batchOf(plan.Sources[0].Paths, exprRow{}), 0); err != nil || v != codecs.BoolValue(false) {
 			t.Errorf("%s of null is %s", text, outcome(v, err))
 		}
 	}

@@ -70,12 +70,14 @@ func NewJob(c JobConfig) *Job {
 // last epoch is committed: then it returns nil. It may be called once.
 //
 // Errors are faults. Conflict "fenced" says that another owner has taken over,
-// NotFound that the source topic is gone; whether another job may go on from the
+// NotFound that a source topic is gone; whether another job may go on from the
 // checkpoint is for the caller to decide by the kind.
 func (j *Job) Run(ctx context.Context) error {
-	partitions := 1
-	if topic, ok := j.topics.Topic(j.plan.Source.Topic); ok {
-		partitions = int(topic.Partitions)
+	partitions := 0
+	for i := range j.plan.Sources {
+		if topic, ok := j.topics.Topic(j.plan.Sources[i].Topic); ok {
+			partitions += int(topic.Partitions)
+		}
 	}
 	j.options = j.options.withDefaults(partitions)
 	j.lastCut = j.clock.Now()
@@ -111,12 +113,12 @@ func (j *Job) Run(ctx context.Context) error {
 	}
 }
 
-// explain puts the loss of the source topic before whatever followed from it.
+// explain puts the loss of a source topic before whatever followed from it.
 func (j *Job) explain(err error) error {
 	if fault.KindOf(err) != fault.NotFound {
 		return err
 	}
-	if gone := j.sameTopic(); gone != nil {
+	if gone := j.sameTopics(); gone != nil {
 		return gone
 	}
 	return err
@@ -152,7 +154,7 @@ func (j *Job) take(ctx context.Context, source int, t *turn) error {
 	}
 	j.out.take(t)
 	l := j.lanes[source]
-	l.counted, l.highest = l.next, j.times.Highest(source)
+	l.counted, l.highest = l.next, j.times[source].Highest(source)
 	return nil
 }
 
@@ -167,7 +169,7 @@ func (j *Job) stopOnError(t *turn) error {
 		if r := &t.rejects[i]; !r.late {
 			place := "a grouped row"
 			if r.batch.Source >= 0 {
-				place = fmt.Sprintf("%s/%d, offset %d", j.plan.Source.Topic, r.batch.Source, r.batch.Offsets[r.row])
+				place = fmt.Sprintf("%s, offset %d", j.lanes[r.batch.Source], r.batch.Offsets[r.row])
 			}
 			return fault.New(fault.Unprocessable, "row_failed", `stopped at %s: %s: %s; "on_error" is "stop"`,
 				place, r.operator, cutText(r.reason, maxReasonBytes))
@@ -181,7 +183,7 @@ func (j *Job) watermark() dataflow.Time {
 	w := dataflow.MaxTime
 	for i, l := range j.lanes {
 		if !l.finished() {
-			w = min(w, j.times.Watermark(i))
+			w = min(w, j.times[i].Watermark(i))
 		}
 	}
 	return w
@@ -246,9 +248,9 @@ func (j *Job) finish(ctx context.Context) error {
 }
 
 // wait blocks until there is something to read that was not there when the lanes were
-// picked, the source topic is gone or ctx ends.
+// picked, a source topic is gone or ctx ends.
 func (j *Job) wait(ctx context.Context) error {
-	if err := j.sameTopic(); err != nil {
+	if err := j.sameTopics(); err != nil {
 		return err
 	}
 	waiting, stop := context.WithCancel(ctx)
@@ -258,11 +260,11 @@ func (j *Job) wait(ctx context.Context) error {
 		if l.finished() || l.held {
 			continue
 		}
-		grown, err := j.topics.Wait(j.plan.Source.Topic, l.partition, l.next)
+		grown, err := j.topics.Wait(l.topic, l.partition, l.next)
 		if err != nil {
 			stop()
 			all.Wait()
-			return fmt.Errorf("wait for %s/%d: %w", j.plan.Source.Topic, l.partition, err)
+			return fmt.Errorf("wait for %s: %w", l, err)
 		}
 		all.Go(func() {
 			select {

@@ -9,6 +9,7 @@ import (
 
 // lane is where a job stands in one source partition.
 type lane struct {
+	topic     string
 	partition int32
 	next      log.Offset // of the next row to process
 	stop      log.Offset // where a bounded run ends, -1 for a continuous one
@@ -26,17 +27,20 @@ type lane struct {
 	passed int  // rounds of other lanes while this one was ready
 }
 
+// String names the partition.
+func (l *lane) String() string { return fmt.Sprintf("%s/%d", l.topic, l.partition) }
+
 // finished tells that a bounded run has read all of the lane.
 func (l *lane) finished() bool { return l.stop >= 0 && l.next >= l.stop }
 
 // hasRows tells whether there is something to read.
-func (l *lane) hasRows(topics Topics, topic string) (bool, error) {
+func (l *lane) hasRows(topics Topics) (bool, error) {
 	if l.finished() {
 		return false, nil
 	}
-	p, err := topics.Partition(topic, l.partition)
+	p, err := topics.Partition(l.topic, l.partition)
 	if err != nil {
-		return false, fmt.Errorf("look at %s/%d: %w", topic, l.partition, err)
+		return false, fmt.Errorf("look at %s: %w", l, err)
 	}
 	if p.Sealed {
 		l.stop = p.Next
@@ -46,14 +50,14 @@ func (l *lane) hasRows(topics Topics, topic string) (bool, error) {
 
 // take moves rows of one batch, at most so many and, beyond the first one, with at most
 // so many bytes, from the lane to the fill. It reads the partition where it has to.
-func (l *lane) take(f *fill, topics Topics, topic string, readBytes, rows, bytes int) error {
+func (l *lane) take(f *fill, topics Topics, readBytes, rows, bytes int) error {
 	f.reset()
 	if err := l.move(f, rows, bytes); err != nil || len(f.values) > 0 || l.finished() {
 		return err
 	}
-	frames, err := topics.Read(topic, l.partition, l.next, readBytes, l.buf)
+	frames, err := topics.Read(l.topic, l.partition, l.next, readBytes, l.buf)
 	if err != nil {
-		return fmt.Errorf("read %s/%d from offset %d: %w", topic, l.partition, l.next, err)
+		return fmt.Errorf("read %s from offset %d: %w", l, l.next, err)
 	}
 	l.buf = frames.Bytes()
 	l.cursor = frames.Records(l.next)
@@ -67,7 +71,7 @@ func (l *lane) move(f *fill, rows, bytes int) error {
 		r, ok := l.cursor.Next()
 		if !ok {
 			if err := l.cursor.Err(); err != nil {
-				return fmt.Errorf("read partition %d: %w", l.partition, err)
+				return fmt.Errorf("read %s: %w", l, err)
 			}
 			break
 		}

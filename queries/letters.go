@@ -20,7 +20,7 @@ const maxReasonBytes = 256
 // A dead grouped row has null for partition and offset, and as its value the JSON
 // of the row.
 type letterWriter struct {
-	topic   string
+	lanes   []*lane  // by source: only where they read is looked at
 	grouped []string // names of the columns of a grouped row
 	buf     []byte
 	row     []byte
@@ -49,12 +49,14 @@ func (w *letterWriter) dead(b *dataflow.Batch, row int, operator, reason string)
 
 func (w *letterWriter) head(b *dataflow.Batch, row int) {
 	w.buf = append(w.buf[:0], `{"topic":`...)
-	w.buf = codecs.AppendJSONString(w.buf, w.topic)
 	if b.Source < 0 {
+		w.buf = codecs.AppendJSONString(w.buf, w.lanes[0].topic)
 		w.buf = append(w.buf, `,"partition":null,"offset":null`...)
 		return
 	}
-	w.number(`,"partition":`, int64(b.Source))
+	from := w.lanes[b.Source]
+	w.buf = codecs.AppendJSONString(w.buf, from.topic)
+	w.number(`,"partition":`, int64(from.partition))
 	w.number(`,"offset":`, int64(b.Offsets[row]))
 }
 

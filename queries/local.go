@@ -3,6 +3,7 @@ package queries
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"leat/internal/bus"
 	"leat/internal/fault"
@@ -58,7 +59,11 @@ type LocalConfig struct {
 // DeadLettered. Errors are faults or those of Output.
 func RunLocal(ctx context.Context, c LocalConfig) (RowCounts, error) {
 	plan := *c.Plan
-	plan.Source.Start, plan.Source.UntilEnd, plan.Source.IdleTimeout = Start{Kind: StartEarliest}, false, 0
+	plan.Sources = slices.Clone(plan.Sources)
+	for i := range plan.Sources {
+		s := &plan.Sources[i]
+		s.Start, s.UntilEnd, s.IdleTimeout = Start{Kind: StartEarliest}, false, 0
+	}
 	s := newScratch(c.Topics, c.Output)
 	err := runScratch(ctx, JobConfig{Plan: &plan, Topics: s, Docs: s, Clock: c.Clock, Options: c.Options})
 	if err != nil {

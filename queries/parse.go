@@ -51,7 +51,7 @@ func (p *specParser) parse(root *jsonNode) {
 	p.name(root)
 	switch source := root.member("source"); {
 	case source != nil:
-		p.source(source)
+		s.Sources = append(s.Sources, p.source(source))
 	case root.member("join") == nil:
 		p.invalid(root, `member "source" is missing`)
 	}

@@ -35,7 +35,10 @@ func (p *specParser) sinks(root *jsonNode) {
 	} else {
 		s.OnError = p.letters(n, `"on_error" is "stop" or {"topic": NAME}; without it failing rows are kept in the query's own dead-letter log`)
 	}
-	names := map[string]bool{s.Source.Topic: true}
+	names := map[string]bool{}
+	for i := range s.Sources {
+		names[s.Sources[i].Topic] = true
+	}
 	for _, sink := range []*SinkSpec{s.Sink, s.Late, s.OnError} {
 		if sink == nil || sink.Topic == "" {
 			continue

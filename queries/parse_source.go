@@ -9,18 +9,17 @@ import (
 	"leat/log"
 )
 
-func (p *specParser) source(n *jsonNode) {
+func (p *specParser) source(n *jsonNode) (s SourceSpec) {
 	if n.kind != codecs.Object {
 		p.invalid(n, `"source" has to be an object like {"topic": "flights"}, not %s`, article(n.kind))
-		return
+		return s
 	}
 	p.members(n, sourceMembers, sourceMembersLater)
-	s := &p.spec.Source
 	switch topic := n.member("topic"); {
 	case topic == nil:
 		p.invalid(n, `member "topic" is missing in "source"`)
 	default:
-		p.spec.at.topic = topic
+		s.topic = topic
 		if text, ok := p.text(topic); ok {
 			s.Topic = text
 			if text == "" {
@@ -29,7 +28,7 @@ func (p *specParser) source(n *jsonNode) {
 		}
 	}
 	if m := n.member("start"); m != nil {
-		p.spec.at.start = m
+		s.start = m
 		s.Start = p.start(m)
 	}
 	if m := n.member("until"); m != nil {
@@ -45,6 +44,7 @@ func (p *specParser) source(n *jsonNode) {
 	if m := n.member("max_out_of_orderness"); m != nil {
 		s.MaxOutOfOrderness = p.duration(m)
 	}
+	return s
 }
 
 const startForms = `"start" is "earliest", "latest", {"offset": {"0": 17}} with an offset for each partition, or {"timestamp": MS}`

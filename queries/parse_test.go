@@ -23,7 +23,7 @@ func TestParse(t *testing.T) {
 	if len(problems) > 0 {
 		t.Fatal(problems)
 	}
-	source := spec.Source
+	source := spec.Sources[0]
 	if source.Topic != "flights" || !source.UntilEnd || source.MaxOutOfOrderness != 1500 || source.EventTime.Path.String() != "a.b[0]" ||
 		source.Start.Kind != StartOffset || !maps.Equal(source.Start.Offsets, map[int32]log.Offset{3: 17, 0: 2}) {
 		t.Errorf("source is %+v", source)
@@ -61,11 +61,11 @@ func TestPlanColumns(t *testing.T) {
 	if plan == nil {
 		t.Fatal(problems)
 	}
-	if got := strings.Join(plan.pathTexts(), " "); got != "t a.b c d" {
+	if got := strings.Join(plan.Sources[0].pathTexts(), " "); got != "t a.b c d" {
 		t.Errorf("paths are %s", got)
 	}
-	if plan.Source.EventTime != 0 || plan.Source.AllowedLateness != 60_000 {
-		t.Errorf("source is %+v", plan.Source)
+	if plan.Sources[0].EventTime != 0 || plan.Sources[0].AllowedLateness != 60_000 {
+		t.Errorf("source is %+v", plan.Sources[0])
 	}
 	w := plan.Window
 	if w.Keys[0] != (Key{`a["b"]`, 1}) || w.Keys[1] != (Key{"c", 2}) || w.Aggregates[0].Arg != nil || w.Aggregates[1].Text != "sum(a.b + d)" {
@@ -112,10 +112,10 @@ func FuzzParse(f *testing.F) {
 		}
 		if plan != nil {
 			for _, o := range plan.Select {
-				_, _ = o.Expr.Eval(batchOf(make([]codecs.Path, len(plan.Paths)+300), exprRow{}), 0)
+				_, _ = o.Expr.Eval(batchOf(make([]codecs.Path, len(plan.Sources[0].Paths)+300), exprRow{}), 0)
 			}
 			if plan.Filter != nil {
-				_, _ = plan.Filter.Eval(batchOf(plan.Paths, exprRow{}), 0)
+				_, _ = plan.Filter.Eval(batchOf(plan.Sources[0].Paths, exprRow{}), 0)
 			}
 		}
 	})

@@ -48,13 +48,13 @@ func (j *Job) survey() error {
 	bounded := j.graph.StateBytes() > j.options.LeadBytes
 	for _, l := range j.lanes {
 		var err error
-		if l.ready, err = l.hasRows(j.topics, j.plan.Source.Topic); err != nil {
+		if l.ready, err = l.hasRows(j.topics); err != nil {
 			return err
 		}
 	}
 	lowest := j.watermark()
 	for i, l := range j.lanes {
-		l.held = bounded && l.ready && j.times.Watermark(i) > lowest
+		l.held = bounded && l.ready && j.times[i].Watermark(i) > lowest
 	}
 	return nil
 }
@@ -88,5 +88,5 @@ func (j *Job) before(l *lane, i, best int) bool {
 	if waited != other {
 		return waited
 	}
-	return j.times.Watermark(i) < j.times.Watermark(best)
+	return j.times[i].Watermark(i) < j.times[best].Watermark(best)
 }

@@ -12,12 +12,9 @@ import (
 // expressions compiled, durations in milliseconds. It is immutable. String
 // prints it for people and golden tests.
 type Plan struct {
-	Name   string
-	Source SourcePlan
-	// Paths are what the decoder takes out of a record: column i of a source
-	// batch holds Paths[i].
-	Paths  []codecs.Path
-	Filter dataflow.Expr // over a source batch, always a Bool; nil = every row
+	Name    string
+	Sources []SourcePlan
+	Filter  dataflow.Expr // over a source batch, always a Bool; nil = every row
 	// FilterText and the other texts are what String prints.
 	FilterText string
 	Window     *WindowPlan // nil = stateless
@@ -29,7 +26,10 @@ type Plan struct {
 
 // SourcePlan says what is read and how time moves.
 type SourcePlan struct {
-	Topic             string
+	Topic string
+	// Paths are what the decoder takes out of a record: column i of a source
+	// batch holds Paths[i].
+	Paths             []codecs.Path
 	Start             Start
 	UntilEnd          bool // bounded: ends at the barrier taken when the run began
 	EventTime         int  // index into Paths, -1 = append time
@@ -71,7 +71,7 @@ type WindowPlan struct {
 // Key is one group_by field.
 type Key struct {
 	Name   string // the member name in the grouped row: the path as written
-	Column int    // index into Plan.Paths
+	Column int    // of the batches that are grouped
 }
 
 // Aggregate is one aggregate of a window.
@@ -97,14 +97,9 @@ type Output struct {
 // NewPlan compiles a bound query.
 func NewPlan(b *Bound) *Plan {
 	spec := b.Spec
-	p := &Plan{
-		Name: spec.Name,
-		Source: SourcePlan{
-			Topic: b.Topic.Name, Start: spec.Source.Start, UntilEnd: spec.Source.UntilEnd,
-			EventTime: b.eventTime, MaxOutOfOrderness: spec.Source.MaxOutOfOrderness,
-			AllowedLateness: spec.AllowedLateness,
-		},
-		Paths: b.paths, Sinks: b.sinks, StopOnError: spec.StopOnError,
+	p := &Plan{Name: spec.Name, Sources: sourcePlans(spec), Sinks: b.sinks, StopOnError: spec.StopOnError}
+	for i := range p.Sources {
+		p.Sources[i].Paths, p.Sources[i].EventTime = b.sources[i].paths, b.sources[i].eventTime
 	}
 	if b.filter != nil {
 		p.Filter, p.FilterText = compileFilter(b.filter), b.filter.String()
@@ -116,6 +111,19 @@ func NewPlan(b *Bound) *Plan {
 		p.Select = append(p.Select, Output{Name: s.name, Expr: compileExpr(s.term), Text: s.term.String()})
 	}
 	return p
+}
+
+// sourcePlans are the sources of a spec but for what Bind finds out.
+func sourcePlans(spec *Spec) []SourcePlan {
+	plans := make([]SourcePlan, len(spec.Sources))
+	for i := range plans {
+		s := &spec.Sources[i]
+		plans[i] = SourcePlan{
+			Topic: s.Topic, Start: s.Start, UntilEnd: s.UntilEnd,
+			MaxOutOfOrderness: s.MaxOutOfOrderness, AllowedLateness: spec.AllowedLateness,
+		}
+	}
+	return plans
 }
 
 func newWindowPlan(b *Bound) *WindowPlan {

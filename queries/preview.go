@@ -28,8 +28,8 @@ type Preview struct {
 	Truncated bool
 }
 
-// Preview runs a spec over the last records of its topic, taken evenly from the
-// partitions, as a bounded run: "start" and "until" do not count, and in the end
+// Preview runs a spec over the last records of its topics, taken evenly from them and
+// their partitions, as a bounded run: "start" and "until" do not count, and in the end
 // every window is closed. records is at most MaxPreviewRecords. Up to limit rows are
 // returned, fewer where they take more than 4 MiB. Nothing is stored, and the
 // work ends with ctx.
@@ -43,17 +43,21 @@ func (m *Manager) Preview(ctx context.Context, body []byte, records, limit int) 
 	if err := m.topics.Barrier(ctx); err != nil {
 		return Preview{}, fmt.Errorf("wait for the log to catch up: %w", err)
 	}
-	start, err := lastRecords(m.topics, plan.Source.Topic, int64(min(records, MaxPreviewRecords)))
-	if err != nil {
-		return Preview{}, err
-	}
 	bounded := *plan
-	bounded.Source.Start, bounded.Source.UntilEnd = Start{Kind: StartOffset, Offsets: start}, true
+	bounded.Sources = slices.Clone(plan.Sources)
+	for i := range bounded.Sources {
+		s := &bounded.Sources[i]
+		start, err := lastRecords(m.topics, s.Topic, int64(min(records, MaxPreviewRecords)/len(bounded.Sources)))
+		if err != nil {
+			return Preview{}, err
+		}
+		s.Start, s.UntilEnd = Start{Kind: StartOffset, Offsets: start}, true
+	}
 	kept := &previewRows{limit: limit}
 	s := newScratch(m.topics, LocalOutput{Results: kept.add})
 	options := m.options
 	options.FixedEpochs = true
-	err = runScratch(ctx, JobConfig{Plan: &bounded, Topics: s, Docs: s, Clock: m.clock, Options: options})
+	err := runScratch(ctx, JobConfig{Plan: &bounded, Topics: s, Docs: s, Clock: m.clock, Options: options})
 	truncated := err != nil && ctx.Err() != nil
 	if err != nil && !truncated {
 		return Preview{}, fmt.Errorf("preview query %q: %w", plan.Name, err)

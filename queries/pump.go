@@ -58,7 +58,7 @@ const (
 type pump struct {
 	id      string
 	shard   uint64
-	source  string // topic
+	sources []string // topics
 	sink    SinkPlan
 	topics  Topics
 	target  SinkTopics
@@ -139,20 +139,26 @@ func (p *pump) open(ctx context.Context) error {
 }
 
 func (p *pump) begin(ctx context.Context) error {
-	source, ok := p.topics.Topic(p.source)
-	if !ok {
-		return fault.New(fault.NotFound, codeUnknownTopic, "source topic %q does not exist", p.source)
+	widest := bus.Topic{}
+	for _, name := range p.sources {
+		source, ok := p.topics.Topic(name)
+		if !ok {
+			return fault.New(fault.NotFound, codeUnknownTopic, "source topic %q does not exist", name)
+		}
+		if source.Partitions > widest.Partitions {
+			widest = source
+		}
 	}
 	topic, ok := p.topics.Topic(p.sink.Topic)
 	if !ok {
 		var err error
-		if topic, err = p.target.CreateTopic(ctx, p.sink.Topic, source.Partitions); err != nil {
+		if topic, err = p.target.CreateTopic(ctx, p.sink.Topic, widest.Partitions); err != nil {
 			return fmt.Errorf("create topic %q: %w", p.sink.Topic, err)
 		}
 	}
-	if p.sink.Follow && topic.Partitions < source.Partitions {
+	if p.sink.Follow && topic.Partitions < widest.Partitions {
 		return fault.New(fault.Unprocessable, codeInvalid, "topic %q has %d partitions, fewer than %q with %d",
-			topic.Name, topic.Partitions, source.Name, source.Partitions)
+			topic.Name, topic.Partitions, widest.Name, widest.Partitions)
 	}
 	p.saved, p.version, p.partitions = sinkStanding{Topic: topic.Name, TopicID: topic.ID}, 0, topic.Partitions
 	return p.write(ctx, 0, 0)
@@ -316,7 +322,7 @@ func appendKeyText(dst []byte, v codecs.Value) []byte {
 // route is the key that a record has in a log with a sink: a uvarint, the partition
 // of its source row plus 1, or 0 for a grouped row. In the result log the key of a
 // grouped row always is there and has more after the 0: see viewKey.
-func route(dst []byte, source int) []byte { return binary.AppendUvarint(dst, uint64(source+1)) }
+func route(dst []byte, partition int) []byte { return binary.AppendUvarint(dst, uint64(partition+1)) }
 
 // routed is the partition for a route.
 func routed(key []byte) int32 {

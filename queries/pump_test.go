@@ -80,7 +80,7 @@ func pumpAll(t *testing.T, b *fakebus.Bus, sinks *fakebus.Sinks, sink SinkPlan) 
 		pumps++
 		end := &endOfPump{b, sink.logTopic("q1"), sinkKey("q1", sink.Log), cancel}
 		p := &pump{
-			id: "q1", shard: fakebus.DataShard, source: "in", sink: sink, topics: end, target: sinks, docs: end, settled: func() {},
+			id: "q1", shard: fakebus.DataShard, sources: []string{"in"}, sink: sink, topics: end, target: sinks, docs: end, settled: func() {},
 		}
 		err := p.run(ctx)
 		if ctx.Err() == nil && !errors.Is(err, fakebus.ErrKilled) && !passing(err) && fault.KindOf(err) != fault.Conflict {
@@ -185,7 +185,7 @@ func TestPumpIsFenced(t *testing.T) {
 	var pumps [2]*pump
 	for i := range pumps {
 		pumps[i] = &pump{
-			id: "q1", shard: fakebus.DataShard, source: "in", sink: compilePlan(t, b, spec).Sinks[0],
+			id: "q1", shard: fakebus.DataShard, sources: []string{"in"}, sink: compilePlan(t, b, spec).Sinks[0],
 			topics: b, target: b.Sinks(), docs: b, settled: func() {},
 		}
 		if err := pumps[i].open(t.Context()); err != nil {

@@ -62,7 +62,7 @@ func (j *Job) claim(ctx context.Context) error {
 		return err
 	}
 	j.version = doc.Version
-	if err := j.sameTopic(); err != nil {
+	if err := j.sameTopics(); err != nil {
 		return err
 	}
 	next := j.saved
@@ -83,57 +83,71 @@ func (j *Job) prepareLogs(ctx context.Context) error {
 	return nil
 }
 
-func (j *Job) errNoTopic() error {
-	return fault.New(fault.NotFound, "unknown_topic", "source topic %q does not exist", j.plan.Source.Topic)
+func errNoTopic(name string) error {
+	return fault.New(fault.NotFound, "unknown_topic", "source topic %q does not exist", name)
 }
 
-// sameTopic tells whether the source topic still is the one the query has begun to
+// sameTopics tells whether the source topics still are those the query has begun to
 // read.
-func (j *Job) sameTopic() error {
-	topic, ok := j.topics.Topic(j.plan.Source.Topic)
-	if !ok {
-		return j.errNoTopic()
-	}
-	if topic.ID != j.saved.TopicID || int(topic.Partitions) != len(j.saved.Partitions) {
-		return fault.New(fault.NotFound, "unknown_topic",
-			"source topic %q was deleted; the topic that has its name now is another one", topic.Name)
+func (j *Job) sameTopics() error {
+	for i := range j.plan.Sources {
+		topic, ok := j.topics.Topic(j.plan.Sources[i].Topic)
+		if !ok {
+			return errNoTopic(j.plan.Sources[i].Topic)
+		}
+		if s := &j.saved.Sources[i]; topic.ID != s.TopicID || int(topic.Partitions) != len(s.Partitions) {
+			return fault.New(fault.NotFound, "unknown_topic",
+				"source topic %q was deleted; the topic that has its name now is another one", topic.Name)
+		}
 	}
 	return nil
 }
 
 // firstCheckpoint fixes where a query begins and, for a bounded run, ends.
 func (j *Job) firstCheckpoint() (checkpoint, error) {
-	topic, ok := j.topics.Topic(j.plan.Source.Topic)
-	if !ok {
-		return checkpoint{}, j.errNoTopic()
-	}
-	c := checkpoint{Query: j.plan.Name, TopicID: topic.ID, Partitions: make([]standing, topic.Partitions)}
-	for i := range c.Partitions {
-		p, err := j.topics.Partition(topic.Name, int32(i))
-		if err != nil {
-			return c, fmt.Errorf("look at %s/%d: %w", topic.Name, i, err)
-		}
-		start, err := j.startOf(topic.Name, p)
+	c := checkpoint{Query: j.plan.Name}
+	for i := range j.plan.Sources {
+		s, err := j.firstStanding(&j.plan.Sources[i])
 		if err != nil {
 			return c, err
 		}
-		c.Partitions[i].Offset = start
-		if j.plan.Source.UntilEnd {
-			stop := max(start, p.Next)
-			c.Partitions[i].Stop = &stop
-		}
+		c.Sources = append(c.Sources, s)
 	}
 	return c, nil
 }
 
-func (j *Job) startOf(topic string, p bus.Partition) (log.Offset, error) {
-	switch s := j.plan.Source.Start; s.Kind {
+func (j *Job) firstStanding(source *SourcePlan) (s sourceStanding, err error) {
+	topic, ok := j.topics.Topic(source.Topic)
+	if !ok {
+		return s, errNoTopic(source.Topic)
+	}
+	s = sourceStanding{TopicID: topic.ID, Partitions: make([]standing, topic.Partitions)}
+	for i := range s.Partitions {
+		p, err := j.topics.Partition(topic.Name, int32(i))
+		if err != nil {
+			return s, fmt.Errorf("look at %s/%d: %w", topic.Name, i, err)
+		}
+		start, err := j.startOf(source, p)
+		if err != nil {
+			return s, err
+		}
+		s.Partitions[i].Offset = start
+		if source.UntilEnd {
+			stop := max(start, p.Next)
+			s.Partitions[i].Stop = &stop
+		}
+	}
+	return s, nil
+}
+
+func (j *Job) startOf(source *SourcePlan, p bus.Partition) (log.Offset, error) {
+	switch s := source.Start; s.Kind {
 	case StartLatest:
 		return p.Next, nil
 	case StartTimestamp:
-		start, err := j.topics.OffsetAtTime(topic, p.Partition, s.Timestamp)
+		start, err := j.topics.OffsetAtTime(source.Topic, p.Partition, s.Timestamp)
 		if err != nil {
-			return 0, fmt.Errorf("find the start in %s/%d: %w", topic, p.Partition, err)
+			return 0, fmt.Errorf("find the start in %s/%d: %w", source.Topic, p.Partition, err)
 		}
 		return start, nil
 	case StartOffset:
@@ -188,25 +202,34 @@ func (j *Job) restore(ctx context.Context) error {
 }
 
 func (j *Job) build() error {
-	built, err := j.plan.pipeline(len(j.saved.Partitions))
+	partitions := make([]int, len(j.saved.Sources))
+	for i := range partitions {
+		partitions[i] = len(j.saved.Sources[i].Partitions)
+	}
+	built, err := j.plan.pipeline(partitions)
 	if err != nil {
 		return err
 	}
-	j.pipeline = built
-	j.lanes = make([]*lane, len(j.saved.Partitions))
-	for i, s := range j.saved.Partitions {
-		j.lanes[i] = &lane{partition: int32(i), next: s.Offset, counted: s.Offset, highest: dataflow.MinTime, stop: -1}
-		if s.Stop != nil {
-			j.lanes[i].stop = *s.Stop
-		}
-		if s.Highest != nil {
-			j.lanes[i].highest = dataflow.Time(*s.Highest)
-			j.times.SetHighest(i, j.lanes[i].highest)
+	j.pipeline, j.lanes = built, nil
+	for side := range j.saved.Sources {
+		for i, s := range j.saved.Sources[side].Partitions {
+			l := &lane{
+				topic: j.plan.Sources[side].Topic, partition: int32(i),
+				next: s.Offset, counted: s.Offset, highest: dataflow.MinTime, stop: -1,
+			}
+			if s.Stop != nil {
+				l.stop = *s.Stop
+			}
+			if s.Highest != nil {
+				l.highest = dataflow.Time(*s.Highest)
+				j.times[len(j.lanes)].SetHighest(len(j.lanes), l.highest)
+			}
+			j.lanes = append(j.lanes, l)
 		}
 	}
 	j.stateful = j.graph.Stateful()
 	j.out = output{rows: j.saved.Rows}
-	j.turn = newTurn(j.plan, j.options.EpochBytes)
+	j.turn = j.newTurn()
 	j.advanced = dataflow.MinTime
 	return nil
 }

@@ -31,12 +31,16 @@ func (m *Manager) startPumps(r *queryRun) {
 	if len(problems) > 0 {
 		return // the job says what is wrong
 	}
+	var sources []string
+	for i := range spec.Sources {
+		sources = append(sources, spec.Sources[i].Topic)
+	}
 	for _, sink := range sinkPlans(spec) {
-		r.goroutines.Go(func() { m.fill(r, spec.Source.Topic, sink) })
+		r.goroutines.Go(func() { m.fill(r, sources, sink) })
 	}
 }
 
-func (m *Manager) filler(r *queryRun, source string, sink SinkPlan) filler {
+func (m *Manager) filler(r *queryRun, sources []string, sink SinkPlan) filler {
 	settled := func() { r.sinkTrouble(sink.Log, nil) }
 	if sink.KV != "" {
 		return &kvPump{
@@ -44,17 +48,17 @@ func (m *Manager) filler(r *queryRun, source string, sink SinkPlan) filler {
 		}
 	}
 	return &pump{
-		id: r.entry.ID, shard: r.entry.Shard, source: source, sink: sink,
+		id: r.entry.ID, shard: r.entry.Shard, sources: sources, sink: sink,
 		topics: m.topics, target: m.sinks, docs: m.docs, settled: settled,
 	}
 }
 
 // fill runs pumps for one sink until the query is stopped or an error is there to
 // stay, which ends the query.
-func (m *Manager) fill(r *queryRun, source string, sink SinkPlan) {
+func (m *Manager) fill(r *queryRun, sources []string, sink SinkPlan) {
 	backoff := firstRunBackoff
 	for {
-		p := m.filler(r, source, sink)
+		p := m.filler(r, sources, sink)
 		err := p.run(r.ctx)
 		if r.ctx.Err() != nil {
 			return

@@ -8,7 +8,7 @@ import (
 // not looked up and expressions not read. It is immutable.
 type Spec struct {
 	Name            string
-	Source          SourceSpec
+	Sources         []SourceSpec
 	Filter          *FilterSpec // nil = every row
 	GroupBy         []FieldSpec
 	Aggregate       []AggregateSpec // as written
@@ -28,7 +28,7 @@ type Spec struct {
 
 // specNodes are where the parts of a spec that Bind may complain about were written.
 type specNodes struct {
-	root, topic, start, groupBy, aggregate, window, having, lateness, selects *jsonNode
+	root, groupBy, aggregate, window, having, lateness, selects *jsonNode
 }
 
 // SourceSpec is the member "source".
@@ -38,6 +38,8 @@ type SourceSpec struct {
 	UntilEnd          bool
 	EventTime         *FieldSpec // nil = append time
 	MaxOutOfOrderness int64      // ms
+
+	topic, start *jsonNode // nil where they are not written
 }
 
 // FieldSpec is a field path as written.

@@ -20,7 +20,7 @@ type Status struct {
 	CreatedMs  int64             `json:"created_ms"`
 	Spec       json.RawMessage   `json:"spec"`
 
-	Topic string `json:"-"` // the source topic
+	Topics []string `json:"-"` // the source topics
 }
 
 // PartitionStatus is how far one source partition has been read. Lag counts the
@@ -85,12 +85,14 @@ func (m *Manager) status(e entry) (Status, error) {
 	if e.Paused {
 		s.State = statePaused
 	}
-	source, err := sourceOf(e)
+	sources, err := sourcesOf(e)
 	if err != nil {
 		s.State, s.Error = stateFailed, err.Error()
 		return s, nil
 	}
-	s.Topic = source.Topic
+	for i := range sources {
+		s.Topics = append(s.Topics, sources[i].Topic)
+	}
 	if s.Sinks, err = m.sinkStatus(e); err != nil {
 		return s, err
 	}
@@ -110,40 +112,41 @@ func (m *Manager) status(e entry) (Status, error) {
 		Epoch: saved.Epoch, Generation: saved.Generation,
 		StateFrom: int64(saved.StateFrom), StateLogBytes: saved.StateLogBytes,
 	}
-	s.Partitions = m.partitions(source, saved)
+	s.Partitions = m.partitions(sources, saved)
 	return s, nil
 }
 
-// sourceOf reads the source of a spec that was good when it was stored.
-func sourceOf(e entry) (SourcePlan, error) {
+// sourcesOf reads the sources of a spec that was good when it was stored.
+func sourcesOf(e entry) ([]SourcePlan, error) {
 	spec, problems := Parse(e.Spec)
 	if len(problems) > 0 {
-		return SourcePlan{}, problems.Fault()
+		return nil, problems.Fault()
 	}
-	return SourcePlan{
-		Topic: spec.Source.Topic, MaxOutOfOrderness: spec.Source.MaxOutOfOrderness,
-		AllowedLateness: spec.AllowedLateness,
-	}, nil
+	return sourcePlans(spec), nil
 }
 
-func (m *Manager) partitions(source SourcePlan, saved checkpoint) []PartitionStatus {
-	list := make([]PartitionStatus, len(saved.Partitions))
+func (m *Manager) partitions(sources []SourcePlan, saved checkpoint) []PartitionStatus {
+	list := []PartitionStatus{}
 	lowest := dataflow.MaxTime
-	marks := make([]dataflow.Time, len(saved.Partitions))
-	for i, p := range saved.Partitions {
-		marks[i] = p.watermark(source)
-		if !p.finished() {
-			lowest = min(lowest, marks[i])
+	for i := range saved.Sources {
+		for _, p := range saved.Sources[i].Partitions {
+			if !p.finished() {
+				lowest = min(lowest, p.watermark(sources[i]))
+			}
 		}
 	}
-	for i, p := range saved.Partitions {
-		s := &list[i]
-		*s = PartitionStatus{Topic: source.Topic, Partition: int32(i), Offset: int64(p.Offset)}
-		if w := int64(marks[i]); marks[i] != dataflow.MinTime {
-			s.Watermark = &w
+	for i := range saved.Sources {
+		topic := sources[i].Topic
+		for number, p := range saved.Sources[i].Partitions {
+			s := PartitionStatus{Topic: topic, Partition: int32(number), Offset: int64(p.Offset)}
+			mark := p.watermark(sources[i])
+			if w := int64(mark); mark != dataflow.MinTime {
+				s.Watermark = &w
+			}
+			s.Holds = !p.finished() && mark == lowest
+			s.Lag, s.LagMs = m.lag(topic, s.Partition, p)
+			list = append(list, s)
 		}
-		s.Holds = !p.finished() && marks[i] == lowest
-		s.Lag, s.LagMs = m.lag(source.Topic, int32(i), p)
 	}
 	return list
 }

@@ -44,10 +44,10 @@ type reject struct {
 	operator, reason string        // of a dead one
 }
 
-func newTurn(p *Plan, full int) turn {
+func (j *Job) newTurn() turn {
 	return turn{
-		full: full, routed: sinkSetOf(p.Sinks),
-		letters: letterWriter{topic: p.Source.Topic, grouped: p.groupedNames()},
+		full: j.options.EpochBytes, routed: sinkSetOf(j.plan.Sinks),
+		letters: letterWriter{lanes: j.lanes, grouped: j.plan.groupedNames()},
 	}
 }
 
@@ -90,7 +90,11 @@ func (t *turn) key(routed bool, source int) []byte {
 	if !routed {
 		return nil
 	}
-	t.route = route(t.route[:0], source)
+	partition := -1
+	if source >= 0 {
+		partition = int(t.letters.lanes[source].partition)
+	}
+	t.route = route(t.route[:0], partition)
 	return t.route
 }
 

@@ -50,7 +50,7 @@ func (j *Job) shareOf(n int) share {
 // done: with the error of the first lane that has one.
 func (j *Job) work(lanes []int) error {
 	for len(j.workers) < len(lanes) {
-		j.workers = append(j.workers, &worker{job: j, turn: newTurn(j.plan, j.options.EpochBytes)})
+		j.workers = append(j.workers, &worker{job: j, turn: j.newTurn()})
 	}
 	share := j.shareOf(len(lanes))
 	var others sync.WaitGroup
@@ -91,7 +91,7 @@ func (w *worker) process() error {
 		if rows == 0 {
 			return nil
 		}
-		if err := l.take(&w.fill, j.topics, j.plan.Source.Topic, j.options.ReadBytes, rows, bytes); err != nil {
+		if err := l.take(&w.fill, j.topics, j.options.ReadBytes, rows, bytes); err != nil {
 			return err
 		}
 		n := len(w.fill.values)
@@ -112,7 +112,7 @@ func (w *worker) process() error {
 			l.back(&w.fill)
 			most = n / 2
 		case err != nil:
-			return fmt.Errorf("process %s/%d at offset %d: %w", j.plan.Source.Topic, w.lane, l.next, err)
+			return fmt.Errorf("process %s at offset %d: %w", l, l.next, err)
 		default:
 			l.done(&w.fill)
 		}
@@ -145,7 +145,8 @@ func (w *worker) room(most int) (rows, bytes int) {
 // go on would notice.
 func (w *worker) step(l *lane) error {
 	j := w.job
-	highest := j.times.Highest(w.lane)
+	times := j.times[w.lane]
+	highest := times.Highest(w.lane)
 	w.turn.begin(len(w.fill.values))
 	err := j.graph.Process(w.fill.of(w.lane), &w.turn)
 	if err == nil && !j.stateful && w.turn.excessive() {
@@ -156,7 +157,7 @@ func (w *worker) step(l *lane) error {
 			return fault.New(fault.Internal, "internal", "an operator with state found no room for its output")
 		}
 		w.turn.undo()
-		j.times.SetHighest(w.lane, highest)
+		times.SetHighest(w.lane, highest)
 		return err
 	}
 	if err == nil {

@@ -99,7 +99,7 @@ func (q *queryCalls) List() []api.QueryStatus {
 }
 
 func queryStatus(s queries.Status) api.QueryStatus {
-	return api.QueryStatus{Name: s.Name, Topics: []string{s.Topic}, Status: s}
+	return api.QueryStatus{Name: s.Name, Topics: s.Topics, Status: s}
 }
 
 // Delete stops a query and deletes what it kept.

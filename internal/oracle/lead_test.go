@@ -146,10 +146,12 @@ func standingOf(t *testing.T, b *paused) []partitionStanding {
 	t.Helper()
 	doc, _ := b.Doc(fakebus.DataShard, "checkpoint/"+queryID)
 	var c struct {
-		Partitions []partitionStanding `json:"partitions"`
+		Sources []struct {
+			Partitions []partitionStanding `json:"partitions"`
+		} `json:"sources"`
 	}
 	if err := json.Unmarshal(doc.Value, &c); err != nil {
 		t.Fatal(err)
 	}
-	return c.Partitions
+	return c.Sources[0].Partitions
 }

@@ -42,10 +42,16 @@ const MaxPartitions = 256
 // Topics lists the topics that a spec reads; none where it is no spec.
 func Topics(spec []byte) []string {
 	parsed, _ := queries.Parse(spec)
-	if parsed == nil || parsed.Source.Topic == "" {
+	if parsed == nil {
 		return nil
 	}
-	return []string{parsed.Source.Topic}
+	var names []string
+	for i := range parsed.Sources {
+		if name := parsed.Sources[i].Topic; name != "" && !slices.Contains(names, name) {
+			names = append(names, name)
+		}
+	}
+	return names
 }
 
 // Run runs a query over all of its inputs and closes every window. It holds no more

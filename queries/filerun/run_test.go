@@ -71,7 +71,7 @@ func overLog(t *testing.T, spec string, partitions int32, lines []string) collec
 	if len(problems) > 0 {
 		t.Fatal(problems)
 	}
-	plan.Source.UntilEnd = true
+	plan.Sources[0].UntilEnd = true
 	trial, err := queries.RunTrial(t.Context(), queries.JobConfig{
 		ID: "q", Owner: "q", Shard: fakebus.DataShard, Plan: plan, Topics: b, Docs: b, Clock: stillClock{},
 	}, nil)
