@@ -169,8 +169,8 @@ func (n *Node) dueTrim(t *state.Topic, partition int32, s *shard) (bus.Trim, err
 }
 
 // DeleteBefore takes the records before an offset away for good. It answers how
-// many there were and how many bytes of disk that freed, which is whole segments
-// only.
+// many there were and how many bytes of disk that freed: whole segments only, see
+// log.Partition.DropTrimmed.
 func (n *Node) DeleteBefore(ctx context.Context, topic string, partition int32, before log.Offset) (records, freed int64, err error) {
 	p, s, err := n.records(topic, partition)
 	if err != nil {

@@ -152,8 +152,23 @@ func (p *Partition) roll() error {
 	return nil
 }
 
-// createSegment makes the files of an empty segment.
+// errNotBegun says that a segment was not begun and nothing of it is left.
+var errNotBegun = errors.New("the segment was not begun")
+
+// createSegment makes the files of an empty segment, or none: it takes away what it
+// could not finish, with the error errNotBegun.
 func createSegment(o Options, dir string, h segmentHeader) (*handle, File, error) {
+	active, indexFile, err := writeSegment(o, dir, h)
+	if err == nil {
+		return active, indexFile, nil
+	}
+	if left := removeSegment(o.FS, dir, h.base); left != nil {
+		return nil, nil, errors.Join(err, left)
+	}
+	return nil, nil, fmt.Errorf("%w: %w", errNotBegun, err)
+}
+
+func writeSegment(o Options, dir string, h segmentHeader) (*handle, File, error) {
 	name := segmentName(dir, h.base)
 	f, err := o.FS.Create(name)
 	if err != nil {

@@ -150,8 +150,8 @@ func (w *walkthrough) readSome() error {
 
 func (w *walkthrough) findMark() error {
 	m := w.mark - min(w.mark, log.Mark(w.rng.IntN(8))) + log.Mark(w.rng.IntN(2))
-	// A mark below the first segment may have been dropped in part.
-	if w.first > 0 && m <= w.at(w.first).mark {
+	// A mark below the first segment may have been dropped in part, or all of them.
+	if w.first > 0 && (m <= w.at(w.first).mark || w.first == w.next && m <= w.mark) {
 		return nil
 	}
 	var base log.Offset

@@ -21,9 +21,13 @@ func (p *Partition) Trim(before Offset) {
 
 // DropTrimmed unlinks the segments of which every record is below First, the
 // oldest first, each durably before the next, and returns the bytes freed. The
-// last segment is never unlinked. It may have to sync the log first. Readers
-// that are in such a segment finish.
+// last segment is never unlinked, but where most of it is below First and that is
+// worth it, a new one is begun: then it is no longer the last. It may have to sync
+// the log first. Readers that are in such a segment finish.
 func (p *Partition) DropTrimmed() (freedBytes int64, err error) {
+	if err := p.sealTrimmed(); err != nil {
+		return 0, err
+	}
 	p.maintenance.Lock()
 	defer p.maintenance.Unlock()
 	for {
@@ -53,6 +57,48 @@ func (p *Partition) DropTrimmed() (freedBytes int64, err error) {
 		p.handles.drop(s.base)
 		freedBytes += s.sizeBytes
 	}
+}
+
+// sealShare is the share of a segment's length from which trimmed bytes are worth a
+// segment of their own.
+const sealShare = 64
+
+// sealTrimmed begins a new segment where half of the active one or more is trimmed,
+// and a share of Options.SegmentBytes that matters. So what a log keeps on disk of
+// trimmed records is about what it keeps of others, however long segments may get.
+// Where there is no room for a new segment everything stays as it is.
+func (p *Partition) sealTrimmed() error {
+	p.writer.Lock()
+	defer p.writer.Unlock()
+	p.mu.Lock()
+	err := p.writable()
+	worth := err == nil && p.active != nil && p.trimmedBytes() >= p.options.SegmentBytes/sealShare &&
+		2*p.trimmedBytes() >= p.segments[len(p.segments)-1].sizeBytes-segmentHeaderBytes
+	p.mu.Unlock()
+	if !worth {
+		return nil // what cannot be written is for the next writer to say
+	}
+	err = p.roll()
+	if errors.Is(err, errNotBegun) && fault.KindOf(err) == fault.DiskFull {
+		return nil
+	}
+	if err != nil {
+		return p.fail(fmt.Errorf("begin a segment behind trimmed records: %w", err))
+	}
+	return nil
+}
+
+// trimmedBytes is how much of the active segment lies below First, to the index
+// entry before. It needs mu.
+func (p *Partition) trimmedBytes() int64 {
+	s, x := p.segments[len(p.segments)-1], p.active.index
+	if p.first >= p.next {
+		return s.sizeBytes - segmentHeaderBytes
+	}
+	if i := x.byOffset(p.first); i >= 0 {
+		return int64(x.entries[i].pos) - segmentHeaderBytes
+	}
+	return 0
 }
 
 // removeSegment unlinks a segment and its index, durably.

@@ -145,8 +145,8 @@ func not(ok bool, otherwise string) error {
 }
 
 // TestDiskFilledByRecords: the records themselves fill the disk. Nothing that was
-// acknowledged is lost, and what is deleted on the full disk stays deleted. (It
-// gives no room here: only whole segments do, and this disk is smaller than one.)
+// acknowledged is lost, what is deleted on the full disk stays deleted, and it gives
+// room for new records.
 func TestDiskFilledByRecords(t *testing.T) {
 	t.Parallel()
 	disk := mountSmall(t)
@@ -171,6 +171,8 @@ func TestDiskFilledByRecords(t *testing.T) {
 	}
 	w.bulk.trimmed(o)
 	w.settle(t, c, true, false)
+	eventually(t, "writes are taken again", func() error { return not(!w.diskFull(t, c), "507") })
+	w.mustAppend(t, c, w.bulk)
 	n.kill()
 	n = start(t, dir)
 	w.settle(t, dial(t, n.url), true, true)
