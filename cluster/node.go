@@ -36,6 +36,7 @@ type Node struct {
 	identity identity
 	lock     *os.File
 	host     *dragonboat.NodeHost
+	lone     bool // nothing can reach another node, so every shard has one member
 	raftLog  *logStore
 	shards   map[uint64]*shard
 	data     []uint64 // ids of the data shards
@@ -78,7 +79,9 @@ func (n *Node) open() error {
 		n.data = append(n.data, firstDataShard+uint64(i))
 	}
 	n.raftLog = &logStore{factory: raftlog.NewFactory(filepath.Join(config.Dir, "raft"), raftlog.Options{FS: config.FS})}
-	if n.host, err = dragonboat.NewNodeHost(n.hostConfig()); err != nil {
+	host := n.hostConfig()
+	_, n.lone = host.Expert.TransportFactory.(loneTransport)
+	if n.host, err = dragonboat.NewNodeHost(host); err != nil {
 		return err
 	}
 	for _, shardID := range append([]uint64{bus.MetaShard}, n.data...) {
@@ -200,6 +203,9 @@ func (n *Node) start(ctx context.Context) error {
 	}
 	if err := n.reconcile(ctx); err != nil && ctx.Err() == nil {
 		return fmt.Errorf("finish topic changes: %w", err)
+	}
+	for _, s := range n.shards {
+		s.reads.lone.Store(n.lone && ctx.Err() == nil)
 	}
 	return nil
 }

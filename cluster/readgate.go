@@ -3,13 +3,19 @@ package cluster
 import (
 	"context"
 	"sync"
+	"sync/atomic"
 )
 
 // readGate lets linearizable reads that come at the same time share one
 // confirmation that this node is up to date. A read waits for a confirmation
 // that begins after the read has come: one under way may be too old for it.
+//
+// Where the node is the shard's only member for good, nobody else can acknowledge
+// anything, and this node does so only after it has applied it: once it has caught
+// up with its own raft log there is nothing to confirm.
 type readGate struct {
 	confirm func(ctx context.Context) error
+	lone    atomic.Bool // nothing to confirm any more
 
 	mu   sync.Mutex
 	next *readRound // readers waiting for the next confirmation, nil for none
@@ -28,6 +34,9 @@ func newReadGate(confirm func(context.Context) error) *readGate {
 
 // wait returns once everything acknowledged before the call can be read here.
 func (g *readGate) wait(ctx context.Context) error {
+	if g.lone.Load() {
+		return nil
+	}
 	g.mu.Lock()
 	if g.over {
 		g.mu.Unlock()
@@ -62,6 +71,9 @@ func (g *readGate) run(ctx context.Context) {
 		r := g.next
 		g.next, g.over = nil, ctx.Err() != nil
 		g.mu.Unlock()
+		if g.over {
+			g.lone.Store(false)
+		}
 		if r != nil {
 			if g.over {
 				r.err = errShuttingDown()

@@ -3,8 +3,10 @@ package cluster
 import (
 	"context"
 	"errors"
+	"sync/atomic"
 	"testing"
 
+	"leat/internal/bus"
 	"leat/internal/fault"
 )
 
@@ -52,4 +54,38 @@ func TestReadsShareConfirmationsThatBeginAfterThem(t *testing.T) {
 	}
 	cancel()
 	<-ended
+}
+
+// A node without others asks raft until it has caught up, then no more, and lets
+// nobody read once it has ended.
+func TestReadsOfALoneNodeNeedNoConfirmation(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	for range 2 { // the second time there is something to catch up with
+		n, err := Open(Config{Dir: dir})
+		if err != nil {
+			t.Fatal(err)
+		}
+		gate := n.shards[bus.MetaShard].reads
+		confirm, asked := gate.confirm, atomic.Int64{}
+		gate.confirm = func(ctx context.Context) error { asked.Add(1); return confirm(ctx) }
+		ctx, cancel := context.WithCancel(t.Context())
+		ended := make(chan error, 1)
+		go func() { ended <- n.Run(ctx) }()
+		until(t, "the node is ready", func() bool { return n.Ready() == nil })
+		before := asked.Load()
+		for range 100 {
+			if err := n.Confirm(t.Context(), bus.MetaShard); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if after := asked.Load(); before == 0 || after != before {
+			t.Errorf("raft was asked %d times before the node was ready, %d times after", before, after-before)
+		}
+		cancel()
+		if err := <-ended; err != nil {
+			t.Fatal(err)
+		}
+		kind(t, n.Confirm(t.Context(), bus.MetaShard), fault.Unavailable, "shutting_down")
+	}
 }
