@@ -151,6 +151,3 @@ func decodeDefault(f *planField, t *trie, width int) []codecs.Value {
 
 // view is b as a string that shares its memory.
 func view(b []byte) string { return unsafe.String(unsafe.SliceData(b), len(b)) }
-
-// viewBytes is s as bytes that must not be written to.
-func viewBytes(s string) []byte { return unsafe.Slice(unsafe.StringData(s), len(s)) }

@@ -9,29 +9,30 @@ import (
 	"strings"
 
 	"leat/codecs"
+	"leat/codecs/internal/datum"
 )
 
 // binary writes bytes, a fixed, and the logical types on top of them.
-func (e *Encoder) binary(dst []byte, n *node, v datum) ([]byte, *codecs.MemberError) {
+func (e *Encoder) binary(dst []byte, n *node, v datum.Datum) ([]byte, *codecs.MemberError) {
 	switch {
-	case n.logical == decimal && v.v.Kind != codecs.Bytes:
+	case n.logical == decimal && v.Value.Kind != codecs.Bytes:
 		raw, err := unscaledOf(n, v)
 		if err != nil {
 			return nil, err
 		}
 		return appendRaw(dst, n, raw), nil
-	case n.logical == duration && v.v.Kind == codecs.Object:
-		return appendDuration(dst, v.v.Str)
-	case n.logical == uuid && v.v.Kind == codecs.String:
-		raw, ok := parseUUID(v.v.Str)
+	case n.logical == duration && v.Value.Kind == codecs.Object:
+		return appendDuration(dst, v.Value.Str)
+	case n.logical == uuid && v.Value.Kind == codecs.String:
+		raw, ok := parseUUID(v.Value.Str)
 		if !ok {
-			return nil, wrong("%q is not a UUID", v.v.Str)
+			return nil, wrong("%q is not a UUID", v.Value.Str)
 		}
 		return append(dst, raw...), nil
 	}
-	raw, ok := rawBytes(v.v)
+	raw, ok := rawBytes(v.Value)
 	switch {
-	case !ok && v.v.Kind == codecs.String:
+	case !ok && v.Value.Kind == codecs.String:
 		return nil, wrong("a text that is not base64 where the schema has %s", n.describe())
 	case !ok:
 		return nil, misplaced(n, v)
@@ -64,16 +65,16 @@ func appendRaw(dst []byte, n *node, raw []byte) []byte {
 
 // unscaledOf is a number, or the text of one, as an unscaled decimal of n. It has to
 // have no more digits behind the point than n has room for, and no more in all.
-func unscaledOf(n *node, v datum) ([]byte, *codecs.MemberError) {
-	text := v.literal
+func unscaledOf(n *node, v datum.Datum) ([]byte, *codecs.MemberError) {
+	text := v.Literal
 	switch {
 	case text != "":
-	case v.v.Kind == codecs.Int:
-		text = strconv.FormatInt(v.v.Int(), 10)
-	case v.v.Kind == codecs.Float:
-		text = strconv.FormatFloat(v.v.Float(), 'e', -1, 64)
-	case v.v.Kind == codecs.String:
-		text = v.v.Str
+	case v.Value.Kind == codecs.Int:
+		text = strconv.FormatInt(v.Value.Int(), 10)
+	case v.Value.Kind == codecs.Float:
+		text = strconv.FormatFloat(v.Value.Float(), 'e', -1, 64)
+	case v.Value.Kind == codecs.String:
+		text = v.Value.Str
 	default:
 		return nil, misplaced(n, v)
 	}
@@ -159,14 +160,14 @@ func twosComplement(v *big.Int, size int) []byte {
 func appendDuration(dst []byte, text string) ([]byte, *codecs.MemberError) {
 	parts := [...]string{"months", "days", "milliseconds"}
 	var values [len(parts)]uint32
-	for _, m := range objectEntries(text) {
-		part := slices.Index(parts[:], m.name)
+	for _, m := range datum.Members(text) {
+		part := slices.Index(parts[:], m.Name)
 		if part < 0 {
-			return nil, wrong("a duration has months, days and milliseconds").Within(codecs.Step{Member: m.name})
+			return nil, wrong("a duration has months, days and milliseconds").Within(codecs.Step{Member: m.Name})
 		}
-		i, ok := integerOf(m.value.v)
+		i, ok := integerOf(m.Value)
 		if !ok || i != int64(uint32(i)) {
-			return nil, wrong("not a number from 0 to 4294967295").Within(codecs.Step{Member: m.name})
+			return nil, wrong("not a number from 0 to 4294967295").Within(codecs.Step{Member: m.Name})
 		}
 		values[part] = uint32(i)
 	}

@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"leat/codecs"
+	"leat/codecs/internal/datum"
 )
 
 // Encoder writes rows as bare Avro records of one schema: the way back of Decoder, by the
@@ -34,9 +35,9 @@ func NewEncoder(s *Schema) *Encoder {
 // Append appends a row that is given by its members; of members of one name the last one
 // counts. On an error, a *codecs.MemberError, what it returns is dst.
 func (e *Encoder) Append(dst []byte, row []codecs.Member) ([]byte, error) {
-	members := make([]entry, len(row))
+	members := make([]datum.Member, len(row))
 	for i := range row {
-		members[i] = entry{row[i].Name, datum{v: row[i].Value}}
+		members[i] = datum.Member{Name: row[i].Name, Datum: datum.Datum{Value: row[i].Value}}
 	}
 	var out []byte
 	var err *codecs.MemberError
@@ -57,7 +58,7 @@ func (e *Encoder) Append(dst []byte, row []codecs.Member) ([]byte, error) {
 // AppendJSON appends a row that is given as JSON text, a value of any kind that the
 // schema has. On an error, a *codecs.MemberError, what it returns is dst.
 func (e *Encoder) AppendJSON(dst, text []byte) ([]byte, error) {
-	v, err := parseDatum(text)
+	v, err := datum.Parse(text)
 	if err == nil {
 		var out []byte
 		if out, err = e.value(dst, e.root, v); err == nil {
@@ -72,14 +73,14 @@ func wrong(format string, args ...any) *codecs.MemberError {
 }
 
 // misplaced says that v is of a kind that n cannot hold.
-func misplaced(n *node, v datum) *codecs.MemberError {
+func misplaced(n *node, v datum.Datum) *codecs.MemberError {
 	switch {
-	case v.v.Kind == codecs.Missing:
+	case v.Value.Kind == codecs.Missing:
 		return wrong("missing, and the schema has no default for it")
 	case n.kind == union:
-		return wrong("%s where the schema has the union %s", v.v.Kind, unionName(n))
+		return wrong("%s where the schema has the union %s", v.Value.Kind, unionName(n))
 	}
-	return wrong("%s where the schema has %s", v.v.Kind, n.describe())
+	return wrong("%s where the schema has %s", v.Value.Kind, n.describe())
 }
 
 // describe is the name of a type with what it means.
@@ -90,39 +91,39 @@ func (n *node) describe() string {
 	return n.typeName()
 }
 
-func (e *Encoder) value(dst []byte, n *node, v datum) ([]byte, *codecs.MemberError) {
+func (e *Encoder) value(dst []byte, n *node, v datum.Datum) ([]byte, *codecs.MemberError) {
 	switch n.kind {
 	case null:
-		if v.v.IsNull() {
+		if v.Value.IsNull() {
 			return dst, nil
 		}
 	case boolean:
-		if v.v.Kind == codecs.Bool {
-			return appendBool(dst, v.v.Bool()), nil
+		if v.Value.Kind == codecs.Bool {
+			return appendBool(dst, v.Value.Bool()), nil
 		}
 	case intType, long:
 		return appendInteger(dst, n, v)
 	case float, double:
 		return appendNumber(dst, n, v)
 	case stringType:
-		if v.v.Kind == codecs.String {
-			return append(appendLong(dst, int64(len(v.v.Str))), v.v.Str...), nil
+		if v.Value.Kind == codecs.String {
+			return append(appendLong(dst, int64(len(v.Value.Str))), v.Value.Str...), nil
 		}
 	case bytesType, fixed:
 		return e.binary(dst, n, v)
 	case enum:
 		return appendSymbol(dst, n, v)
 	case array:
-		if v.v.Kind == codecs.Array {
-			return e.items(dst, n, v.v.Str)
+		if v.Value.Kind == codecs.Array {
+			return e.items(dst, n, v.Value.Str)
 		}
 	case mapType:
-		if v.v.Kind == codecs.Object {
-			return e.entries(dst, n, objectEntries(v.v.Str))
+		if v.Value.Kind == codecs.Object {
+			return e.entries(dst, n, datum.Members(v.Value.Str))
 		}
 	case record:
-		if v.v.Kind == codecs.Object {
-			return e.record(dst, n, objectEntries(v.v.Str))
+		if v.Value.Kind == codecs.Object {
+			return e.record(dst, n, datum.Members(v.Value.Str))
 		}
 	case union:
 		return e.union(dst, n, v)
@@ -144,16 +145,16 @@ func integerOf(v codecs.Value) (i int64, ok bool) {
 	return 0, false
 }
 
-func appendInteger(dst []byte, n *node, v datum) ([]byte, *codecs.MemberError) {
-	i, ok := integerOf(v.v)
-	if !ok && n.logical.isInstant() && v.v.Kind == codecs.String {
-		if i, ok = codecs.ParseTime(v.v.Str); !ok {
-			return nil, wrong("%q is neither a time in RFC 3339 nor a number of milliseconds", v.v.Str)
+func appendInteger(dst []byte, n *node, v datum.Datum) ([]byte, *codecs.MemberError) {
+	i, ok := integerOf(v.Value)
+	if !ok && n.logical.isInstant() && v.Value.Kind == codecs.String {
+		if i, ok = codecs.ParseTime(v.Value.Str); !ok {
+			return nil, wrong("%q is neither a time in RFC 3339 nor a number of milliseconds", v.Value.Str)
 		}
 	}
 	switch {
-	case !ok && v.v.IsNumber():
-		return nil, wrong("%s is not a whole number of 64 bits", codecs.AppendJSON(nil, v.v))
+	case !ok && v.Value.IsNumber():
+		return nil, wrong("%s is not a whole number of 64 bits", codecs.AppendJSON(nil, v.Value))
 	case !ok:
 		return nil, misplaced(n, v)
 	}
@@ -184,38 +185,38 @@ func (l logical) isInstant() bool {
 	return l >= date && l <= timestampNanos && l != timeMillis && l != timeMicros
 }
 
-func appendNumber(dst []byte, n *node, v datum) ([]byte, *codecs.MemberError) {
-	if !v.v.IsNumber() {
+func appendNumber(dst []byte, n *node, v datum.Datum) ([]byte, *codecs.MemberError) {
+	if !v.Value.IsNumber() {
 		return nil, misplaced(n, v)
 	}
-	f := v.v.AsFloat()
+	f := v.Value.AsFloat()
 	if n.kind == double {
 		return binary.LittleEndian.AppendUint64(dst, math.Float64bits(f)), nil
 	}
 	single := float32(f)
 	if math.IsInf(float64(single), 0) && !math.IsInf(f, 0) {
-		return nil, wrong("%s is out of the range of float", codecs.AppendJSON(nil, v.v))
+		return nil, wrong("%s is out of the range of float", codecs.AppendJSON(nil, v.Value))
 	}
 	return binary.LittleEndian.AppendUint32(dst, math.Float32bits(single)), nil
 }
 
-func appendSymbol(dst []byte, n *node, v datum) ([]byte, *codecs.MemberError) {
-	if v.v.Kind != codecs.String {
+func appendSymbol(dst []byte, n *node, v datum.Datum) ([]byte, *codecs.MemberError) {
+	if v.Value.Kind != codecs.String {
 		return nil, misplaced(n, v)
 	}
-	i := slices.Index(n.symbols, v.v.Str)
+	i := slices.Index(n.symbols, v.Value.Str)
 	if i < 0 {
-		if near := codecs.NearestNames(v.v.Str, n.symbols); len(near) > 0 {
-			return nil, wrong("%q is not a symbol of %s; did you mean %q?", v.v.Str, n.name, near[0])
+		if near := codecs.NearestNames(v.Value.Str, n.symbols); len(near) > 0 {
+			return nil, wrong("%q is not a symbol of %s; did you mean %q?", v.Value.Str, n.name, near[0])
 		}
-		return nil, wrong("%q is not a symbol of %s", v.v.Str, n.name)
+		return nil, wrong("%q is not a symbol of %s", v.Value.Str, n.name)
 	}
 	return appendLong(dst, int64(i)), nil
 }
 
 // items writes an array as one block.
 func (e *Encoder) items(dst []byte, n *node, text string) ([]byte, *codecs.MemberError) {
-	values := arrayValues(text)
+	values := datum.Elements(text)
 	if len(values) > 0 {
 		dst = appendLong(dst, int64(len(values)))
 	}
@@ -229,35 +230,35 @@ func (e *Encoder) items(dst []byte, n *node, text string) ([]byte, *codecs.Membe
 }
 
 // entries writes a map as one block.
-func (e *Encoder) entries(dst []byte, n *node, members []entry) ([]byte, *codecs.MemberError) {
+func (e *Encoder) entries(dst []byte, n *node, members []datum.Member) ([]byte, *codecs.MemberError) {
 	if len(members) > 0 {
 		dst = appendLong(dst, int64(len(members)))
 	}
 	for i := range members {
 		m := &members[i]
-		dst = append(appendLong(dst, int64(len(m.name))), m.name...)
+		dst = append(appendLong(dst, int64(len(m.Name))), m.Name...)
 		var err *codecs.MemberError
-		if dst, err = e.value(dst, n.items, m.value); err != nil {
-			return nil, err.Within(codecs.Step{Member: m.name})
+		if dst, err = e.value(dst, n.items, m.Datum); err != nil {
+			return nil, err.Within(codecs.Step{Member: m.Name})
 		}
 	}
 	return append(dst, 0), nil
 }
 
 // record writes the fields in the schema's order.
-func (e *Encoder) record(dst []byte, n *node, members []entry) ([]byte, *codecs.MemberError) {
+func (e *Encoder) record(dst []byte, n *node, members []datum.Member) ([]byte, *codecs.MemberError) {
 	places := e.places(n)
-	values := make([]datum, len(n.fields))
+	values := make([]datum.Datum, len(n.fields))
 	for i := range members {
-		place, known := places[members[i].name]
+		place, known := places[members[i].Name]
 		if !known {
-			return nil, e.unknown(n, members[i].name)
+			return nil, e.unknown(n, members[i].Name)
 		}
-		values[place] = members[i].value
+		values[place] = members[i].Datum
 	}
 	for i := range n.fields {
 		f := &n.fields[i]
-		if values[i].v.Kind == codecs.Missing && f.hasDefault {
+		if values[i].Value.Kind == codecs.Missing && f.hasDefault {
 			dst = append(dst, f.binary...)
 			continue
 		}

@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"leat/codecs"
+	"leat/codecs/internal/datum"
 )
 
 // fitness is how well a value goes into a branch of a union.
@@ -18,10 +19,10 @@ const (
 
 // union writes v as the branch that it fits best, the first of those that it fits
 // equally.
-func (e *Encoder) union(dst []byte, n *node, v datum) ([]byte, *codecs.MemberError) {
-	var members []entry
-	if v.v.Kind == codecs.Object {
-		members = objectEntries(v.v.Str)
+func (e *Encoder) union(dst []byte, n *node, v datum.Datum) ([]byte, *codecs.MemberError) {
+	var members []datum.Member
+	if v.Value.Kind == codecs.Object {
+		members = datum.Members(v.Value.Str)
 	}
 	best, how := -1, unfit
 	for i, b := range n.branches {
@@ -30,14 +31,14 @@ func (e *Encoder) union(dst []byte, n *node, v datum) ([]byte, *codecs.MemberErr
 		}
 	}
 	if tagged := taggedBranch(n, members); tagged >= 0 {
-		b, inner := n.branches[tagged], members[0].value
-		var below []entry
-		if inner.v.Kind == codecs.Object {
-			below = objectEntries(inner.v.Str)
+		b, inner := n.branches[tagged], members[0].Datum
+		var below []datum.Member
+		if inner.Value.Kind == codecs.Object {
+			below = datum.Members(inner.Value.Str)
 		}
 		if e.fit(b, inner, below) != unfit {
 			if how != unfit {
-				return nil, wrong("%q may be a member or the name of a branch of %s", members[0].name, unionName(n))
+				return nil, wrong("%q may be a member or the name of a branch of %s", members[0].Name, unionName(n))
 			}
 			best, how, v = tagged, exact, inner
 		}
@@ -49,18 +50,18 @@ func (e *Encoder) union(dst []byte, n *node, v datum) ([]byte, *codecs.MemberErr
 }
 
 // taggedBranch is the branch that the only member of an object is called like, or -1.
-func taggedBranch(n *node, members []entry) int {
+func taggedBranch(n *node, members []datum.Member) int {
 	if len(members) != 1 {
 		return -1
 	}
-	return slices.IndexFunc(n.branches, func(b *node) bool { return b.typeName() == members[0].name })
+	return slices.IndexFunc(n.branches, func(b *node) bool { return b.typeName() == members[0].Name })
 }
 
 // noBranch says why v fits no branch: what is wrong with it as the only one besides
 // null, if there is but one.
-func (e *Encoder) noBranch(n *node, v datum) *codecs.MemberError {
+func (e *Encoder) noBranch(n *node, v datum.Datum) *codecs.MemberError {
 	only := slices.DeleteFunc(slices.Clone(n.branches), func(b *node) bool { return b.kind == null })
-	if len(only) == 1 && v.v.Kind != codecs.Missing {
+	if len(only) == 1 && v.Value.Kind != codecs.Missing {
 		if _, err := e.value(nil, only[0], v); err != nil {
 			return err
 		}
@@ -69,36 +70,36 @@ func (e *Encoder) noBranch(n *node, v datum) *codecs.MemberError {
 }
 
 // fit looks at the kind of v and, of an object, at the names of its members.
-func (e *Encoder) fit(b *node, v datum, members []entry) fitness {
+func (e *Encoder) fit(b *node, v datum.Datum, members []datum.Member) fitness {
 	switch b.kind {
 	case null:
-		return exactIf(v.v.IsNull())
+		return exactIf(v.Value.IsNull())
 	case boolean:
-		return exactIf(v.v.Kind == codecs.Bool)
+		return exactIf(v.Value.Kind == codecs.Bool)
 	case intType, long:
 		if _, err := appendInteger(nil, b, v); err == nil {
-			return max(convertible, exactIf(v.v.Kind == codecs.Int))
+			return max(convertible, exactIf(v.Value.Kind == codecs.Int))
 		}
 	case float:
 		if _, err := appendNumber(nil, b, v); err == nil {
-			return max(convertible, exactIf(v.v.Kind == codecs.Float && float64(float32(v.v.Float())) == v.v.Float()))
+			return max(convertible, exactIf(v.Value.Kind == codecs.Float && float64(float32(v.Value.Float())) == v.Value.Float()))
 		}
 	case double:
-		if v.v.IsNumber() {
-			return max(convertible, exactIf(v.v.Kind == codecs.Float))
+		if v.Value.IsNumber() {
+			return max(convertible, exactIf(v.Value.Kind == codecs.Float))
 		}
 	case stringType:
-		return exactIf(v.v.Kind == codecs.String)
+		return exactIf(v.Value.Kind == codecs.String)
 	case enum:
-		return exactIf(v.v.Kind == codecs.String && slices.Contains(b.symbols, v.v.Str))
+		return exactIf(v.Value.Kind == codecs.String && slices.Contains(b.symbols, v.Value.Str))
 	case array:
-		return exactIf(v.v.Kind == codecs.Array)
+		return exactIf(v.Value.Kind == codecs.Array)
 	case mapType:
-		if v.v.Kind == codecs.Object {
+		if v.Value.Kind == codecs.Object {
 			return convertible
 		}
 	case record:
-		return exactIf(v.v.Kind == codecs.Object && e.hasShape(b, members))
+		return exactIf(v.Value.Kind == codecs.Object && e.hasShape(b, members))
 	case bytesType, fixed:
 		return e.fitBinary(b, v)
 	}
@@ -112,23 +113,23 @@ func exactIf(ok bool) fitness {
 	return unfit
 }
 
-func (e *Encoder) fitBinary(b *node, v datum) fitness {
-	if v.v.Kind == codecs.String && b.logical == none && base64.StdEncoding.DecodedLen(len(v.v.Str)) < b.size {
+func (e *Encoder) fitBinary(b *node, v datum.Datum) fitness {
+	if v.Value.Kind == codecs.String && b.logical == none && base64.StdEncoding.DecodedLen(len(v.Value.Str)) < b.size {
 		return unfit
 	}
 	if _, err := e.binary(nil, b, v); err != nil {
 		return unfit
 	}
-	return max(convertible, exactIf(v.v.Kind == codecs.Bytes))
+	return max(convertible, exactIf(v.Value.Kind == codecs.Bytes))
 }
 
 // hasShape reports whether members are fields of the record, and all that have to be
 // there are.
-func (e *Encoder) hasShape(n *node, members []entry) bool {
+func (e *Encoder) hasShape(n *node, members []datum.Member) bool {
 	places := e.places(n)
 	present := make([]bool, len(n.fields))
 	for i := range members {
-		place, known := places[members[i].name]
+		place, known := places[members[i].Name]
 		if !known {
 			return false
 		}

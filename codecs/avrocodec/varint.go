@@ -3,8 +3,9 @@ package avrocodec
 import (
 	"encoding/binary"
 	"fmt"
-	"math/bits"
 	"unicode/utf8"
+
+	"leat/codecs/internal/varint"
 )
 
 // Numbers of an Avro record, and lengths, counts and indexes, are zigzag varints, least
@@ -25,32 +26,8 @@ func readLong(b []byte, i int) (v int64, next int) {
 }
 
 func readLongSlow(b []byte, i int) (int64, int) {
-	if len(b)-i >= 8 {
-		x := binary.LittleEndian.Uint64(b[i:])
-		if stop := ^x & 0x8080808080808080; stop != 0 {
-			x &= stop ^ (stop - 1) // the bytes up to the first without a continuation bit
-			x &= 0x7F7F7F7F7F7F7F7F
-			x = x&0x007F007F007F007F | x&0x7F007F007F007F00>>1
-			x = x&0x00003FFF00003FFF | x&0x3FFF00003FFF0000>>2
-			x = x&0x000000000FFFFFFF | x&0x0FFFFFFF00000000>>4
-			return int64(x>>1) ^ -int64(x&1), i + bits.TrailingZeros64(stop)>>3 + 1
-		}
-	}
-	var x uint64
-	for k := range maxLongBytes {
-		if i+k >= len(b) {
-			return 0, -1
-		}
-		c := b[i+k]
-		if k == maxLongBytes-1 && c > 1 {
-			return 0, -1
-		}
-		x |= uint64(c&0x7F) << (7 * k)
-		if c < 0x80 {
-			return int64(x>>1) ^ -int64(x&1), i + k + 1
-		}
-	}
-	return 0, -1
+	v, next := varint.Long(b, i)
+	return varint.Unzigzag(v), next
 }
 
 // isInt reports whether the varint of v, so many bytes long, is an int.

@@ -34,7 +34,10 @@ var layers = map[string][]string{
 	"codecs":                    {"codecs/internal/jsontext"},
 	"codecs/internal/jsontext":  {},
 	"codecs/jsoncodec":          {"codecs", "codecs/internal/jsontext"},
-	"codecs/avrocodec":          {"codecs", "codecs/internal/jsontext"},
+	"codecs/avrocodec":          {"codecs", "codecs/internal/datum", "codecs/internal/jsontext", "codecs/internal/varint"},
+	"codecs/protocodec":         {"codecs", "codecs/internal/datum", "codecs/internal/varint"},
+	"codecs/internal/datum":     {"codecs", "codecs/internal/jsontext"},
+	"codecs/internal/varint":    {},
 	"codecs/codecstest":         {"codecs"},
 	"dataflow":                  {"codecs", "log"},
 	"operators":                 {"dataflow", "codecs", "log"},
@@ -87,7 +90,7 @@ const benchDoor = "internal/bench"
 var standardOnly = []string{"log", "codecs", "codecs/jsoncodec", "codecs/avrocodec", "dataflow", "operators", "internal/fault", "internal/bus"}
 
 // timeless packages see event time and log time only.
-var timeless = []string{"log", "codecs", "codecs/jsoncodec", "codecs/avrocodec", "dataflow", "operators", "queries", "cluster/state"}
+var timeless = []string{"log", "codecs", "codecs/jsoncodec", "codecs/avrocodec", "codecs/protocodec", "dataflow", "operators", "queries", "cluster/state"}
 
 // timelessFiles are the state machines inside a package that may know the clock.
 var timelessFiles = []string{"cluster/machine.go", "cluster/apply.go", "cluster/checkpoint.go", "cluster/snapshot.go", "cluster/command.go"}
