@@ -3,6 +3,7 @@
 GO      ?= go
 TOOLS   := -modfile=internal/tools/go.mod
 ROUNDS  ?= 50
+SECONDS ?= 300
 CASES   ?= 100000
 FUZZ    ?= 30s
 
@@ -36,8 +37,8 @@ race: ## the tests under the race detector (needs a C compiler)
 	$(GO) test -race ./...
 
 .PHONY: faults
-faults: ## SIGKILL under load, ROUNDS=50 times; failed syncs, full disks (needs root and strace)
-	LEAT_FAULT_ROUNDS=$(ROUNDS) $(GO) test ./cmd/leat -run Faults -count=1 -timeout 60m -v
+faults: ## SIGKILL under load, ROUNDS=50 times and for SECONDS=300; failed syncs, full disks (needs root and strace)
+	LEAT_FAULT_ROUNDS=$(ROUNDS) LEAT_FAULT_SECONDS=$(SECONDS) $(GO) test ./cmd/leat -run Faults -count=1 -timeout 60m -v
 	LEAT_FAULT_ROUNDS=$(ROUNDS) $(GO) test ./internal/torture -count=1 -timeout 60m -v
 
 .PHONY: fuzz

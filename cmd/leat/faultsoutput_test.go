@@ -1,0 +1,248 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"math/rand/v2"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+)
+
+// outputQuery is a query whose output has to survive kills. Its rows, late rows and dead
+// letters go to the topics out-NAME, late-NAME and dead-NAME.
+type outputQuery struct {
+	name, spec string
+	windowed   bool
+}
+
+func outputQueries() []outputQuery {
+	const timed = `"source":{"topic":"events","event_time":"t","max_out_of_orderness":"1s"},`
+	return []outputQuery{
+		{"even", `"source":{"topic":"events"},"filter":"v % 2 == 0","select":{"id":"id","v":"v"},"sink":{"topic":"out-even","key":"id"}`, false},
+		{"window", timed + `"filter":"v >= 10","group_by":["k"],"window":{"hopping":"2s","every":"1s"},
+			"aggregate":{"n":"count()","total":"sum(v)","mean":"avg(v * 0.1)","last":"last(id)"},"sink":{"topic":"out-window","key":"k"}`, true},
+		{"session", timed + `"group_by":["k"],"window":{"session":100},
+			"aggregate":{"n":"count()","mean":"avg(v * 0.1)","most":"max_by(id, v)"},"sink":{"topic":"out-session","key":"k"}`, true},
+	}
+}
+
+// topics are those that the query writes to.
+func (q *outputQuery) topics() []string {
+	list := []string{"out-" + q.name, "dead-" + q.name}
+	if q.windowed {
+		list = append(list, "late-"+q.name)
+	}
+	return list
+}
+
+func (q *outputQuery) json() []byte {
+	late := ""
+	if q.windowed {
+		late = fmt.Sprintf(`,"late":{"topic":"late-%s"}`, q.name)
+	}
+	return fmt.Appendf(nil, `{"name":%q,%s%s,"on_error":{"topic":"dead-%s"}}`, q.name, q.spec, late, q.name)
+}
+
+// TestFaultsOutput kills a server every two seconds, LEAT_FAULT_SECONDS long, while it is
+// fed and a stateless, a windowed and a session query write to topics. What is in the
+// topics in the end is, record by record, what the same queries write on a server that
+// reads the same log and is left alone.
+func TestFaultsOutput(t *testing.T) {
+	t.Parallel()
+	const every = 2 * time.Second
+	seconds := variable(t, "LEAT_FAULT_SECONDS", 4)
+	seed := variable(t, "LEAT_FAULT_SEED", int(time.Now().UnixNano()&0x7fffffff))
+	defer func() {
+		if t.Failed() {
+			t.Logf("run it again: LEAT_FAULT_SEED=%d LEAT_FAULT_SECONDS=%d go test ./cmd/leat -run TestFaultsOutput", seed, seconds)
+		}
+	}()
+	f := &faults{dir: t.TempDir(), rand: rand.New(rand.NewPCG(uint64(seed), 0))}
+	f.start(t)
+	startOutput(t, dial(t, f.server.url))
+	kills := max(2, seconds*int(time.Second)/int(every))
+	for range kills {
+		f.feed(t, every)
+		f.restart(t)
+	}
+	killed := dial(t, f.server.url)
+	standings := awaitOutput(t, killed)
+	calm := dial(t, start(t, t.TempDir()).url)
+	startOutput(t, calm)
+	copyEvents(t, killed, calm)
+	for i, want := range awaitOutput(t, calm) {
+		q, got := outputQueries()[i], standings[i]
+		if got.Rows != want.Rows {
+			t.Errorf("%s counts %s, and %s without kills", q.name, got.Rows, want.Rows)
+		}
+		for _, topic := range q.topics() {
+			sameTopic(t, killed, calm, topic)
+		}
+		if r := got.Rows; r.Out < 50 || r.Dead == 0 || q.windowed && r.Late == 0 {
+			t.Errorf("the load shows too little of %s: %s", q.name, r)
+		}
+		t.Logf("%d kills, seed %d, %s: %s", kills, seed, q.name, got.Rows)
+	}
+}
+
+func startOutput(t *testing.T, c *client) {
+	t.Helper()
+	c.mustPost(t, "/broker/topics", map[string]any{"name": "events", "partitions": faultPartitions})
+	for _, q := range outputQueries() {
+		c.mustStart(t, q.json())
+	}
+}
+
+// feed produces batches for a while, at a bounded rate, and kills the server then.
+func (f *faults) feed(t *testing.T, long time.Duration) {
+	ctx, cancel := context.WithTimeout(t.Context(), long)
+	defer cancel()
+	c := dial(t, f.server.url)
+	before := f.serial.Load()
+	pace := time.NewTicker(10 * time.Millisecond)
+	defer pace.Stop()
+	for ctx.Err() == nil {
+		values := make([]string, 1+f.rand.IntN(200))
+		for i := range values {
+			values[i] = f.value(f.rand)
+		}
+		err := produceLines(ctx, c, f.rand.IntN(faultPartitions), []byte(strings.Join(values, "\n")))
+		if err != nil && ctx.Err() == nil {
+			t.Fatal(err)
+		}
+		select {
+		case <-pace.C:
+		case <-ctx.Done():
+		}
+	}
+	f.server.kill()
+	if f.serial.Load() == before {
+		t.Fatal("nothing was sent between two kills")
+	}
+}
+
+func produceLines(ctx context.Context, c *client, partition int, lines []byte) error {
+	_, err := c.call(ctx, request{
+		method: http.MethodPost, path: "/broker/topics/events/produce-ndjson",
+		query: url.Values{"partition": {strconv.Itoa(partition)}}, body: lines,
+	})
+	return err
+}
+
+// awaitOutput waits until all queries have worked on the whole log, and what they have
+// put out is in the topics. It gives up when nothing has moved for a while.
+func awaitOutput(t *testing.T, c *client) (list []standing) {
+	t.Helper()
+	for _, q := range outputQueries() {
+		var now standing
+		moved := func() (n int64) {
+			for _, s := range now.Sinks {
+				n += s.Written
+			}
+			return n + now.Rows.In
+		}
+		for last := int64(-1); ; last = moved() {
+			done := false
+			eventually(t, q.name+" gets on", func() (err error) {
+				if now, _, err = c.query(t.Context(), q.name); err != nil {
+					return err
+				}
+				written := now.Rows.Out + now.Rows.Dead + now.Rows.Late
+				done = now.lag() == 0 && len(now.Partitions) == faultPartitions && moved() == now.Rows.In+written
+				if !done && moved() == last {
+					err = fmt.Errorf("it is %s (%v), lag %d, with %s, sinks %+v", now.State, now.Error, now.lag(), now.Rows, now.Sinks)
+				}
+				return err
+			})
+			if done {
+				break
+			}
+		}
+		list = append(list, now)
+	}
+	return list
+}
+
+// copyEvents produces the log of one server again on another one, in turn from each
+// partition.
+func copyEvents(t *testing.T, from, to *client) {
+	t.Helper()
+	var readers []*topicReader
+	for p := range faultPartitions {
+		readers = append(readers, newTopicReader(from, "events", p))
+	}
+	for copied := true; copied; {
+		copied = false
+		for p, r := range readers {
+			var lines bytes.Buffer
+			for range consumePage {
+				var m struct{ Value string }
+				text := r.next(t)
+				if text == nil {
+					break
+				}
+				if err := json.Unmarshal(text, &m); err != nil {
+					t.Fatal(err)
+				}
+				lines.WriteString(m.Value + "\n")
+			}
+			if lines.Len() > 0 {
+				copied = true
+				if err := produceLines(t.Context(), to, p, lines.Bytes()); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+	}
+}
+
+// topicReader reads a partition record by record.
+type topicReader struct {
+	partitionReader
+	page []json.RawMessage
+}
+
+func newTopicReader(c *client, topic string, partition int) *topicReader {
+	return &topicReader{partitionReader: partitionReader{client: c, consumption: consumption{topic: topic}, partition: partition}}
+}
+
+// next is the next record as the server shows it, with its offset, nil behind the last.
+func (r *topicReader) next(t *testing.T) json.RawMessage {
+	t.Helper()
+	if len(r.page) == 0 {
+		page, err := r.read(t.Context(), consumePage)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if r.page = page.Messages; len(r.page) == 0 {
+			return nil
+		}
+	}
+	first := r.page[0]
+	r.page = r.page[1:]
+	return first
+}
+
+// sameTopic compares a topic of two servers: offsets, keys and values.
+func sameTopic(t *testing.T, a, b *client, topic string) {
+	t.Helper()
+	for p := range faultPartitions {
+		x, y := newTopicReader(a, topic, p), newTopicReader(b, topic, p)
+		for {
+			got, want := x.next(t), y.next(t)
+			if !bytes.Equal(got, want) {
+				t.Errorf("%s/%d has %s, and without kills %s", topic, p, got, want)
+				break
+			}
+			if got == nil {
+				break
+			}
+		}
+	}
+}
