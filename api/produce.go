@@ -3,9 +3,11 @@ package api
 import (
 	"bytes"
 	"context"
+	"encoding/base64"
 	"errors"
 	"math"
 	"net/http"
+	"slices"
 	"strconv"
 	"time"
 
@@ -55,6 +57,10 @@ func (c *call) produceNDJSON() error {
 	if err != nil {
 		return err
 	}
+	encoding, err := c.params.choice("encoding", "", "b64", "text")
+	if err != nil {
+		return err
+	}
 	body, bodyErr := c.readBody(c.server.limits.BodyBytes, "body_too_large")
 	if bodyErr != nil && fault.KindOf(bodyErr) != fault.TooLarge {
 		return bodyErr
@@ -63,8 +69,15 @@ func (c *call) produceNDJSON() error {
 	defer c.server.pools.giveBlock(block)
 	// Of a body that is too large the lines are looked at all the same: one that is
 	// too long is the better reason.
-	if line := splitLines(block, p.key, body, c.server.limits.RecordBytes); line > 0 {
+	split := splitLines
+	if encoding == "b64" {
+		split = splitBase64
+	}
+	switch line, tooLong := split(block, p.key, body, c.server.limits.RecordBytes); {
+	case tooLong:
 		return c.recordTooLarge().With("line", line)
+	case line > 0 && bodyErr == nil:
+		return invalidParameter("encoding", "does not fit line %d, which is not base64", line).With("line", line)
 	}
 	if bodyErr != nil {
 		return bodyErr
@@ -84,7 +97,7 @@ func (c *call) recordTooLarge() *fault.Error {
 // it cut, empty lines skipped, a line that is one JSON string stored as its text.
 // It returns the number, from 1, of a line that is over limit with the key, 0 if
 // there is none.
-func splitLines(block *log.Block, key, body []byte, limit int) (tooLong int) {
+func splitLines(block *log.Block, key, body []byte, limit int) (number int, tooLong bool) {
 	var text []byte
 	for number := 1; len(body) > 0; number++ {
 		line := body
@@ -98,7 +111,7 @@ func splitLines(block *log.Block, key, body []byte, limit int) (tooLong int) {
 			continue
 		}
 		if len(line)+len(key) > limit {
-			return number
+			return number, true
 		}
 		if line[0] == '"' || isSpace(line[0]) {
 			var ok bool
@@ -108,7 +121,35 @@ func splitLines(block *log.Block, key, body []byte, limit int) (tooLong int) {
 		}
 		block.Add(key, line)
 	}
-	return 0
+	return 0, false
+}
+
+// splitBase64 adds a record for every line of body that is not empty: the bytes that it
+// is the base64 of, padded or not, and none for the line "=". It returns the number of a
+// line that is too long or not base64, 0 if there is none.
+func splitBase64(block *log.Block, key, body []byte, limit int) (number int, tooLong bool) {
+	var value []byte
+	for line := range bytes.Lines(body) {
+		number++
+		line = bytes.TrimRight(line, "\r\n")
+		if len(line) == 0 {
+			continue
+		}
+		digits := line
+		if bare := bytes.TrimRight(line, "="); len(line)%4 == 0 && len(line)-len(bare) <= 2 || len(bare) == 0 && len(line) == 1 {
+			digits = bare
+		}
+		if base64.RawStdEncoding.DecodedLen(len(digits))+len(key) > limit {
+			return number, true
+		}
+		value = slices.Grow(value[:0], len(digits))[:len(digits)]
+		n, err := base64.RawStdEncoding.Strict().Decode(value, digits)
+		if err != nil {
+			return number, false
+		}
+		block.Add(key, value[:n])
+	}
+	return 0, false
 }
 
 // production reads the address and headers, and makes the topic where --dev does.

@@ -3,6 +3,7 @@ package api
 import (
 	"bytes"
 	"context"
+	"encoding/base64"
 	"fmt"
 	"net/http"
 	"strings"
@@ -47,6 +48,15 @@ func TestProduceAnswers(t *testing.T) {
 	s.want(200, `{"messages":[{"offset":1,"partition":3,"value":"{\"a\":1}"},{"offset":2,"partition":3,"value":"text\n"},{"offset":3,"partition":3,"value":"rest"}],"count":3,"next_offset":4,"committed_offset":null,"truncated":false}`,
 		"GET", "/broker/consume/t/g/3?offset=1", "")
 	s.wantError(400, "empty_body", "POST", "/broker/topics/t/produce-ndjson", "\n\r\n")
+	s.want(200, "", "POST", "/broker/topics/t/produce-ndjson?partition=1&encoding=b64", "AP8K\r\n\n=\nAA==\nAA\nAP8=")
+	s.want(200, `{"messages":[{"offset":0,"partition":1,"value_b64":"AP8K"},{"offset":1,"partition":1,"value_b64":""},{"offset":2,"partition":1,"value_b64":"AA=="},`+
+		`{"offset":3,"partition":1,"value_b64":"AA=="},{"offset":4,"partition":1,"value_b64":"AP8="}],"count":5,"next_offset":5,"committed_offset":null,"truncated":false}`,
+		"GET", "/broker/consume/t/g/1?encoding=b64", "")
+	for _, bad := range []string{"AA==\n\nA", "AA\n\n{}", "AA\n\nAA=", "AA\n\nAB", "AA\n\n===="} {
+		if m := s.wantError(400, "invalid_parameter", "POST", "/broker/topics/t/produce-ndjson?encoding=b64", bad); m["line"] != 3.0 || m["parameter"] != "encoding" {
+			t.Errorf("%q: %v", bad, m)
+		}
+	}
 	s.wantError(404, "unknown_topic", "POST", "/broker/topics/no/produce", "x")
 }
 
@@ -155,7 +165,7 @@ func TestSplitLines(t *testing.T) {
 		{`"\x"`, []string{`"\x"`}}, {`"\u12"`, []string{`"\u12"`}}, {"not json {", []string{"not json {"}},
 	} {
 		var block log.Block
-		if n := splitLines(&block, nil, []byte(c.in), 100); n != 0 {
+		if n, _ := splitLines(&block, nil, []byte(c.in), 100); n != 0 {
 			t.Errorf("%q: line %d is too long", c.in, n)
 		}
 		if got := values(t, block); fmt.Sprintf("%q", got) != fmt.Sprintf("%q", c.want) {
@@ -163,7 +173,7 @@ func TestSplitLines(t *testing.T) {
 		}
 	}
 	var block log.Block
-	if n := splitLines(&block, []byte("kk"), []byte("12\n\n1234\n"), 5); n != 3 {
+	if n, tooLong := splitLines(&block, []byte("kk"), []byte("12\n\n1234\n"), 5); n != 3 || !tooLong {
 		t.Errorf("line %d is too long, want 3", n)
 	}
 }
@@ -187,6 +197,8 @@ func TestRecordLimits(t *testing.T) {
 	s.wantError(413, "record_too_large", "POST", "/broker/topics/t/produce", strings.Repeat("x", 101))
 	s.wantError(413, "record_too_large", "POST", "/broker/topics/t/produce?key=k", strings.Repeat("x", 100))
 	m := s.wantError(413, "record_too_large", "POST", "/broker/topics/t/produce-ndjson", "a\n"+strings.Repeat("x", 101)+"\nb")
+	s.want(200, "", "POST", "/broker/topics/t/produce-ndjson?encoding=b64&partition=0", base64.StdEncoding.EncodeToString(make([]byte, 100)))
+	s.wantError(413, "record_too_large", "POST", "/broker/topics/t/produce-ndjson?encoding=b64", base64.StdEncoding.EncodeToString(make([]byte, 101)))
 	if m["line"] != 2.0 || m["limit_bytes"] != 100.0 {
 		t.Errorf("line and limit are not named: %v", m)
 	}
@@ -197,8 +209,8 @@ func TestRecordLimits(t *testing.T) {
 	for _, p := range a["detail"].([]any) {
 		total += p.(map[string]any)["next_offset"].(float64)
 	}
-	if total != 501 {
-		t.Errorf("%v records, want 501: a refused body was applied in part", total)
+	if total != 502 {
+		t.Errorf("%v records, want 502: a refused body was applied in part", total)
 	}
 }
 
@@ -208,7 +220,7 @@ func FuzzSplitLines(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, body []byte) {
 		var block log.Block
-		if n := splitLines(&block, nil, bytes.Clone(body), 1<<20); n != 0 {
+		if n, _ := splitLines(&block, nil, bytes.Clone(body), 1<<20); n != 0 {
 			t.Fatalf("line %d is too long", n)
 		}
 		var want []string

@@ -38,7 +38,7 @@ func routes() []route {
 		{"GET", "/broker/topics/:topic", reading, nil, (*call).describeTopic, "Describe a topic."},
 		{"DELETE", "/broker/topics/:topic", ScopeAdmin, nil, (*call).deleteTopic, "Delete a topic and its records."},
 		{"POST", "/broker/topics/:topic/produce", ScopeProduce, producing, (*call).produce, "Append the body as one record."},
-		{"POST", "/broker/topics/:topic/produce-ndjson", ScopeProduce, producing, (*call).produceNDJSON, "Append each line of the body as a record, all or nothing."},
+		{"POST", "/broker/topics/:topic/produce-ndjson", ScopeProduce, append([]string{"encoding"}, producing...), (*call).produceNDJSON, "Append each line of the body as a record, all or nothing."},
 		{"GET", "/broker/consume/:topic/:group/:partition", ScopeConsume, []string{"offset", "limit", "encoding", "wait_ms"}, (*call).consume, "Read records."},
 		{"POST", "/broker/commit", ScopeConsume, nil, (*call).commit, "Say how far a group has come."},
 		{"GET", "/broker/stream/:topic/:partition", ScopeConsume, []string{"offset", "encoding"}, (*call).tail, "Follow a partition."},

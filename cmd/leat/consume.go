@@ -19,6 +19,9 @@ type consumption struct {
 	limit     int64 // 0 = none
 	follow    bool
 	commit    bool
+	decode    bool
+	rows      formatFlags
+	to        string // container file
 }
 
 const (
@@ -35,11 +38,19 @@ func newConsume(s *session) *cobra.Command {
 		Long: `Read records of one partition, or of all, one after the other. Without a group
 reading starts at the first record and changes nothing. With --group it starts
 after what the group has committed, and what was printed is committed. With
--o json every record is a line of its own.`,
+-o json every record is a line of its own.
+
+With --decode the values are shown as rows in JSON, read by the schema that --schema names
+or as JSON, and of a record that cannot be read why not: -o json has a member "row" or the
+members "error" and "value_b64". With --to the rows are written to an Avro container file instead, with
+the schema that --schema names; --format json says that the records are JSON.`,
 		Example: `  leat consume flights
   leat consume flights --partition 0 --offset 2 --limit 5 -o json
   leat consume flights --group billing
-  leat consume flights --follow`,
+  leat consume flights --follow
+  leat consume flights --decode
+  leat consume weather --decode --schema weather.avsc --limit 5 -o json
+  leat consume weather --decode --format json --schema weather.avsc --to out.avro`,
 		Args: exactArgs("TOPIC"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			r.topic = args[0]
@@ -51,8 +62,15 @@ after what the group has committed, and what was printed is committed. With
 				return usage("--offset has to be 0 or above and needs --partition")
 			case flags.Changed("partition") && r.partition < 0:
 				return usage("--partition has to be 0 or above")
+			case !r.decode && (r.rows != (formatFlags{}) || r.to != ""):
+				return usage("--schema, --message, --format and --to need --decode")
+			case r.to != "" && r.follow:
+				return usage("--to writes what there is and does not go with --follow")
 			case r.follow && !flags.Changed("limit"):
 				r.limit = 0
+			}
+			if err := r.rows.known(rowsJSON, rowsAvro, rowsProtobuf); err != nil {
+				return err
 			}
 			c, err := s.client()
 			if err != nil {
@@ -69,6 +87,10 @@ after what the group has committed, and what was printed is committed. With
 	flags.Int64Var(&r.offset, "offset", -1, "offset to start at")
 	flags.Int64Var(&r.limit, "limit", 100, "most records to print, 0 for all there are; no limit with --follow")
 	flags.BoolVarP(&r.follow, "follow", "f", false, "wait for more records, until interrupted")
+	flags.BoolVar(&r.decode, "decode", false, "show the values as rows in JSON, and why one cannot be read")
+	flags.StringVar(&r.rows.format, "format", "", "with --decode: what the records are, json, avro or protobuf; by default what the schema is for")
+	flags.StringVar(&r.to, "to", "", "with --decode: Avro container file to write the rows to")
+	r.rows.register(c)
 	s.clientFlags(c)
 	return c
 }
@@ -93,6 +115,20 @@ func (s *session) consume(ctx context.Context, c *client, r consumption) error {
 		}
 	}
 	printer := &messagePrinter{session: s}
+	if r.to != "" {
+		return s.consumeTo(ctx, c, r, partitions, printer)
+	}
+	if r.decode {
+		var err error
+		if printer.rows, err = r.rows.load(ctx); err != nil {
+			return err
+		}
+	}
+	return s.consumeAll(ctx, c, r, partitions, printer)
+}
+
+// consumeAll reads the partitions and prints what they have.
+func (s *session) consumeAll(ctx context.Context, c *client, r consumption, partitions []int, printer *messagePrinter) error {
 	if r.follow {
 		return s.followPartitions(ctx, c, r, partitions, printer)
 	}
@@ -134,6 +170,9 @@ type partitionReader struct {
 func (p *partitionReader) read(ctx context.Context, limit int64) (page, error) {
 	group := orText(p.group, anonymous)
 	q := url.Values{"limit": {strconv.FormatInt(limit, 10)}}
+	if p.decode {
+		q.Set("encoding", "b64")
+	}
 	if p.next < 0 && p.group == "" {
 		p.next = 0
 	}
@@ -164,6 +203,8 @@ func (p *partitionReader) commitRead(ctx context.Context) error {
 type messagePrinter struct {
 	*session
 	titled bool
+	rows   *rowFormat // nil: values are shown as they are
+	file   *rowFile   // where rows go to, nil for the output
 }
 
 // print prints a page and commits it where that is asked for.
@@ -183,6 +224,9 @@ func (m *messagePrinter) print(ctx context.Context, p *partitionReader, page pag
 }
 
 func (m *messagePrinter) printOne(message json.RawMessage) error {
+	if m.rows != nil {
+		return m.printRow(message)
+	}
 	if m.format != formatTable {
 		return writeItem(m.out, m.format, message)
 	}
@@ -195,6 +239,11 @@ func (m *messagePrinter) printOne(message json.RawMessage) error {
 	if err := readAnswer(message, &record); err != nil {
 		return err
 	}
+	return m.line(record.Partition, record.Offset, record.Key, record.Value)
+}
+
+// line prints a record as one of a table.
+func (m *messagePrinter) line(partition int, offset int64, name *string, value string) error {
 	if !m.titled {
 		m.titled = true
 		if _, err := fmt.Fprintf(m.out, "%-9s  %-10s  %-12s  %s\n", "PARTITION", "OFFSET", "KEY", "VALUE"); err != nil {
@@ -202,9 +251,9 @@ func (m *messagePrinter) printOne(message json.RawMessage) error {
 		}
 	}
 	key := "-"
-	if record.Key != nil {
-		key = *record.Key
+	if name != nil {
+		key = *name
 	}
-	_, err := fmt.Fprintf(m.out, "%-9d  %-10d  %-12s  %s\n", record.Partition, record.Offset, printable(key), printable(record.Value))
+	_, err := fmt.Fprintf(m.out, "%-9d  %-10d  %-12s  %s\n", partition, offset, printable(key), printable(value))
 	return err
 }

@@ -93,6 +93,9 @@ func (p *partitionReader) tail(ctx context.Context, pages chan<- readPage) error
 	var waiting page
 	path := route("broker", "stream", p.topic, strconv.Itoa(p.partition))
 	query := url.Values{"offset": {strconv.FormatInt(p.next, 10)}}
+	if p.decode {
+		query.Set("encoding", "b64")
+	}
 	err := p.stream(ctx, path, query, func(line []byte, more bool) error {
 		var message struct {
 			Offset *int64 `json:"offset"`

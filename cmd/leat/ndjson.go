@@ -24,14 +24,17 @@ type batch struct {
 	number int // from 0
 	line   int // number of the first line, from 1
 	lines  int
-	bytes  []byte // until the next call of next
+	at     []int  // number of each line, until the next call of next
+	bytes  []byte // the same
 }
 
 // batcher cuts lines into batches. Blank lines are counted and left out.
 type batcher struct {
 	in   *bufio.Reader
 	held []byte // a line that did not fit into the last batch
+	from int    // its number
 	buf  []byte
+	at   []int
 	out  batch
 	line int
 	done bool
@@ -54,8 +57,10 @@ func newBatcher(in io.Reader) (*batcher, error) {
 func (b *batcher) next() (batch, bool, error) {
 	b.buf = append(b.buf[:0], b.held...)
 	lines, first := 0, b.line
+	b.at = b.at[:0]
 	if len(b.held) > 0 {
 		lines = 1
+		b.at = append(b.at, b.from)
 	}
 	b.held = b.held[:0]
 	for !b.done && lines < batchLines {
@@ -72,7 +77,7 @@ func (b *batcher) next() (batch, bool, error) {
 			b.buf = append(b.buf, '\n')
 		}
 		if lines > 0 && len(b.buf) > batchBytes {
-			b.held = append(b.held, b.buf[start:]...)
+			b.held, b.from = append(b.held, b.buf[start:]...), b.line
 			b.buf = b.buf[:start]
 			break
 		}
@@ -80,11 +85,12 @@ func (b *batcher) next() (batch, bool, error) {
 			first = b.line
 		}
 		lines++
+		b.at = append(b.at, b.line)
 	}
 	if lines == 0 {
 		return batch{}, false, nil
 	}
-	b.out = batch{number: b.out.number + 1, line: first, lines: lines, bytes: b.buf}
+	b.out = batch{number: b.out.number + 1, line: first, lines: lines, at: b.at, bytes: b.buf}
 	return b.out, true, nil
 }
 

@@ -23,6 +23,8 @@ type production struct {
 	key            string
 	idempotencyKey string
 	partition      int // -1 = the server chooses
+	rows           formatFlags
+	format         *rowFormat // nil: records are what is given
 }
 
 func newProduce(s *session) *cobra.Command {
@@ -34,11 +36,19 @@ func newProduce(s *session) *cobra.Command {
 record. A file is sent in batches of at most 1000 lines and 4 MiB; a batch is all
 or nothing. With --idempotency-key the same command can be repeated after a
 failure: what was written before is not written again. The batches of a file use
-the key with /0, /1, … appended.`,
+the key with /0, /1, … appended.
+
+With --format avro or protobuf, or just --schema, VALUE and the lines are rows in JSON
+and are written as bare records of the schema. A row that does not fit it is named, and
+what follows is not sent. A file may also be an Avro container file (null or deflate): its
+records are sent as they are, or with --format or --schema their rows in another format.`,
 		Example: `  leat produce flights '{"carrier":"UA","origin":"EWR","dep_delay":4}'
   leat produce flights -f flights.ndjson
   leat produce flights -f flights.ndjson.gz --partition 0 --idempotency-key load-1
-  printf 'one\ntwo\n' | leat produce flights -f -`,
+  printf 'one\ntwo\n' | leat produce flights -f -
+  leat produce weather '{"origin":"JFK","wind":12.5}' --format protobuf --schema weather.proto
+  leat produce weather -f weather.ndjson --schema weather.avsc
+  leat produce weather -f weather.avro --format json`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			fromFile := cmd.Flags().Changed("file")
 			if len(args) == 0 || len(args) > 2 || fromFile == (len(args) == 2) {
@@ -47,6 +57,15 @@ the key with /0, /1, … appended.`,
 			p.topic = args[0]
 			if cmd.Flags().Changed("partition") && p.partition < 0 {
 				return usage("--partition has to be 0 or above")
+			}
+			if err := p.rows.known(rowsJSON, rowsAvro, rowsProtobuf); err != nil {
+				return err
+			}
+			var err error
+			if p.rows != (formatFlags{}) {
+				if p.format, err = p.rows.load(cmd.Context()); err != nil {
+					return err
+				}
 			}
 			c, err := s.client()
 			if err != nil {
@@ -64,6 +83,8 @@ the key with /0, /1, … appended.`,
 	flags.StringVar(&p.key, "key", "", "key of the records; it also chooses the partition")
 	flags.StringVar(&p.idempotencyKey, "idempotency-key", "", "makes the command safe to repeat")
 	flags.IntVar(&p.partition, "partition", -1, "partition to append to; the server chooses by default")
+	flags.StringVar(&p.rows.format, "format", "", "write rows as json, avro or protobuf; by default what the schema is for")
+	p.rows.register(c)
 	s.clientFlags(c)
 	return c
 }
@@ -89,8 +110,15 @@ func (p *production) query(batch int) url.Values {
 }
 
 func (s *session) produceOne(ctx context.Context, c *client, p production, value string) error {
+	record := []byte(value)
+	if p.format != nil && p.format.encode != nil {
+		var err error
+		if record, err = p.format.encode(nil, record); err != nil {
+			return err
+		}
+	}
 	body, err := c.call(ctx, request{
-		method: http.MethodPost, path: route("broker", "topics", p.topic, "produce"), query: p.query(-1), body: []byte(value),
+		method: http.MethodPost, path: route("broker", "topics", p.topic, "produce"), query: p.query(-1), body: record,
 	})
 	if err != nil {
 		return err
@@ -176,7 +204,7 @@ func (s *session) openInput(name string) (in io.ReadCloser, size int64, err erro
 func (c *client) produceLines(ctx context.Context, p production, in io.Reader, each func(produced)) (produced, error) {
 	started := time.Now()
 	total := produced{OK: true, Topic: p.topic}
-	b, err := newBatcher(in)
+	b, binary, err := openBatches(in, p.format)
 	if err != nil {
 		return total, err
 	}
@@ -186,7 +214,7 @@ func (c *client) produceLines(ctx context.Context, p production, in io.Reader, e
 			break
 		}
 		if err == nil {
-			err = c.produceBatch(ctx, p, lines, &total)
+			err = c.produceBatch(ctx, p, lines, binary, &total)
 		}
 		if err != nil {
 			if total.Records > 0 {
@@ -200,10 +228,13 @@ func (c *client) produceLines(ctx context.Context, p production, in io.Reader, e
 	return total, nil
 }
 
-func (c *client) produceBatch(ctx context.Context, p production, lines batch, total *produced) error {
+func (c *client) produceBatch(ctx context.Context, p production, lines batch, binary bool, total *produced) error {
+	query := p.query(lines.number)
+	if binary {
+		query.Set("encoding", "b64")
+	}
 	body, err := c.call(ctx, request{
-		method: http.MethodPost, path: route("broker", "topics", p.topic, "produce-ndjson"),
-		query: p.query(lines.number), body: lines.bytes,
+		method: http.MethodPost, path: route("broker", "topics", p.topic, "produce-ndjson"), query: query, body: lines.bytes,
 	})
 	if err != nil {
 		return fmt.Errorf("lines from %d on: %w", lines.line, err)

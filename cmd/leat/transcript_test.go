@@ -12,6 +12,7 @@ import (
 	"strings"
 	"testing"
 
+	"leat/codecs/avrocodec"
 	"leat/examples"
 )
 
@@ -100,7 +101,37 @@ func newWorkplace(t *testing.T) *workplace {
 	}
 	w.file(t, "leat.yaml", []byte("port: 0\ndev: true\n"))
 	w.file(t, "flights.ndjson", []byte(strings.Repeat(`{"origin":"JFK","dep":1357038360000,"sched_dep":1357038360000,"dep_delay":1}`+"\n", 20)))
+	w.file(t, "weather.avsc", []byte(`{"type":"record","name":"Weather","fields":[{"name":"origin","type":"string"},
+		{"name":"wind","type":["null","double"],"default":null},{"name":"time","type":{"type":"long","logicalType":"timestamp-millis"},"default":0}]}`))
+	w.file(t, "weather.avro", containerOf(t, `{"type":"record","name":"Weather","fields":[{"name":"origin","type":"string"},{"name":"wind","type":"double"}]}`,
+		`{"origin":"LGA","wind":3.5}`, `{"origin":"JFK","wind":0.25}`))
+	w.file(t, "weather.proto", []byte("syntax = \"proto3\";\nmessage Weather { string origin = 1; optional double wind = 2; int64 time = 3; }\nmessage Other {}\n"))
+	w.file(t, "weather.ndjson", []byte(`{"origin":"JFK","wind":12.5,"time":1357020000000}`+"\n\n"+`{"origin":"EWR"}`+"\n"))
 	return w
+}
+
+// containerOf is an Avro container file of rows.
+func containerOf(t *testing.T, schema string, rows ...string) []byte {
+	t.Helper()
+	format, err := avroRows(schema)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var file bytes.Buffer
+	w, err := avrocodec.NewContainerWriter(&file, schema, [16]byte{1})
+	for i := 0; err == nil && i < len(rows); i++ {
+		var record []byte
+		if record, err = format.encode(nil, []byte(rows[i])); err == nil {
+			err = w.Append(record)
+		}
+	}
+	if err == nil {
+		err = w.Flush()
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return file.Bytes()
 }
 
 func (w *workplace) file(t *testing.T, name string, content []byte) {
