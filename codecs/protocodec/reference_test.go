@@ -302,8 +302,9 @@ func again(t testing.TB, text string, m *Message, record []byte) {
 		t.Fatalf("%s\n% x: %s", text, record, reason)
 	}
 	second, err := NewEncoder(m).AppendJSON(nil, []byte(cells[0].Str))
-	if err != nil && (strings.HasSuffix(err.Error(), "null where the schema has double") || strings.HasSuffix(err.Error(), "null where the schema has float")) {
-		return // a number in a list or map that JSON text has no notation for
+	if err != nil && strings.Contains(cells[0].Str, "null") && (strings.Contains(err.Error(), "null where the schema has ") ||
+		strings.Contains(err.Error(), "missing, and the schema requires it")) {
+		return // a number that JSON text has no notation for
 	}
 	if err != nil {
 		t.Fatalf("%s\n%s\n%v", text, cells[0].Str, err)
