@@ -166,19 +166,28 @@ func (m *machine) applyTxn(dst []byte, index uint64, c *txnCommand) ([]byte, err
 		}
 		body = wire.AppendUint(body, uint64(f.add(c.appends[i].block)))
 	}
-	for _, put := range c.puts {
-		body = wire.AppendUint(body, m.applyPut(put))
-	}
-	for _, key := range c.deletes {
-		body = wire.AppendUint(body, m.applyDelete(key))
-	}
+	body = m.applyDocs(body, c)
 	for _, trim := range c.trims {
 		body = wire.AppendUint(body, m.applyTrim(trim))
 	}
 	return appendAnswer(dst, answered, body), nil
 }
 
-// applyPut writes a document and returns its version.
+// applyDocs writes and removes the documents of a transaction. Readers see all of it or
+// nothing.
+func (m *machine) applyDocs(body []byte, c *txnCommand) []byte {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, put := range c.puts {
+		body = wire.AppendUint(body, m.applyPut(put))
+	}
+	for _, key := range c.deletes {
+		body = wire.AppendUint(body, m.applyDelete(key))
+	}
+	return body
+}
+
+// applyPut writes a document and returns its version. mu is held.
 func (m *machine) applyPut(put putCommand) uint64 {
 	now := m.state.LogTimeMs()
 	d := state.Doc{Value: put.value, Version: m.state.DocVersion() + 1, CreatedMs: now, UpdatedMs: now}
@@ -188,18 +197,18 @@ func (m *machine) applyPut(put putCommand) uint64 {
 	if put.ttlMs > 0 {
 		d.ExpiresMs = now + put.ttlMs
 	}
-	m.do(state.Put{Key: put.key, Doc: d})
+	m.doLocked(state.Put{Key: put.key, Doc: d})
 	return d.Version
 }
 
 // applyDelete removes a document and returns the version of its removal, 0 where
-// there was none.
+// there was none. mu is held.
 func (m *machine) applyDelete(key string) uint64 {
 	if m.state.Doc(key).Version == 0 {
 		return 0
 	}
 	version := m.state.DocVersion() + 1
-	m.do(state.Delete{Key: key, Version: version})
+	m.doLocked(state.Delete{Key: key, Version: version})
 	return version
 }
 

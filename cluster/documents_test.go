@@ -125,3 +125,42 @@ func TestWatchersThatFallBehindAreTold(t *testing.T) {
 		t.Fatalf("%d changes, ok %v", len(changes), ok)
 	}
 }
+
+// A reader sees the documents of a transaction together, puts and deletes.
+func TestTransactionsAreSeenWhole(t *testing.T) {
+	t.Parallel()
+	r := start(t, Config{Dir: t.TempDir()})
+	ctx := within(t, 60*time.Second)
+	shard := r.DataShard("kv/ns")
+	const many, rounds = 500, 100
+	done := make(chan error, 1)
+	go func() {
+		for round := range rounds {
+			txn := bus.Txn{Shard: shard}
+			for i := range many {
+				txn.Puts = append(txn.Puts, bus.Doc{Key: fmt.Sprint("whole/", round, "/", i)})
+				if round > 0 {
+					txn.Deletes = append(txn.Deletes, fmt.Sprint("whole/", round-1, "/", i))
+				}
+			}
+			if _, err := r.Transact(ctx, txn); err != nil {
+				done <- err
+				return
+			}
+		}
+		done <- nil
+	}()
+	for {
+		if seen := len(r.Docs(shard, "whole/")); seen != 0 && seen != many {
+			t.Fatalf("a reader sees %d documents, not %d", seen, many)
+		}
+		select {
+		case err := <-done:
+			if err != nil {
+				t.Fatal(err)
+			}
+			return
+		default:
+		}
+	}
+}

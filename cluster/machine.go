@@ -162,10 +162,15 @@ func (m *machine) flushFrames(index uint64) error {
 
 // do applies a decided operation and keeps it for the state log.
 func (m *machine) do(op state.Op) {
-	m.ops = op.Append(m.ops)
 	m.mu.Lock()
-	op.Apply(m.state)
+	m.doLocked(op)
 	m.mu.Unlock()
+}
+
+// doLocked is do for those who hold mu, so that readers see several operations at once.
+func (m *machine) doLocked(op state.Op) {
+	m.ops = op.Append(m.ops)
+	op.Apply(m.state)
 }
 
 // Lookup answers the raft index applied so far, whatever it is asked.
