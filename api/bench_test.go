@@ -11,6 +11,7 @@ import (
 	"github.com/gofiber/fiber/v2"
 	"github.com/valyala/fasthttp"
 
+	"leat/codecs/registry"
 	"leat/internal/bus"
 	"leat/log"
 )
@@ -53,7 +54,7 @@ func BenchmarkProduce(b *testing.B) {
 	docs := newFakeDocuments()
 	s, err := New(Config{
 		Topics: noTopics{}, Documents: docs, Trimming: &fakeTopics{}, Cluster: fakeCluster{docs},
-		Queries: newFakeQueries(), Readiness: &fakeReadiness{}, Dev: true,
+		Queries: newFakeQueries(), Schemas: registry.New(newFakeDocuments(), registry.Limits{}), Readiness: &fakeReadiness{}, Dev: true,
 	})
 	if err != nil {
 		b.Fatal(err)
@@ -139,7 +140,7 @@ func BenchmarkProduceOverSockets(b *testing.B) {
 	docs := newFakeDocuments()
 	s, err := New(Config{
 		Topics: noTopics{}, Documents: docs, Trimming: &fakeTopics{}, Cluster: fakeCluster{docs},
-		Queries: newFakeQueries(), Readiness: &fakeReadiness{}, Dev: true,
+		Queries: newFakeQueries(), Schemas: registry.New(newFakeDocuments(), registry.Limits{}), Readiness: &fakeReadiness{}, Dev: true,
 	})
 	if err != nil {
 		b.Fatal(err)
@@ -160,7 +161,7 @@ func BenchmarkDocument(b *testing.B) {
 	docs := newFakeDocuments()
 	s, err := New(Config{
 		Topics: noTopics{}, Documents: docs, Trimming: &fakeTopics{}, Cluster: fakeCluster{docs},
-		Queries: newFakeQueries(), Readiness: &fakeReadiness{}, Dev: true,
+		Queries: newFakeQueries(), Schemas: registry.New(newFakeDocuments(), registry.Limits{}), Readiness: &fakeReadiness{}, Dev: true,
 	})
 	if err != nil {
 		b.Fatal(err)

@@ -332,7 +332,7 @@ func (s *Server) fail(c *fasthttp.RequestCtx, err error) {
 		s.logger.Error("a call failed", "method", string(c.Method()), "path", clip(string(c.Path())), "error", err)
 	}
 	response := &c.Response
-	writeFault(response, f)
+	writeFaultOf(c, f)
 	switch f.Kind {
 	case fault.Unauthorized:
 		response.Header.Set("WWW-Authenticate", "Bearer")
@@ -371,7 +371,7 @@ func (s *Server) transportError(h *fiber.Ctx, err error) error {
 	default:
 		f = fault.New(fault.Invalid, "malformed_request", "The request is not well-formed HTTP")
 	}
-	writeFault(&h.Context().Response, f)
+	writeFaultOf(h.Context(), f)
 	if e.Code != fiber.StatusNotFound && e.Code != fiber.StatusMethodNotAllowed {
 		hangUp(h.Context())
 	}

@@ -204,6 +204,7 @@ type Config struct {
 	Trimming  Trimming
 	Cluster   Cluster
 	Queries   Queries
+	Schemas   Schemas
 	Readiness Readiness
 	Tokens    Tokens // empty = open, unless Dev
 	Limits    Limits

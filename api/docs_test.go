@@ -15,7 +15,18 @@ import (
 // writes the answers in.
 func TestHTTPDocExamples(t *testing.T) {
 	t.Parallel()
-	const path = "../docs/http.md"
+	docExamples(t, "../docs/http.md", 25, func(r *route) bool { return !schemaPath(r.path) })
+}
+
+// So are those of docs/schemas.md, which is about the registry's calls.
+func TestSchemaDocExamples(t *testing.T) {
+	t.Parallel()
+	docExamples(t, "../docs/schemas.md", 25, func(r *route) bool { return schemaPath(r.path) })
+}
+
+// docExamples runs the examples of a document, of which it has to have some, and looks
+// for one of every route that it is about.
+func docExamples(t *testing.T, path string, atLeast int, about func(*route) bool) {
 	doc, err := os.ReadFile(path)
 	if err != nil {
 		t.Fatal(err)
@@ -54,11 +65,14 @@ func TestHTTPDocExamples(t *testing.T) {
 		}
 		out.WriteString(l)
 	}
-	if examples < 25 {
+	if examples < atLeast {
 		t.Errorf("only %d examples", examples)
 	}
 	golden(t, path, out.String())
 	for _, r := range routes() {
+		if !about(&r) {
+			continue
+		}
 		// An answer that does not end, and those that are long, have no example.
 		without := []string{"/", "/docs/errors", "/broker/stream/:topic/:partition", "/metrics", "/docs", "/openapi.json"}
 		if !answered[r.method+" "+r.path] && !slices.Contains(without, r.path) {
@@ -68,7 +82,7 @@ func TestHTTPDocExamples(t *testing.T) {
 		if want := "`" + r.method + " " + name; !bytes.Contains(doc, []byte(want+"`")) && !bytes.Contains(doc, []byte(want+"?")) {
 			t.Errorf("%s does not mention %s %s", path, r.method, name)
 		}
-		for _, p := range r.params {
+		for _, p := range r.named() {
 			p = strings.TrimSuffix(p, repeated)
 			if !bytes.Contains(doc, []byte("`"+p)) && !bytes.Contains(doc, []byte(p+"=")) {
 				t.Errorf("%s does not mention parameter %s", path, p)

@@ -14,6 +14,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"leat/codecs/registry"
 )
 
 // updating tells whether the golden files are to be written: go test ./api -update
@@ -56,6 +58,7 @@ func serve(t *testing.T, alter func(*Config)) *testServer {
 		Topics: s.topics, Documents: s.documents, Trimming: s.topics, Cluster: fakeCluster{s.documents},
 		Queries: s.queries, Readiness: s.readiness, Clock: clockAt(fakeNowMs), URL: "http://127.0.0.1:1109",
 	}
+	config.Schemas = registry.New(s.documents, registry.Limits{})
 	if alter != nil {
 		alter(&config)
 	}

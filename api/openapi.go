@@ -26,7 +26,7 @@ func openAPI() schema {
 		"openapi": "3.1.0",
 		"info": schema{
 			"title": "Leat", "version": "1",
-			"description": "A replicated log with stream queries. Refusals have one form, the schema Error; GET /docs/errors lists the codes.",
+			"description": "A replicated log with stream queries. Refusals have one form, the schema Error; GET /docs/errors lists the codes. Those of the schema registry have the form SchemaError.",
 		},
 		"paths": paths,
 		"components": schema{
@@ -38,9 +38,12 @@ func openAPI() schema {
 
 // operation describes one route.
 func operation(r *route, s shape) schema {
-	content := schema{}
+	content, main, refusal := schema{}, typeJSON, "#Error"
+	if schemaPath(r.path) {
+		main, refusal = typeSchemas, "#SchemaError"
+	}
 	if s.answer != "" {
-		content[typeJSON] = schema{"schema": parseSchema(s.answer)}
+		content[main] = schema{"schema": parseSchema(s.answer)}
 	}
 	for _, mediaType := range strings.Fields(s.types) {
 		content[mediaType] = schema{"schema": schema{"type": "string"}}
@@ -49,7 +52,7 @@ func operation(r *route, s shape) schema {
 	if status == "" {
 		status = "200"
 	}
-	failed := schema{"description": "Refused.", "content": schema{typeJSON: schema{"schema": parseSchema("#Error")}}}
+	failed := schema{"description": "Refused.", "content": schema{main: schema{"schema": parseSchema(refusal)}}}
 	op := schema{
 		"operationId": operationID(r),
 		"summary":     r.summary,
@@ -89,7 +92,7 @@ func parametersOf(r *route) (list []any) {
 			})
 		}
 	}
-	for _, name := range r.params {
+	for _, name := range r.named() {
 		if name, found := strings.CutSuffix(name, repeated); found {
 			list = append(list, schema{"name": name, "in": "query", "schema": schema{"type": "array", "items": schema{"type": "string"}}})
 			continue
@@ -109,7 +112,7 @@ func parameterSchema(r *route, name string) schema {
 		return schema{"type": "integer", "minimum": 0}
 	case "window_start":
 		return schema{"type": "integer"}
-	case "timing", "follow", "watch", "stale":
+	case "timing", "follow", "watch", "stale", "deleted", "deletedOnly", "permanent", "normalize", "latestOnly", "fetchMaxId", "verbose", "defaultToGlobal", "force":
 		return schema{"type": "string", "enum": []any{"0", "1", "false", "true"}}
 	}
 	if list := words[name]; list != nil {
@@ -130,7 +133,7 @@ func (c *call) docs() error {
 		`<p><a href="/openapi.json">OpenAPI document</a> · <a href="/docs/errors">Error codes</a><dl>`)
 	for _, r := range routes() {
 		b.WriteString("<dt><code>" + html.EscapeString(r.method+" "+r.pattern()) + "</code>")
-		for i, name := range r.params {
+		for i, name := range r.named() {
 			separator := "&"
 			if i == 0 {
 				separator = "?"

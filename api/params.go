@@ -20,6 +20,9 @@ type params struct {
 // repeated ends the name of a parameter in the table of routes that may be repeated.
 const repeated = "..."
 
+// anyOther among the parameters of a route has all others ignored.
+const anyOther = "*"
+
 // parseParams decodes a query string against the names a route knows. The
 // strings are copies: they outlive raw.
 func parseParams(raw []byte, known []string) (params, error) {
@@ -41,6 +44,9 @@ func parseParams(raw []byte, known []string) (params, error) {
 			index = -1
 		}
 		many := index < 0 && indexOf(known, name+repeated) >= 0
+		if index < 0 && indexOf(known, anyOther) >= 0 {
+			continue
+		}
 		if index < 0 && !many {
 			return p, unknownParameter(name, known)
 		}

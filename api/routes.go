@@ -1,6 +1,9 @@
 package api
 
-import "strings"
+import (
+	"slices"
+	"strings"
+)
 
 // public is the scope of a route that needs no token.
 const public Scope = 0
@@ -13,6 +16,11 @@ type route struct {
 	params  []string // the parameters of the address that it knows; at most one may be repeated
 	handle  func(*call) error
 	summary string
+}
+
+// named are the parameters of a route but for anyOther.
+func (r *route) named() []string {
+	return slices.DeleteFunc(slices.Clone(r.params), func(name string) bool { return name == anyOther })
 }
 
 // routes is every call there is.
@@ -68,6 +76,36 @@ func routes() []route {
 		{"GET", "/queries/:query/view", ScopeQuery, []string{"key" + repeated, "window_start"}, (*call).view, "The latest row of a group."},
 		{"GET", "/queries/:query/late", ScopeQuery, paging, (*call).late, "Read the late rows of a query."},
 		{"GET", "/queries/:query/dead-letters", ScopeQuery, paging, (*call).deadLetters, "Read the rows a query could not work on."},
+
+		{"GET", "/subjects", readsSchemas, []string{"subjectPrefix", "deleted", "deletedOnly", "offset", "limit", anyOther}, (*call).listSubjects, "List the subjects."},
+		{"POST", "/subjects/:subject", readsSchemas, []string{"deleted", "normalize", anyOther}, (*call).lookupSchema, "Find the version of a subject that has a schema."},
+		{"DELETE", "/subjects/:subject", ScopeAdmin, []string{"permanent", anyOther}, (*call).deleteSubject, "Delete the versions of a subject."},
+		{"GET", "/subjects/:subject/versions", readsSchemas, []string{"deleted", "deletedOnly", "offset", "limit", anyOther}, (*call).listVersions, "List the versions of a subject."},
+		{"POST", "/subjects/:subject/versions", writesSchemas, []string{"normalize", anyOther}, (*call).registerSchema, "Register a schema."},
+		{"GET", "/subjects/:subject/versions/:version", readsSchemas, []string{"deleted", anyOther}, (*call).getVersion, "A version of a subject."},
+		{"DELETE", "/subjects/:subject/versions/:version", ScopeAdmin, []string{"permanent", anyOther}, (*call).deleteVersion, "Delete a version of a subject."},
+		{"GET", "/subjects/:subject/versions/:version/schema", readsSchemas, []string{"deleted", anyOther}, (*call).getVersionText, "The text of a version of a subject."},
+		{"GET", "/subjects/:subject/versions/:version/referencedby", readsSchemas, []string{"deleted", "offset", "limit", anyOther}, (*call).referencedBy, "The ids of the schemas that refer to a version."},
+		{"GET", "/schemas", readsSchemas, []string{"subjectPrefix", "deleted", "latestOnly", "offset", "limit", anyOther}, (*call).listSchemas, "List the versions of all subjects."},
+		{"GET", "/schemas/types", readsSchemas, []string{anyOther}, (*call).schemaTypes, "The types of schemas that can be registered."},
+		{"GET", "/schemas/ids/:id", readsSchemas, []string{"fetchMaxId", anyOther}, (*call).getSchema, "The schema with an id."},
+		{"GET", "/schemas/ids/:id/schema", readsSchemas, []string{anyOther}, (*call).getSchemaText, "The text of the schema with an id."},
+		{"GET", "/schemas/ids/:id/subjects", readsSchemas, []string{"subject", "deleted", "offset", "limit", anyOther}, (*call).schemaSubjects, "The subjects that have a schema."},
+		{"GET", "/schemas/ids/:id/versions", readsSchemas, []string{"subject", "deleted", "offset", "limit", anyOther}, (*call).schemaVersions, "The versions that have a schema."},
+		{"POST", "/compatibility/subjects/:subject/versions", readsSchemas, []string{"verbose", "normalize", anyOther}, (*call).checkCompatibility, "Tell whether a schema is compatible with those of a subject."},
+		{"POST", "/compatibility/subjects/:subject/versions/:version", readsSchemas, []string{"verbose", "normalize", anyOther}, (*call).checkCompatibility, "Tell whether a schema is compatible with a version."},
+		{"GET", "/config", readsSchemas, []string{anyOther}, (*call).getLevel, "The global compatibility level."},
+		{"PUT", "/config", ScopeAdmin, []string{anyOther}, (*call).putLevel, "Set the global compatibility level."},
+		{"DELETE", "/config", ScopeAdmin, []string{anyOther}, (*call).deleteLevel, "Reset the global compatibility level."},
+		{"GET", "/config/:subject", readsSchemas, []string{"defaultToGlobal", anyOther}, (*call).getLevel, "The compatibility level of a subject."},
+		{"PUT", "/config/:subject", ScopeAdmin, []string{anyOther}, (*call).putLevel, "Set the compatibility level of a subject."},
+		{"DELETE", "/config/:subject", ScopeAdmin, []string{anyOther}, (*call).deleteLevel, "Have a subject follow the global compatibility level."},
+		{"GET", "/mode", readsSchemas, []string{anyOther}, (*call).getMode, "The global mode."},
+		{"PUT", "/mode", ScopeAdmin, []string{"force", anyOther}, (*call).putMode, "Set the global mode."},
+		{"DELETE", "/mode", ScopeAdmin, []string{anyOther}, (*call).deleteMode, "Reset the global mode."},
+		{"GET", "/mode/:subject", readsSchemas, []string{"defaultToGlobal", anyOther}, (*call).getMode, "The mode of a subject."},
+		{"PUT", "/mode/:subject", ScopeAdmin, []string{"force", anyOther}, (*call).putMode, "Set the mode of a subject."},
+		{"DELETE", "/mode/:subject", ScopeAdmin, []string{anyOther}, (*call).deleteMode, "Have a subject follow the global mode."},
 	}
 }
 

@@ -32,6 +32,7 @@ type Server struct {
 	trimming  Trimming
 	cluster   Cluster
 	queries   Queries
+	schemas   Schemas
 	readiness Readiness
 	limits    Limits
 	nodeID    string
@@ -62,11 +63,11 @@ type Server struct {
 
 // New makes a server. It opens nothing.
 func New(c Config) (*Server, error) {
-	if c.Topics == nil || c.Documents == nil || c.Trimming == nil || c.Cluster == nil || c.Queries == nil || c.Readiness == nil {
-		return nil, errors.New("make the api: Topics, Documents, Trimming, Cluster, Queries and Readiness are required")
+	if c.Topics == nil || c.Documents == nil || c.Trimming == nil || c.Cluster == nil || c.Queries == nil || c.Schemas == nil || c.Readiness == nil {
+		return nil, errors.New("make the api: Topics, Documents, Trimming, Cluster, Queries, Schemas and Readiness are required")
 	}
 	s := &Server{
-		topics: c.Topics, documents: c.Documents, trimming: c.Trimming, cluster: c.Cluster, queries: c.Queries, readiness: c.Readiness,
+		topics: c.Topics, documents: c.Documents, trimming: c.Trimming, cluster: c.Cluster, queries: c.Queries, schemas: c.Schemas, readiness: c.Readiness,
 		limits: c.Limits.withDefaults(), nodeID: c.NodeID, dev: c.Dev, rocket: c.Rocket,
 		now: c.Clock, logger: c.Logger, stopping: make(chan struct{}), revokedGrace: defaultRevokedGrace,
 	}

@@ -99,6 +99,10 @@ func (c *call) describeTopic() error {
 			return err
 		}
 	}
+	schema, err := c.topicSchema(t.Name)
+	if err != nil {
+		return err
+	}
 	out := appendTopic(append(c.out(), `{"ok":true`...), t)
 	out = appendField(out, "created_ms", t.CreatedMs)
 	out = append(out, `,"detail":[`...)
@@ -113,7 +117,8 @@ func (c *call) describeTopic() error {
 		out = appendField(out, "bytes", p.Bytes)
 		out = append(out, `,"leader":`...)
 		out = appendString(out, c.server.nodeID)
-		out = append(out, `,"schema":null}`...)
+		out = append(out, `,"schema":`...)
+		out = append(append(out, schema...), '}')
 	}
 	return c.send(http.StatusOK, typeJSON, append(out, "]}"...))
 }

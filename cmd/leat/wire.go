@@ -10,6 +10,7 @@ import (
 
 	"leat/api"
 	"leat/cluster"
+	"leat/codecs/registry"
 	"leat/log"
 	"leat/queries"
 )
@@ -22,6 +23,8 @@ var (
 	_ api.Cluster        = (*cluster.Node)(nil)
 	_ api.Readiness      = (*cluster.Node)(nil)
 	_ api.Queries        = (*queryCalls)(nil)
+	_ api.Schemas        = (*registry.Registry)(nil)
+	_ registry.Documents = (*cluster.Node)(nil)
 	_ queries.Topics     = (*cluster.Node)(nil)
 	_ queries.Documents  = (*cluster.Node)(nil)
 	_ queries.SinkTopics = (*cluster.Node)(nil)
@@ -38,7 +41,7 @@ func (e *engine) wire(c settings, logger *slog.Logger) (err error) {
 	limits.Drain = drainTime
 	e.server, err = api.New(api.Config{
 		Topics: e.node, Documents: e.node, Trimming: e.node, Cluster: e.node, Readiness: e.node,
-		Queries: &queryCalls{manager: e.manager, logger: logger}, URL: orText(c.url, e.url), NodeID: c.nodeID, Rocket: c.rocket,
+		Queries: &queryCalls{manager: e.manager, logger: logger}, Schemas: registry.New(e.node, registry.Limits{}), URL: orText(c.url, e.url), NodeID: c.nodeID, Rocket: c.rocket,
 		Tokens: c.tokens, Limits: limits, Dev: c.dev, Logger: logger.With("component", "api"),
 	})
 	if err != nil {

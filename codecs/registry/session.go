@@ -21,7 +21,7 @@ const maxTries = 64
 type session struct {
 	docs    Documents
 	head    head
-	version uint64            // of the document of the head
+	version uint64 // of the document of the head
 	puts    map[string][]byte
 	deletes map[string]bool
 }

@@ -49,7 +49,7 @@ var layers = map[string][]string{
 	"cluster/state":             {"log", "cluster/internal/wire"},
 	"cluster/raftlog":           {"log", "internal/fault"},
 	"cluster":                   {"cluster/internal/wire", "cluster/state", "cluster/raftlog", "log", "internal/bus", "internal/fault"},
-	"api":                       {"queries", "codecs", "codecs/jsoncodec", "log", "internal/bus", "internal/fault"},
+	"api":                       {"queries", "codecs", "codecs/jsoncodec", "codecs/registry", "log", "internal/bus", "internal/fault"},
 	"examples":                  {},
 	"examples/nexmark":          {},
 	"examples/nexmark/generate": {"examples/nexmark"},
@@ -63,6 +63,7 @@ var layers = map[string][]string{
 var doors = map[string]string{
 	"github.com/hamba/avro":             "codecs/avrocodec",
 	"github.com/twmb/avro":              "(tests)",
+	"github.com/twmb/franz-go":          "(tests)",
 	"github.com/bufbuild/protocompile":  "codecs/protocodec",
 	"google.golang.org/protobuf":        "codecs/protocodec",
 	"github.com/expr-lang/expr":         "queries",
