@@ -3,6 +3,7 @@ package registry
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"strings"
 )
@@ -43,10 +44,10 @@ func jsonValue(text string) (any, error) {
 	dec.UseNumber()
 	var v any
 	if err := dec.Decode(&v); err != nil {
-		return nil, errors.New("The schema is not JSON: " + err.Error())
+		return nil, fmt.Errorf("the schema is not JSON: %w", err)
 	}
 	if _, err := dec.Token(); !errors.Is(err, io.EOF) {
-		return nil, errors.New("Something follows the JSON of the schema")
+		return nil, errors.New("something follows the JSON of the schema")
 	}
 	return v, nil
 }
