@@ -47,7 +47,7 @@ func TestSchemaCalls(t *testing.T) {
 	for _, c := range []struct{ method, path, send, want string }{
 		{"GET", "/subjects", "", `[]`},
 		{"GET", "/schemas", "", `[]`},
-		{"GET", "/schemas/types", "", `["AVRO","JSON"]`},
+		{"GET", "/schemas/types", "", `["AVRO","JSON","PROTOBUF"]`},
 		{"POST", "/subjects/person-value/versions", schemaBody(personSchema), `{"id":1}`},
 		{"POST", "/subjects/person-value/versions?normalize=true&unheard=of", schemaBody(personSchema), `{"id":1}`},
 		{"POST", "/subjects/other/versions", `{"schema":"\"int\"","schemaType":"AVRO","references":[],"id":-1,"version":-1,"metadata":{"tags":{}},"ruleSet":null}`, `{"id":2}`},

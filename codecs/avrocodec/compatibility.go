@@ -5,6 +5,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"leat/codecs"
 )
 
 // The kinds of incompatibilities.
@@ -18,21 +20,10 @@ const (
 	TooLarge           = "TOO_LARGE"
 )
 
-// Incompatibility is a reason why some value written with one schema cannot be read with
-// another.
-type Incompatibility struct {
-	Kind   string
-	Path   string // JSON pointer into the reader's schema
-	Detail string // what is missing or differs
-	// Where begins a sentence about the place in the reader's schema, and Fault ends it:
-	// `The field "a"`, "has no default value and is missing in the writer's schema".
-	Where, Fault string
-}
-
 // Incompatibilities lists why s cannot read everything that is written with the writer's
 // schema; none where it can. Rules: Avro specification 1.12, "Schema Resolution", where
 // a writer's union has to be readable whole.
-func (s *Schema) Incompatibilities(writer *Schema) []Incompatibility {
+func (s *Schema) Incompatibilities(writer *Schema) []codecs.Incompatibility {
 	c := &comparison{bad: map[[2]*node]bool{}}
 	for again := true; again; {
 		known := len(c.bad)
@@ -41,7 +32,7 @@ func (s *Schema) Incompatibilities(writer *Schema) []Incompatibility {
 		again = len(c.bad) > known
 	}
 	if c.steps > maxResolutions {
-		return []Incompatibility{{Kind: TooLarge, Path: "/", Detail: "", Where: "The type", Fault: "is too large to be compared"}}
+		return []codecs.Incompatibility{{Kind: TooLarge, Path: "/", Detail: "", Where: "The type", Fault: "is too large to be compared"}}
 	}
 	c.told = map[[2]*node]bool{}
 	c.explain(writer.root, s.root, "")
@@ -56,7 +47,7 @@ type comparison struct {
 	bad   map[[2]*node]bool
 	seen  map[[2]*node]bool // in this search
 	told  map[[2]*node]bool
-	list  []Incompatibility
+	list  []codecs.Incompatibility
 }
 
 func (c *comparison) readable(w, r *node) bool {
@@ -150,7 +141,7 @@ func intoBranch(w, r *node, path string) inner {
 func fieldPath(i int) string { return "/fields/" + strconv.Itoa(i) }
 
 // mismatches lists what is wrong with a pair itself.
-func mismatches(w, r *node) []Incompatibility {
+func mismatches(w, r *node) []codecs.Incompatibility {
 	if w.kind == union || r.kind == union {
 		return nil
 	}
@@ -158,20 +149,20 @@ func mismatches(w, r *node) []Incompatibility {
 		if _, ok := scalar(w, r); ok {
 			return nil
 		}
-		return []Incompatibility{{Kind: TypeMismatch, Detail: "reader type: " + r.typeName() + " not compatible with writer type: " + w.typeName(),
+		return []codecs.Incompatibility{{Kind: TypeMismatch, Detail: "reader type: " + r.typeName() + " not compatible with writer type: " + w.typeName(),
 			Where: "The type", Fault: "cannot read what is of type " + w.typeName() + " in the writer's schema"}}
 	}
-	var list []Incompatibility
+	var list []codecs.Incompatibility
 	if r.name != "" && !sameName(w, r) {
-		list = append(list, Incompatibility{Kind: NameMismatch, Path: "/name", Detail: "expected: " + w.name,
-			Where: fmt.Sprintf("The name %q", r.name), Fault: fmt.Sprintf("is not that in the writer's schema, %q, which is no alias either", w.name)})
+		list = append(list, codecs.Incompatibility{Kind: NameMismatch, Path: "/name", Detail: "expected: " + w.name,
+			Where: fmt.Sprintf("The name '%s'", r.name), Fault: fmt.Sprintf("is not that in the writer's schema, '%s', which is no alias either", w.name)})
 	}
 	switch {
 	case w.kind == fixed && w.size != r.size:
-		list = append(list, Incompatibility{Kind: FixedSizeMismatch, Path: "/size", Detail: fmt.Sprintf("expected: %d, found: %d", w.size, r.size),
+		list = append(list, codecs.Incompatibility{Kind: FixedSizeMismatch, Path: "/size", Detail: fmt.Sprintf("expected: %d, found: %d", w.size, r.size),
 			Where: "The size", Fault: fmt.Sprintf("is %d, and %d in the writer's schema", r.size, w.size)})
 	case w.logical == decimal && r.logical == decimal && w.scale != r.scale:
-		list = append(list, Incompatibility{Kind: TypeMismatch, Path: "/scale", Detail: fmt.Sprintf("expected: %d, found: %d", w.scale, r.scale),
+		list = append(list, codecs.Incompatibility{Kind: TypeMismatch, Path: "/scale", Detail: fmt.Sprintf("expected: %d, found: %d", w.scale, r.scale),
 			Where: "The scale of the decimal", Fault: fmt.Sprintf("is %d, and %d in the writer's schema", r.scale, w.scale)})
 	case w.kind == enum && !r.hasElse:
 		list = append(list, missingSymbols(w, r)...)
@@ -181,7 +172,7 @@ func mismatches(w, r *node) []Incompatibility {
 	return list
 }
 
-func missingSymbols(w, r *node) []Incompatibility {
+func missingSymbols(w, r *node) []codecs.Incompatibility {
 	known := make(map[string]bool, len(r.symbols))
 	for _, s := range r.symbols {
 		known[s] = true
@@ -196,20 +187,20 @@ func missingSymbols(w, r *node) []Incompatibility {
 		return nil
 	}
 	detail := "[" + strings.Join(missing, ", ") + "]"
-	return []Incompatibility{{Kind: MissingEnumSymbols, Path: "/symbols", Detail: detail,
+	return []codecs.Incompatibility{{Kind: MissingEnumSymbols, Path: "/symbols", Detail: detail,
 		Where: "The enum", Fault: "has no default and lacks symbols of the writer's schema: " + detail}}
 }
 
-func missingFields(w, r *node) []Incompatibility {
+func missingFields(w, r *node) []codecs.Incompatibility {
 	written := map[string]bool{} // the reader's fields that the writer has
 	for _, into := range readersFieldsWritten(w, r) {
 		written[into] = true
 	}
-	var list []Incompatibility
+	var list []codecs.Incompatibility
 	for i := range r.fields {
 		if f := &r.fields[i]; !written[f.name] && !f.hasDefault {
-			list = append(list, Incompatibility{Kind: MissingDefault, Path: fieldPath(i), Detail: f.name,
-				Where: fmt.Sprintf("The field %q", f.name), Fault: "has no default value and is missing in the writer's schema"})
+			list = append(list, codecs.Incompatibility{Kind: MissingDefault, Path: fieldPath(i), Detail: f.name,
+				Where: fmt.Sprintf("The field '%s'", f.name), Fault: "has no default value and is missing in the writer's schema"})
 		}
 	}
 	return list
@@ -254,7 +245,7 @@ func (c *comparison) explain(w, r *node, path string) {
 		if at == "" {
 			at = "/"
 		}
-		c.list = append(c.list, Incompatibility{Kind: MissingBranch, Path: at,
+		c.list = append(c.list, codecs.Incompatibility{Kind: MissingBranch, Path: at,
 			Detail: "reader union lacking writer type: " + inside.w.typeName(),
 			Where:  "The union", Fault: "has no branch that can read the type " + inside.w.typeName() + " of the writer's schema"})
 	}

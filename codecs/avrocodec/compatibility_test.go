@@ -13,7 +13,7 @@ import (
 )
 
 // told is an incompatibility in one line.
-func told(list []Incompatibility) string {
+func told(list []codecs.Incompatibility) string {
 	var lines []string
 	for _, i := range list {
 		lines = append(lines, i.Kind+" "+i.Path+" "+i.Detail)

@@ -1,11 +1,6 @@
 package registry
 
-import (
-	"fmt"
-	"strings"
-
-	"leat/codecs/avrocodec"
-)
+import "leat/codecs/avrocodec"
 
 // avroFormat knows Avro.
 type avroFormat struct{}
@@ -61,10 +56,5 @@ func (p *avroParsed) reads(writer parsed, as roles) []string {
 	if !ok {
 		return []string{errOtherType}
 	}
-	var list []string
-	for _, i := range p.schema.Incompatibilities(w.schema) {
-		list = append(list, fmt.Sprintf("{errorType:'%s', description:'%s at path '%s' in the %s schema %s', additionalInfo:'%s'}",
-			i.Kind, i.Where, i.Path, as.reader, strings.ReplaceAll(i.Fault, "the writer's schema", "the "+as.writer+" schema"), i.Detail))
-	}
-	return list
+	return reasons(p.schema.Incompatibilities(w.schema), as)
 }

@@ -58,7 +58,7 @@ func TestAvroReferencesAndReasons(t *testing.T) {
 	_, err = d.Register(ctx, "address", Draft{Text: `{"type":"record","name":"geo.Address","fields":[{"name":"city","type":"string"},{"name":"zip","type":"int"}]}`})
 	d.refused(err, fault.Conflict, CodeIncompatible)
 	const want = `Schema being registered is incompatible with an earlier schema for subject "address", details: ` +
-		`[{errorType:'READER_FIELD_MISSING_DEFAULT_VALUE', description:'The field "zip" at path '/fields/1' in the new schema ` +
+		`[{errorType:'READER_FIELD_MISSING_DEFAULT_VALUE', description:'The field 'zip' at path '/fields/1' in the new schema ` +
 		`has no default value and is missing in the old schema', additionalInfo:'zip'}, {oldSchemaVersion: 1}, ` +
 		`{oldSchema: '{"type":"record","name":"geo.Address","fields":[{"name":"city","type":"string"}]}'}, {compatibility: 'BACKWARD'}]`
 	if got := fault.As(err).Message; got != want {
@@ -68,7 +68,7 @@ func TestAvroReferencesAndReasons(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, reasons, err := d.Check(ctx, "person", 0, Draft{Text: `{"type":"record","name":"Person","fields":[]}`})
-	if err != nil || len(reasons) != 4 || !strings.Contains(reasons[0], `The field "home" at path '/fields/0' in the old schema has no default value and is missing in the new schema`) {
+	if err != nil || len(reasons) != 4 || !strings.Contains(reasons[0], `The field 'home' at path '/fields/0' in the old schema has no default value and is missing in the new schema`) {
 		t.Errorf("%q, %v", reasons, err)
 	}
 	d.sound()

@@ -1,5 +1,12 @@
 package registry
 
+import (
+	"fmt"
+	"strings"
+
+	"leat/codecs"
+)
+
 // format knows one language of schemas. Its errors are sentences for the one who sent
 // the schema.
 type format interface {
@@ -25,9 +32,23 @@ type roles struct{ reader, writer string }
 // errOtherType is why a schema of one type cannot read another's.
 const errOtherType = "{errorType:'SCHEMA_TYPE', description:'The two schemas are of different types'}"
 
+// reasons says incompatibilities to the one who is told.
+func reasons(list []codecs.Incompatibility, as roles) []string {
+	var lines []string
+	for _, i := range list {
+		detail := ""
+		if i.Detail != "" {
+			detail = ", additionalInfo:'" + i.Detail + "'"
+		}
+		lines = append(lines, fmt.Sprintf("{errorType:'%s', description:'%s at path '%s' in the %s schema %s'%s}",
+			i.Kind, i.Where, i.Path, as.reader, strings.ReplaceAll(i.Fault, "the writer's schema", "the "+as.writer+" schema"), detail))
+	}
+	return lines
+}
+
 // formats are all there are.
 func formats() map[Type]format {
-	return map[Type]format{Avro: avroFormat{}, JSON: jsonFormat{}}
+	return map[Type]format{Avro: avroFormat{}, Protobuf: protoFormat{}, JSON: jsonFormat{}}
 }
 
 // Types lists the types of schemas that can be registered, by name.

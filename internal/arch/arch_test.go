@@ -39,7 +39,7 @@ var layers = map[string][]string{
 	"codecs/internal/datum":     {"codecs", "codecs/internal/jsontext"},
 	"codecs/internal/varint":    {},
 	"codecs/codecstest":         {"codecs"},
-	"codecs/registry":           {"codecs/avrocodec", "codecs/protocodec", "internal/bus", "internal/fault"},
+	"codecs/registry":           {"codecs", "codecs/avrocodec", "codecs/protocodec", "internal/bus", "internal/fault"},
 	"dataflow":                  {"codecs", "log"},
 	"operators":                 {"dataflow", "codecs", "log"},
 	"queries":                   {"operators", "dataflow", "codecs", "codecs/jsoncodec", "log", "internal/bus", "internal/fault"},
