@@ -10,6 +10,9 @@ import (
 // Missing means that a row may lack the path, Null that it may be an explicit null.
 type KindSet uint16
 
+// AnyKind is the set of all kinds: what is known without a schema.
+const AnyKind KindSet = 1<<(Array+1) - 1
+
 // Kinds is the set of the given kinds.
 func Kinds(kinds ...Kind) KindSet {
 	var s KindSet

@@ -20,6 +20,7 @@ type Project struct {
 	prefixes [][]byte // {"a": and ,"b":
 	members  []Member
 	keyed    []int         // columns of the keys of rows
+	whole    int           // column of the record as a value; -1: it is taken as it is stored
 	outputs  []*projection // by source + 1
 }
 
@@ -39,7 +40,7 @@ type projection struct {
 // source batch. Batches come from so many source partitions, and from behind an
 // exchange.
 func NewProject(members []Member, partitions int) *Project {
-	p := &Project{members: members}
+	p := &Project{members: members, whole: -1}
 	for range partitions + 1 {
 		p.outputs = append(p.outputs, &projection{})
 	}
@@ -57,6 +58,9 @@ func NewProject(members []Member, partitions int) *Project {
 // KeyBy has each output row carry a key: the canonical keys of some columns of its
 // input row, one after the other, that of null for column -1.
 func (p *Project) KeyBy(columns ...int) { p.keyed = columns }
+
+// Whole has rows without members be the values of a column.
+func (p *Project) Whole(column int) { p.whole = column }
 
 // maxProjected bounds the text of one batch; together with one row beyond it it is
 // what the memory for output may grow to.
@@ -96,6 +100,10 @@ func (p *Project) Process(_ int, b *dataflow.Batch, out dataflow.Emitter) error 
 }
 
 func (o *projection) appendRow(p *Project, b *dataflow.Batch, row int) error {
+	if len(p.members) == 0 && p.whole >= 0 {
+		o.text = codecs.AppendJSON(o.text, b.Columns.Cols[p.whole].Value(row))
+		return nil
+	}
 	if len(p.members) == 0 {
 		o.text = codecs.AppendJSON(o.text, codecs.ObjectValue(view(b.Values[row])))
 		return nil

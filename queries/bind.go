@@ -31,13 +31,16 @@ type Bound struct {
 	having     *term // nil = every grouped row
 	selects    []boundSelect
 	sinks      []SinkPlan
+	whole      int       // index into paths of the whole record, -1 where it is not needed
+	keyKinds   []kindSet // of keys
 }
 
 // boundSource is a topic that is read, with what the query takes out of its records.
 type boundSource struct {
 	topic     bus.Topic
 	paths     []codecs.Path
-	eventTime int // index into paths, -1 = append time
+	eventTime int           // index into paths, -1 = append time
+	format    codecs.Format // of the records; nil = JSON without frames
 }
 
 type boundAggregate struct {
@@ -97,16 +100,18 @@ const (
 
 // Bind resolves a spec. Of one that Parse has already found problems with it finds
 // further ones. The result is nil if there are problems.
-func Bind(_ context.Context, spec *Spec, topics TopicLookup) (*Bound, Problems) {
+func Bind(ctx context.Context, spec *Spec, names Names) (*Bound, Problems) {
+	topics := names.Topics
 	b := &binder{
 		reporter: &reporter{doc: spec.doc},
 		spec:     spec,
-		bound:    &Bound{Spec: spec, sources: make([]boundSource, len(spec.Sources))},
+		bound:    &Bound{Spec: spec, sources: make([]boundSource, len(spec.Sources)), whole: -1},
 		source:   &sourceScope{},
 	}
 	b.names = b.source
 	for i := range spec.Sources {
 		b.topic(topics, &spec.Sources[i], &b.bound.sources[i])
+		b.format(ctx, names, i)
 	}
 	b.sourceExpressions()
 	b.grouping()
@@ -166,12 +171,23 @@ func (b *binder) expr(n *jsonNode, text string, names scope) *term {
 func (b *binder) sourceExpressions() {
 	for i := range b.spec.Sources {
 		if field := b.spec.Sources[i].EventTime; field != nil {
-			b.bound.sources[i].eventTime, _, _ = b.source.field(field.Path)
+			b.eventTime(field, &b.bound.sources[i])
 		}
 	}
 	if f := b.spec.Filter; f != nil {
 		b.bound.filter = b.condition(f, "a filter")
 	}
+}
+
+func (b *binder) eventTime(field *FieldSpec, source *boundSource) {
+	col, kinds, err := b.source.field(field.Path)
+	switch {
+	case err != nil:
+		b.invalid(field.node, "%v", err)
+	case kinds.outside(kindNumber | kindText):
+		b.invalid(field.node, "an event time is a number of milliseconds or an RFC 3339 text, and %q is %s", field.Text, kinds)
+	}
+	source.eventTime = col
 }
 
 // condition reads a condition over the records of the source, in either form. The result
@@ -216,11 +232,13 @@ func (b *binder) grouping() {
 			}
 		}
 		row.take(field.node, field.Text, `a "group_by" field`)
-		col, _, err := b.source.field(field.Path)
+		col, kinds, err := b.source.field(field.Path)
 		if err != nil {
 			b.invalid(field.node, "%v", err)
+			kinds = kindAny
 		}
 		b.bound.keys = append(b.bound.keys, Key{Name: field.Text, Column: col})
+		b.bound.keyKinds = append(b.bound.keyKinds, kinds)
 	}
 	for i := range b.spec.Aggregate {
 		a := &b.spec.Aggregate[i]
@@ -281,6 +299,8 @@ func (b *binder) output() {
 	if b.spec.Window != nil {
 		scope = &groupedScope{bound: b.bound}
 		b.having(scope)
+	} else if b.spec.Select == nil && b.source.format != nil {
+		b.bound.whole, _, _ = b.source.field(codecs.Path{})
 	}
 	for i := range b.spec.Select {
 		s := &b.spec.Select[i]

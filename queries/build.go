@@ -5,7 +5,6 @@ import (
 	"strings"
 
 	"leat/codecs"
-	"leat/codecs/jsoncodec"
 	"leat/dataflow"
 	"leat/operators"
 )
@@ -24,6 +23,9 @@ func (p *Plan) Build(partitions ...int) (*dataflow.Graph, error) {
 type pipeline struct {
 	graph *dataflow.Graph
 	times []*operators.EventTime // by source partition
+	// prepare are the decoders that have to be prepared for each batch, by source
+	// partition; nil for others.
+	prepare []codecs.FramedDecoder
 }
 
 func (p *Plan) pipeline(partitions []int) (pipeline, error) {
@@ -52,6 +54,9 @@ func (p *Plan) pipeline(partitions []int) (pipeline, error) {
 	if columns := p.rowKey(); columns != nil {
 		project.KeyBy(columns...)
 	}
+	if p.Whole >= 0 {
+		project.Whole(p.Whole)
+	}
 	g.Add("select", p.selectText(), project, last)
 	return built, nil
 }
@@ -65,9 +70,11 @@ func (b *pipeline) addSource(s *SourcePlan, input, partitions, total int) (last 
 	}
 	decoders := make([]codecs.Decoder, total)
 	for i := range partitions {
-		decoders[len(b.times)+i] = jsoncodec.New(s.Paths)
+		decoder, prepare := s.decoder()
+		decoders[len(b.times)+i] = decoder
+		b.prepare = append(b.prepare, prepare)
 	}
-	last = b.graph.Add("decode", "json: "+strings.Join(fields, " "), operators.NewDecode(decoders), input)
+	last = b.graph.Add("decode", s.formatText()+": "+strings.Join(fields, " "), operators.NewDecode(decoders), input)
 	column, text := operators.AppendTime, "append time"
 	if s.EventTime >= 0 {
 		column, text = s.EventTime, fields[s.EventTime]

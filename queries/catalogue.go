@@ -26,7 +26,7 @@ const (
 )
 
 // entry is one query of the catalogue. Paused may change, and a restart of the query
-// gives it another ID and Shard; nothing else ever does.
+// gives it another ID, Shard and Formats; nothing else ever does.
 type entry struct {
 	Name      string          `json:"name"`
 	ID        string          `json:"id"` // never reused
@@ -34,6 +34,8 @@ type entry struct {
 	CreatedMs int64           `json:"created_ms"`
 	Shard     uint64          `json:"shard"` // of its logs and checkpoint
 	Paused    bool            `json:"paused,omitempty"`
+	// Formats are the Plan.Pins of the time when the query was created or restarted.
+	Formats []string `json:"formats,omitempty"`
 }
 
 // leavings are what a deleted query has left behind.
@@ -110,7 +112,7 @@ func putSequence(t *bus.Txn, last uint64) {
 // Errors are faults: those of Problems, Conflict "query_exists" where the name has
 // another spec, with the pointers to the "differences", and those of the log.
 func (m *Manager) Create(ctx context.Context, body []byte) (name string, warnings Warnings, existing bool, err error) {
-	spec, _, warnings, problems := Compile(ctx, body, m.topics)
+	spec, plan, warnings, problems := m.names(nil).Compile(ctx, body)
 	if len(problems) > 0 {
 		return "", nil, false, problems.Fault()
 	}
@@ -133,7 +135,7 @@ func (m *Manager) Create(ctx context.Context, body []byte) (name string, warning
 		id := strconv.FormatUint(last+1, 10)
 		err = putEntry(t, entry{
 			Name: spec.Name, ID: id, Spec: text.Bytes(),
-			CreatedMs: m.clock.Now().UnixMilli(), Shard: m.docs.DataShard(id),
+			CreatedMs: m.clock.Now().UnixMilli(), Shard: m.docs.DataShard(id), Formats: plan.Pins(),
 		})
 		if err != nil {
 			return true, err

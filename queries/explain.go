@@ -25,8 +25,11 @@ func (p *Plan) String() string {
 	for i := range p.Sources {
 		s := &p.Sources[i]
 		line(1, "read topic %s from %s%s", s.Topic, s.Start, s.untilText())
+		if s.Format != nil {
+			line(2, "format: %s", s.Format)
+		}
 		line(2, "event time: %s", s.timeText())
-		if len(s.Paths) > 0 {
+		if len(s.pathTexts()) > 0 {
 			line(2, "fields: %s", strings.Join(s.pathTexts(), ", "))
 		}
 	}
@@ -124,9 +127,11 @@ func (p *Plan) emitText() string {
 }
 
 func (s *SourcePlan) pathTexts() []string {
-	texts := make([]string, len(s.Paths))
-	for i, path := range s.Paths {
-		texts[i] = path.String()
+	texts := make([]string, 0, len(s.Paths))
+	for _, path := range s.Paths {
+		if len(path.Steps()) > 0 { // else it is the record
+			texts = append(texts, path.String())
+		}
 	}
 	return texts
 }
@@ -232,7 +237,7 @@ func (p *Plan) nodes() []planNode {
 
 // node is the step that reads the source.
 func (s *SourcePlan) node(id string) planNode {
-	return planNode{
+	n := planNode{
 		ID: id, Kind: "source", Text: "topic " + s.Topic, Inputs: []string{},
 		Detail: map[string]any{
 			"topic": s.Topic, "start": s.Start.String(), "bounded": s.UntilEnd,
@@ -240,6 +245,10 @@ func (s *SourcePlan) node(id string) planNode {
 			"fields": s.pathTexts(),
 		},
 	}
+	if s.Format != nil {
+		n.Detail["format"] = s.Format.String()
+	}
+	return n
 }
 
 // timeField is the event time's path, nil for append time.

@@ -17,20 +17,30 @@ type scope interface {
 // sourceScope is what expressions over records may use: any path, which becomes a
 // column.
 type sourceScope struct {
-	paths []codecs.Path
+	paths  []codecs.Path
+	kinds  []kindSet     // of each path
+	format codecs.Format // nil: nothing is known of the records
 }
 
 func (s *sourceScope) field(path codecs.Path) (col int, kinds kindSet, err error) {
 	for i, p := range s.paths {
 		if p.Equal(path) {
-			return i, kindAny, nil
+			return i, s.kinds[i], nil
 		}
 	}
 	if len(s.paths) == maxFields {
 		return 0, 0, fmt.Errorf("a query of more than %d different fields", maxFields)
 	}
-	s.paths = append(s.paths, path)
-	return len(s.paths) - 1, kindAny, nil
+	kinds = kindAny
+	if s.format != nil {
+		known, err := s.format.TypeOf(path)
+		if err != nil {
+			return 0, 0, err
+		}
+		kinds = kindsOf(known)
+	}
+	s.paths, s.kinds = append(s.paths, path), append(s.kinds, kinds)
+	return len(s.paths) - 1, kinds, nil
 }
 
 // groupedScope is what expressions over grouped rows may use.
@@ -42,7 +52,7 @@ type groupedScope struct {
 func (s *groupedScope) member(name string) (col int, kinds kindSet, ok bool) {
 	for i := range s.bound.keys {
 		if s.bound.keys[i].Name == name {
-			return i, kindAny, true
+			return i, s.bound.keyKinds[i], true
 		}
 	}
 	col = len(s.bound.keys)
@@ -68,7 +78,7 @@ func (s *groupedScope) field(path codecs.Path) (col int, kinds kindSet, err erro
 	}
 	for i, field := range s.bound.Spec.GroupBy {
 		if field.Path.Equal(path) {
-			return i, kindAny, nil
+			return i, s.bound.keyKinds[i], nil
 		}
 	}
 	if s.bound.Spec.flawed {

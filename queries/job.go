@@ -127,7 +127,7 @@ func (j *Job) explain(err error) error {
 // round processes some batches of each of the lanes, and acts on the watermark they
 // have reached.
 func (j *Job) round(ctx context.Context, lanes []int) error {
-	if err := j.work(lanes); err != nil {
+	if err := j.work(ctx, lanes); err != nil {
 		return err
 	}
 	for i, source := range lanes {

@@ -79,6 +79,9 @@ func (m *Manager) Restart(ctx context.Context, name string) error {
 		if err := m.putLeavings(t, e); err != nil {
 			return true, err
 		}
+		if e.Formats, err = m.freshPins(ctx, e); err != nil {
+			return true, err
+		}
 		e.ID = strconv.FormatUint(last+1, 10)
 		e.Shard, e.Paused = m.docs.DataShard(e.ID), false
 		if err := putEntry(t, e); err != nil {
@@ -91,6 +94,19 @@ func (m *Manager) Restart(ctx context.Context, name string) error {
 		return fmt.Errorf("restart query %q: %w", name, err)
 	}
 	return nil
+}
+
+// freshPins are the formats of a query as they are by now. A spec that cannot be read any
+// more has none: the job says what is wrong.
+func (m *Manager) freshPins(ctx context.Context, e entry) ([]string, error) {
+	_, plan, _, problems := m.names(nil).Compile(ctx, e.Spec)
+	switch err := problems.Fault(); {
+	case err == nil:
+		return plan.Pins(), nil
+	case err.Kind == fault.Unavailable || err.Kind == fault.Timeout:
+		return nil, err
+	}
+	return nil, nil
 }
 
 func putEntry(t *bus.Txn, e entry) error {

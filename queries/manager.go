@@ -18,8 +18,10 @@ type ManagerConfig struct {
 	Docs   Documents
 	Sinks  SinkTopics // what queries write to; nil where none does
 	Spaces SinkSpaces // the namespaces they write to; nil where none does
-	Clock  Clock
-	Logger *slog.Logger // nil = silent
+	// Formats are how records can be written; nil: all are JSON.
+	Formats Formats
+	Clock   Clock
+	Logger  *slog.Logger // nil = silent
 	// Owner is different for every manager ever made, over restarts too.
 	Owner string
 	// Options are those of all jobs; may be zero.
@@ -33,6 +35,7 @@ type Manager struct {
 	docs    Documents
 	sinks   SinkTopics
 	spaces  SinkSpaces
+	formats Formats
 	clock   Clock
 	logger  *slog.Logger
 	owner   string
@@ -51,7 +54,7 @@ func NewManager(c ManagerConfig) *Manager {
 		logger = slog.New(slog.DiscardHandler)
 	}
 	return &Manager{
-		topics: c.Topics, docs: c.Docs, sinks: c.Sinks, spaces: c.Spaces, clock: c.Clock, logger: logger,
+		topics: c.Topics, docs: c.Docs, sinks: c.Sinks, spaces: c.Spaces, formats: c.Formats, clock: c.Clock, logger: logger,
 		owner: c.Owner, options: c.Options, runs: map[string]*queryRun{},
 	}
 }
@@ -223,9 +226,13 @@ func (m *Manager) runJob(r *queryRun, attempt int) (err error) {
 	}).Run(r.ctx)
 }
 
+func (m *Manager) names(pins []string) Names {
+	return Names{Topics: m.topics, Formats: m.formats, Pins: pins}
+}
+
 // compile reads the spec of a query that was good when it was created.
 func (m *Manager) compile(ctx context.Context, e entry) (*Plan, error) {
-	_, plan, _, problems := Compile(ctx, e.Spec, m.topics)
+	_, plan, _, problems := m.names(e.Formats).Compile(ctx, e.Spec)
 	if len(problems) > 0 {
 		return nil, problems.Fault()
 	}
@@ -235,7 +242,7 @@ func (m *Manager) compile(ctx context.Context, e entry) (*Plan, error) {
 // Validate refuses what Create would refuse for the spec alone, with an error of
 // the same kind; its code is always "invalid_query".
 func (m *Manager) Validate(ctx context.Context, body []byte) (Warnings, error) {
-	_, _, warnings, problems := Compile(ctx, body, m.topics)
+	_, _, warnings, problems := m.names(nil).Compile(ctx, body)
 	if len(problems) > 0 {
 		f := *problems.Fault()
 		f.Code = codeInvalid

@@ -12,8 +12,8 @@ import (
 var (
 	specMembers        = []string{"name", "source", "filter", "group_by", "window", "aggregate", "having", "select", "emit", "allowed_lateness", "sink", "late", "on_error"}
 	specMembersLater   = []string{"join", "lookup", "ttl", "max_state_bytes"}
-	sourceMembers      = []string{"topic", "start", "until", "event_time", "max_out_of_orderness"}
-	sourceMembersLater = []string{"idle_timeout", "format", "schema"}
+	sourceMembers      = []string{"topic", "start", "until", "event_time", "max_out_of_orderness", "format", "schema"}
+	sourceMembersLater = []string{"idle_timeout"}
 )
 
 // Parse reads a spec. Where there are problems, all of them are returned that can be

@@ -44,6 +44,7 @@ func (p *specParser) source(n *jsonNode) (s SourceSpec) {
 	if m := n.member("max_out_of_orderness"); m != nil {
 		s.MaxOutOfOrderness = p.duration(m)
 	}
+	p.formatOf(n, &s)
 	return s
 }
 

@@ -19,6 +19,7 @@ type Plan struct {
 	FilterText string
 	Window     *WindowPlan // nil = stateless
 	Select     []Output    // nil = the whole record, or the whole grouped row
+	Whole      int         // index into the source's Paths of the whole record; -1 where it is not put out, or is as it is stored
 	Sinks      []SinkPlan  // topics the query's own logs are copied to
 	// StopOnError has the query fail instead of writing a dead letter.
 	StopOnError bool
@@ -31,8 +32,9 @@ type SourcePlan struct {
 	// batch holds Paths[i].
 	Paths             []codecs.Path
 	Start             Start
-	UntilEnd          bool // bounded: ends at the barrier taken when the run began
-	EventTime         int  // index into Paths, -1 = append time
+	Format            codecs.Format // nil = JSON without frames
+	UntilEnd          bool          // bounded: ends at the barrier taken when the run began
+	EventTime         int           // index into Paths, -1 = append time
 	MaxOutOfOrderness int64
 	AllowedLateness   int64
 	IdleTimeout       int64 // 0 = no clock is ever consulted
@@ -97,9 +99,9 @@ type Output struct {
 // NewPlan compiles a bound query.
 func NewPlan(b *Bound) *Plan {
 	spec := b.Spec
-	p := &Plan{Name: spec.Name, Sources: sourcePlans(spec), Sinks: b.sinks, StopOnError: spec.StopOnError}
+	p := &Plan{Name: spec.Name, Sources: sourcePlans(spec), Whole: b.whole, Sinks: b.sinks, StopOnError: spec.StopOnError}
 	for i := range p.Sources {
-		p.Sources[i].Paths, p.Sources[i].EventTime = b.sources[i].paths, b.sources[i].eventTime
+		p.Sources[i].Paths, p.Sources[i].EventTime, p.Sources[i].Format = b.sources[i].paths, b.sources[i].eventTime, b.sources[i].format
 	}
 	if b.filter != nil {
 		p.Filter, p.FilterText = compileFilter(b.filter), b.filter.String()
@@ -153,14 +155,19 @@ func newWindowPlan(b *Bound) *WindowPlan {
 	return w
 }
 
+// Compile is Names.Compile for records that are all JSON.
+func Compile(ctx context.Context, body []byte, topics TopicLookup) (*Spec, *Plan, Warnings, Problems) {
+	return Names{Topics: topics}.Compile(ctx, body)
+}
+
 // Compile takes a spec from its text to its plan. Spec and plan are nil where there
 // are problems.
-func Compile(ctx context.Context, body []byte, topics TopicLookup) (*Spec, *Plan, Warnings, Problems) {
+func (n Names) Compile(ctx context.Context, body []byte) (*Spec, *Plan, Warnings, Problems) {
 	spec, problems := Parse(body)
 	if spec == nil {
 		return nil, nil, nil, problems
 	}
-	bound, more := Bind(ctx, spec, topics)
+	bound, more := Bind(ctx, spec, n)
 	if problems = append(problems, more...); len(problems) > 0 {
 		problems.sort()
 		return nil, nil, nil, problems

@@ -36,7 +36,7 @@ type Preview struct {
 //
 // Errors are faults: those of Problems and those of the log.
 func (m *Manager) Preview(ctx context.Context, body []byte, records, limit int) (Preview, error) {
-	_, plan, _, problems := Compile(ctx, body, m.topics)
+	_, plan, _, problems := m.names(nil).Compile(ctx, body)
 	if len(problems) > 0 {
 		return Preview{}, problems.Fault()
 	}

@@ -38,8 +38,10 @@ type SourceSpec struct {
 	UntilEnd          bool
 	EventTime         *FieldSpec // nil = append time
 	MaxOutOfOrderness int64      // ms
+	Format            string     // "" = that of the schema, or JSON
+	Schema            string     // a subject, subject:version, or text; "" = the topic's
 
-	topic, start *jsonNode // nil where they are not written
+	topic, start, format, schema *jsonNode // nil where they are not written
 }
 
 // FieldSpec is a field path as written.

@@ -67,6 +67,15 @@ func (d *document) position(offset int) (line, column int) {
 	return bytes.Count(before, []byte{'\n'}) + 1, utf8.RuneCount(before[lineStart:]) + 1
 }
 
+// excerpt is the text of n, as it is written.
+func (d *document) excerpt(n *jsonNode) string {
+	var raw json.RawMessage
+	if err := json.NewDecoder(bytes.NewReader(d.text[n.start:])).Decode(&raw); err != nil {
+		return "" // the document is valid
+	}
+	return string(raw)
+}
+
 // readDocument parses text strictly. On a syntax error the document has no root and
 // the one problem says where; members written twice are problems of their own.
 func readDocument(text []byte) (*document, *reporter) {

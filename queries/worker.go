@@ -1,6 +1,7 @@
 package queries
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"sync"
@@ -48,7 +49,7 @@ func (j *Job) shareOf(n int) share {
 
 // work has a worker for each of the lanes, at the same time, and returns when all are
 // done: with the error of the first lane that has one.
-func (j *Job) work(lanes []int) error {
+func (j *Job) work(ctx context.Context, lanes []int) error {
 	for len(j.workers) < len(lanes) {
 		j.workers = append(j.workers, &worker{job: j, turn: j.newTurn()})
 	}
@@ -58,10 +59,10 @@ func (j *Job) work(lanes []int) error {
 		w := j.workers[i]
 		w.lane, w.share = source, share
 		if i > 0 {
-			others.Go(w.run)
+			others.Go(func() { w.run(ctx) })
 		}
 	}
-	j.workers[0].run()
+	j.workers[0].run(ctx)
 	others.Wait()
 	for i := range lanes {
 		w := j.workers[i]
@@ -75,14 +76,14 @@ func (j *Job) work(lanes []int) error {
 	return nil
 }
 
-func (w *worker) run() {
+func (w *worker) run(ctx context.Context) {
 	defer func() { w.panic = recover() }()
-	w.err = w.process()
+	w.err = w.process(ctx)
 }
 
 // process sends batches of the lane through the operators until the share is used up,
 // the lane has no more rows, or the turn is full.
-func (w *worker) process() error {
+func (w *worker) process(ctx context.Context) error {
 	j := w.job
 	l := j.lanes[w.lane]
 	l.alone = false
@@ -102,6 +103,11 @@ func (w *worker) process() error {
 			l.back(&w.fill)
 			l.alone = w.turn.rows.In == 0
 			return nil
+		}
+		if d := j.prepare[w.lane]; d != nil {
+			if err := d.Prepare(ctx, w.fill.values); err != nil {
+				return fmt.Errorf("prepare to decode %s from offset %d: %w", l, l.next, err)
+			}
 		}
 		err := w.step(l)
 		switch {

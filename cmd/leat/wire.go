@@ -10,6 +10,7 @@ import (
 
 	"leat/api"
 	"leat/cluster"
+	"leat/codecs/formats"
 	"leat/codecs/registry"
 	"leat/log"
 	"leat/queries"
@@ -29,13 +30,14 @@ var (
 	_ queries.Documents  = (*cluster.Node)(nil)
 	_ queries.SinkTopics = (*cluster.Node)(nil)
 	_ queries.SinkSpaces = (*api.Namespaces)(nil)
+	_ queries.Formats    = (*formats.Library)(nil)
 	_ queries.Clock      = wallClock{}
 )
 
 // wire puts the queries and the server on top of the node.
 func (e *engine) wire(c settings, logger *slog.Logger) (err error) {
 	e.manager = queries.NewManager(queries.ManagerConfig{
-		Topics: e.node, Docs: e.node, Sinks: e.node, Spaces: api.NewNamespaces(e.node, e.node, c.limits), Clock: wallClock{}, Owner: rand.Text(), Logger: logger.With("component", "queries"),
+		Topics: e.node, Docs: e.node, Sinks: e.node, Spaces: api.NewNamespaces(e.node, e.node, c.limits), Formats: formats.New(nil), Clock: wallClock{}, Owner: rand.Text(), Logger: logger.With("component", "queries"),
 	})
 	limits := c.limits
 	limits.Drain = drainTime

@@ -2,6 +2,7 @@ package avrocodec
 
 import (
 	"fmt"
+	"slices"
 	"unsafe"
 
 	"leat/codecs"
@@ -69,6 +70,25 @@ func NewDecoder(writer, reader *Schema, paths []codecs.Path) (*Decoder, error) {
 		return nil, fmt.Errorf("the Avro schemas do not resolve: %w", err)
 	}
 	return newDecoder(p, paths), nil
+}
+
+// Narrow is s with only those fields of its records that paths lead to. A schema that is
+// not a record, or of which all is asked for, is as it is.
+func (s *Schema) Narrow(paths []codecs.Path) *Schema {
+	if s.root.kind != record {
+		return s
+	}
+	wanted := map[string]bool{}
+	for _, p := range paths {
+		steps := p.Steps()
+		if len(steps) == 0 {
+			return s
+		}
+		wanted[steps[0].Member] = true
+	}
+	root := *s.root
+	root.fields = slices.DeleteFunc(slices.Clone(root.fields), func(f field) bool { return !wanted[f.name] })
+	return &Schema{root: &root, canonical: s.canonical, fingerprint: s.fingerprint}
 }
 
 func newDecoder(p *plan, paths []codecs.Path) *Decoder {

@@ -85,7 +85,7 @@ func (p *parser) named(name, namespace string) (*node, error) {
 	if n := p.names[full]; n != nil {
 		return n, nil
 	}
-	known := slices.Clone(kindNames[:stringType+1])
+	known := slices.DeleteFunc(slices.Clone(kindNames[:]), func(name string) bool { return name == union.String() })
 	for other := range p.names {
 		known = append(known, other)
 	}

@@ -39,6 +39,8 @@ var layers = map[string][]string{
 	"codecs/internal/datum":     {"codecs", "codecs/internal/jsontext"},
 	"codecs/internal/varint":    {},
 	"codecs/codecstest":         {"codecs"},
+	"codecs/formats":            {"codecs", "codecs/jsoncodec", "codecs/avrocodec", "codecs/protocodec", "internal/fault"},
+	"codecs/formatstest":        {"codecs/formats", "internal/fault"},
 	"codecs/registry":           {"codecs", "codecs/avrocodec", "codecs/protocodec", "internal/bus", "internal/fault"},
 	"dataflow":                  {"codecs", "log"},
 	"operators":                 {"dataflow", "codecs", "log"},
@@ -89,10 +91,10 @@ const benchDoor = "internal/bench"
 
 // standardOnly packages import nothing from outside the module and the standard
 // library.
-var standardOnly = []string{"log", "codecs", "codecs/jsoncodec", "codecs/avrocodec", "codecs/registry", "dataflow", "operators", "internal/fault", "internal/bus"}
+var standardOnly = []string{"log", "codecs", "codecs/jsoncodec", "codecs/avrocodec", "codecs/registry", "codecs/formats", "dataflow", "operators", "internal/fault", "internal/bus"}
 
 // timeless packages see event time and log time only.
-var timeless = []string{"log", "codecs", "codecs/jsoncodec", "codecs/avrocodec", "codecs/protocodec", "codecs/registry", "dataflow", "operators", "queries", "cluster/state"}
+var timeless = []string{"log", "codecs", "codecs/jsoncodec", "codecs/avrocodec", "codecs/protocodec", "codecs/registry", "codecs/formats", "dataflow", "operators", "queries", "cluster/state"}
 
 // timelessFiles are the state machines inside a package that may know the clock.
 var timelessFiles = []string{"cluster/machine.go", "cluster/apply.go", "cluster/checkpoint.go", "cluster/snapshot.go", "cluster/command.go"}

@@ -12,7 +12,8 @@ import (
 	"testing"
 )
 
-// TestOracle holds the engine against the oracle. LEAT_ORACLE_CASES says over how many
+// TestOracle holds the engine against the oracle, each case in JSON and again in mixed
+// formats with schemas that change from record to record. LEAT_ORACLE_CASES says over how many
 // cases, LEAT_ORACLE_SEED which one is the first.
 func TestOracle(t *testing.T) {
 	t.Parallel()
@@ -31,7 +32,7 @@ func TestOracle(t *testing.T) {
 	for range runtime.GOMAXPROCS(0) {
 		workers.Go(func() {
 			for n := next.Add(1) - 1; n < cases && failed.Load() < 3; n = next.Add(1) - 1 {
-				err := check(t.Context(), Generate(first+n))
+				err := checkBoth(t.Context(), Generate(first+n))
 				switch {
 				case errors.Is(err, errRefused):
 					refused.Add(1)
@@ -54,10 +55,18 @@ func FuzzOracle(f *testing.F) {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, seed uint64) {
-		if err := check(t.Context(), Generate(seed)); err != nil && !errors.Is(err, errRefused) {
+		if err := checkBoth(t.Context(), Generate(seed)); err != nil && !errors.Is(err, errRefused) {
 			t.Fatal(explain(t.Context(), seed, err))
 		}
 	})
+}
+
+// checkBoth runs a case as it is and in several formats.
+func checkBoth(ctx context.Context, c *Case) error {
+	if err := check(ctx, c); err != nil {
+		return err
+	}
+	return check(ctx, InFormats(c))
 }
 
 // check runs a case on one schedule of its seed.
@@ -71,10 +80,15 @@ func check(ctx context.Context, c *Case) error {
 
 // explain shrinks a failing case and prints it with the command that reruns it.
 func explain(ctx context.Context, seed uint64, err error) string {
-	c := Shrink(Generate(seed), func(c *Case) bool {
+	fails := func(c *Case) bool {
 		err := check(ctx, c)
 		return err != nil && !errors.Is(err, errRefused)
-	})
+	}
+	c := Generate(seed)
+	if !fails(c) {
+		c = InFormats(c)
+	}
+	c = Shrink(c, fails)
 	return fmt.Sprintf("seed %d: %v\n\nshrunk: %v\n%s\n%+v\nrerun with: LEAT_ORACLE_SEED=%d LEAT_ORACLE_CASES=1 go test -run '^TestOracle$' ./internal/oracle",
 		seed, err, check(ctx, c), c, newSchedule(c).options, seed)
 }

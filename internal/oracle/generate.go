@@ -14,7 +14,8 @@ type Case struct {
 	// Trimmed is the offset of the first record that each log still has. A query that
 	// begins at a time has nothing trimmed.
 	Trimmed [maxPartitions]int
-	Crowd   bool // one window has many groups: more than leave it at once
+	Schemas []Schema // what is registered; the first has the id 1
+	Crowd   bool     // one window has many groups: more than leave it at once
 }
 
 const maxPartitions = 7

@@ -18,7 +18,15 @@ import (
 // Record is a record of a source partition. Its offset is its place in the log.
 type Record struct {
 	AppendMs int64
-	Value    []byte
+	Value    []byte // JSON
+	Stored   []byte // what is in the log for it; nil = Value
+}
+
+func (r Record) stored() []byte {
+	if r.Stored != nil {
+		return r.Stored
+	}
+	return r.Value
 }
 
 // Outcome is all that a query gives.
@@ -110,7 +118,7 @@ func (e *evaluation) partition(p int, log []Record, from int) (highest *int64) {
 		counts.In++
 		dead := func(operator string) {
 			counts.DeadLettered++
-			e.out.Dead[p] = append(e.out.Dead[p], fmt.Sprintf("%d %s %s", offset, operator, base64.StdEncoding.EncodeToString(r.Value)))
+			e.out.Dead[p] = append(e.out.Dead[p], fmt.Sprintf("%d %s %s", offset, operator, base64.StdEncoding.EncodeToString(r.stored())))
 		}
 		record, ok := parseRecord(r.Value)
 		if !ok {
@@ -146,7 +154,7 @@ func (e *evaluation) partition(p int, log []Record, from int) (highest *int64) {
 			counts.Late++
 			e.out.Late[p] = append(e.out.Late[p], fmt.Sprintf(
 				`{"topic":%s,"partition":%d,"offset":%d,"event_time":%d,"watermark":%d,"window_start":%d,"window_end":%d,"value_b64":"%s"}`,
-				quote(e.q.Topic), p, offset, t, w, start, end, base64.StdEncoding.EncodeToString(r.Value)))
+				quote(e.q.Topic), p, offset, t, w, start, end, base64.StdEncoding.EncodeToString(r.stored())))
 			continue
 		}
 		e.windowed(p, record, t, ends, missed, dead)

@@ -10,6 +10,8 @@ import (
 	"sync"
 	"time"
 
+	"leat/codecs/formats"
+	"leat/codecs/formatstest"
 	"leat/internal/bus"
 	"leat/internal/fault"
 	"leat/log"
@@ -84,11 +86,13 @@ func runEngine(ctx context.Context, c *Case, s *schedule) (*observed, error) {
 	if err := e.CreateTopic(q.Topic, int32(len(c.Logs))); err != nil {
 		return nil, err
 	}
-	_, plan, _, problems := queries.Compile(ctx, q.JSON(), e)
+	names, register := e.names()
+	_, plan, _, problems := names.Compile(ctx, q.JSON())
 	if err := problems.Fault(); err != nil {
 		return nil, fmt.Errorf("%w: %w", errRefused, err)
 	}
 	e.plan = plan
+	register()
 	feed := e.newFeed()
 	part := 1.0
 	if !q.UntilEnd && q.Start.Kind == "" && c.Trimmed == [maxPartitions]int{} {
@@ -107,6 +111,23 @@ func runEngine(ctx context.Context, c *Case, s *schedule) (*observed, error) {
 		return nil, err
 	}
 	return e.observe()
+}
+
+// names are what the spec is compiled with, and register what is done then. The schemas
+// are registered when the query is there, and not known here before somebody asks.
+func (e *engine) names() (names queries.Names, register func()) {
+	names.Topics = e
+	if e.c.Schemas == nil {
+		return names, func() {}
+	}
+	registry := formatstest.New()
+	registry.Lag()
+	names.Formats = formats.New(registry)
+	return names, func() {
+		for _, s := range e.c.Schemas {
+			registry.Register("others", s.Language, s.Text)
+		}
+	}
 }
 
 // feeding appends the logs, in random turns.
@@ -147,7 +168,7 @@ func (f *feeding) one(p int) error {
 		if len(values) == f.e.s.chunk || r.AppendMs != l[0].AppendMs {
 			break
 		}
-		values = append(values, r.Value)
+		values = append(values, r.stored())
 	}
 	f.e.SetTime(l[0].AppendMs)
 	f.next[p] += len(values)

@@ -126,6 +126,9 @@ func (c *Case) String() string {
 	for p, log := range c.Logs {
 		for offset, r := range log {
 			fmt.Fprintf(&b, "%d/%d at %d: %q\n", p, offset, r.AppendMs, r.Value)
+			if r.Stored != nil {
+				fmt.Fprintf(&b, "  stored as %q\n", r.Stored)
+			}
 		}
 	}
 	return b.String()

@@ -1,0 +1,380 @@
+package formats_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+
+	"leat/codecs"
+	"leat/codecs/avrocodec"
+	"leat/codecs/codecstest"
+	"leat/codecs/formats"
+	"leat/codecs/formatstest"
+	"leat/internal/fault"
+)
+
+const orderSchema = `{"type":"record","name":"Order","namespace":"shop","fields":[
+	{"name":"id","type":"string"},{"name":"ts","type":"long"},{"name":"amount","type":"double"},{"name":"qty","type":"int"},
+	{"name":"paid","type":"boolean"},{"name":"note","type":["null","string"],"default":null},
+	{"name":"address","type":{"type":"record","name":"Address","fields":[{"name":"city","type":"string"},
+		{"name":"zip","type":["string","null"]},
+		{"name":"geo","type":{"type":"record","name":"Geo","fields":[{"name":"lat","type":"double"},{"name":"lon","type":"double"}]}}]}},
+	{"name":"lines","type":{"type":"array","items":{"type":"record","name":"Line","fields":[{"name":"sku","type":"string"},
+		{"name":"price","type":"double"},{"name":"count","type":"long"},{"name":"tags","type":{"type":"array","items":"string"}}]}}},
+	{"name":"attributes","type":{"type":"map","values":"long"}}]}`
+
+// version schemas of one field v and more, each readable as the ones before and after.
+var versions = []string{
+	`{"type":"record","name":"R","fields":[{"name":"v","type":"int"}]}`,
+	`{"type":"record","name":"R","fields":[{"name":"v","type":"long"},{"name":"tag","type":"string","default":"none"}]}`,
+	`{"type":"record","name":"R","fields":[{"name":"more","type":["null","string"],"default":null},{"name":"v","type":"long"}]}`,
+}
+
+func parse(t testing.TB, text string) *avrocodec.Schema {
+	t.Helper()
+	s, err := avrocodec.ParseSchema(text, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+// encode writes a row behind a frame.
+func encode(t testing.TB, frame []byte, schema, row string) []byte {
+	t.Helper()
+	record, err := avrocodec.NewEncoder(parse(t, schema)).AppendJSON(frame, []byte(row))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return record
+}
+
+func framed(id int) []byte { return codecs.AppendConfluent(nil, uint32(id)) }
+
+func source(t testing.TB, l *formats.Library, spec codecs.FormatSpec) codecs.Format {
+	t.Helper()
+	f, err := l.Source(context.Background(), spec)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return f
+}
+
+func paths(t testing.TB, texts ...string) []codecs.Path {
+	t.Helper()
+	var list []codecs.Path
+	for _, text := range texts {
+		p, err := codecs.ParsePath(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		list = append(list, p)
+	}
+	return list
+}
+
+// decode prepares and decodes a batch, and shows each row.
+func decode(t testing.TB, d codecs.FramedDecoder, values ...[]byte) []string {
+	t.Helper()
+	if err := d.Prepare(context.Background(), values); err != nil {
+		t.Fatal(err)
+	}
+	var into codecs.Columns
+	bad := d.Decode(values, &into)
+	var rows []string
+	for row := range values {
+		if len(bad) > 0 && bad[0].Row == row {
+			rows, bad = append(rows, bad[0].Reason), bad[1:]
+			continue
+		}
+		var cells []string
+		for k := range into.Cols {
+			cells = append(cells, string(codecs.AppendJSON(nil, into.Cols[k].Value(row))))
+		}
+		rows = append(rows, strings.Join(cells, " "))
+	}
+	return rows
+}
+
+func want(t testing.TB, got []string, rows ...string) {
+	t.Helper()
+	for i := range max(len(got), len(rows)) {
+		switch {
+		case i >= len(got) || i >= len(rows):
+			t.Fatalf("%d rows, want %d: %q", len(got), len(rows), got)
+		case got[i] != rows[i] && (!strings.HasSuffix(rows[i], "…") || !strings.HasPrefix(got[i], strings.TrimSuffix(rows[i], "…"))):
+			t.Errorf("row %d is %q, want %q", i, got[i], rows[i])
+		}
+	}
+}
+
+// TestContract: records keep the contract of decoders whichever way they name their
+// schema, and all ways mixed.
+func TestContract(t *testing.T) {
+	registry := formatstest.New()
+	id := registry.Register("orders-value", formats.Avro, orderSchema)
+	other := registry.Register("orders-value", formats.Avro, strings.Replace(orderSchema, `{"name":"id"`, `{"name":"extra","type":"long","default":5},{"name":"id"`, 1))
+	library := formats.New(registry)
+	print := parse(t, orderSchema).Fingerprint()
+	ways := map[string]func(testing.TB, string) []byte{
+		"bare": func(t testing.TB, row string) []byte { return encode(t, nil, orderSchema, row) },
+		"id":   func(t testing.TB, row string) []byte { return encode(t, framed(id), orderSchema, row) },
+		"single object": func(t testing.TB, row string) []byte {
+			return encode(t, codecs.AppendSingleObject(nil, print), orderSchema, row)
+		},
+		"another version": func(t testing.TB, row string) []byte {
+			text := strings.Replace(orderSchema, `{"name":"id"`, `{"name":"extra","type":"long","default":5},{"name":"id"`, 1)
+			return encode(t, framed(other), text, row)
+		},
+	}
+	names := []string{"bare", "id", "single object", "another version"}
+	turn := 0
+	ways["mixed"] = func(t testing.TB, row string) []byte {
+		turn++
+		return ways[names[turn%len(names)]](t, row)
+	}
+	for name, way := range ways {
+		t.Run(name, func(t *testing.T) {
+			codecstest.Run(t, codecstest.Format{
+				Decoder: func(t testing.TB, paths []codecs.Path) codecs.Decoder {
+					return source(t, library, codecs.FormatSpec{Topic: "orders", Schema: "orders-value:1"}).Decoder(paths)
+				},
+				Encode: way, Absent: codecs.Null,
+				Bad: [][]byte{nil, {0, 0, 0, 0, byte(id)}, {0, 0, 0, 0, byte(id), 2}, {0, 0, 0, 0, 99, 1}, {1}, codecs.AppendSingleObject(nil, print)},
+			})
+		})
+	}
+}
+
+// TestSource has what a spec may say, and what comes of it.
+func TestSource(t *testing.T) {
+	t.Parallel()
+	registry := formatstest.New()
+	registry.Register("orders-value", formats.Avro, versions[0])
+	registry.Register("orders-value", formats.Avro, versions[1])
+	registry.Register("notes-value", formats.JSONSchema, `{}`)
+	registry.Register("bad-value", formats.Avro, `{"type":"nonsense"}`)
+	registry.Register("proto-value", formats.Protobuf, `syntax = "proto3"; message M { int64 v = 1; }`)
+	registry.Register("odd-value", "XML", `<a/>`)
+	library := formats.New(registry)
+	for _, c := range []struct {
+		spec codecs.FormatSpec
+		says string // of the format, or the error
+		ok   bool
+	}{
+		{codecs.FormatSpec{Topic: "orders"}, "avro, schema orders-value version 2", true},
+		{codecs.FormatSpec{Topic: "orders", Name: "json"}, "json", true},
+		{codecs.FormatSpec{Topic: "other"}, "json", true},
+		{codecs.FormatSpec{Topic: "notes"}, "json", true},
+		{codecs.FormatSpec{Topic: "other", Name: "avro"}, `the topic "other" has no schema: there is no subject "other-value"`, false},
+		{codecs.FormatSpec{Topic: "other", Schema: "orders-value"}, "avro, schema orders-value version 2", true},
+		{codecs.FormatSpec{Topic: "other", Schema: "orders-value:latest"}, "avro, schema orders-value version 2", true},
+		{codecs.FormatSpec{Topic: "other", Schema: "orders-value:1"}, "avro, schema orders-value version 1", true},
+		{codecs.FormatSpec{Topic: "other", Schema: "orders-value:7"}, `there is no version 7 of the subject "orders-value"`, false},
+		{codecs.FormatSpec{Topic: "other", Schema: "orders-value:x"}, "neither a number", false},
+		{codecs.FormatSpec{Topic: "other", Schema: "none"}, `there is no subject "none"`, false},
+		{codecs.FormatSpec{Topic: "other", Schema: versions[0]}, "avro, schema of the spec", true},
+		{codecs.FormatSpec{Topic: "other", Schema: `{"type":"recrd"}`}, `unknown type "recrd"`, false},
+		{codecs.FormatSpec{Topic: "bad"}, "nonsense", false},
+		{codecs.FormatSpec{Topic: "proto"}, "protobuf, schema proto-value version 1", true},
+		{codecs.FormatSpec{Topic: "x", Schema: `syntax = "proto3"; message M { int64 v = 1; }`}, "protobuf, schema of the spec", true},
+		{codecs.FormatSpec{Topic: "x", Schema: `syntax = "proto3"; message M { int65 v = 1; }`}, "int65", false},
+		{codecs.FormatSpec{Topic: "x", Name: "protobuf", Schema: `syntax = "proto3";`}, "message", false},
+		{codecs.FormatSpec{Topic: "odd"}, `"XML" are not known`, false},
+		{codecs.FormatSpec{Topic: "orders", Name: "protobuf"}, `the format is "protobuf"`, false},
+	} {
+		f, err := library.Source(t.Context(), c.spec)
+		switch {
+		case c.ok && (err != nil || f.String() != c.says):
+			t.Errorf("%+v: %v, %v, want %q", c.spec, f, err, c.says)
+		case !c.ok && (err == nil || !strings.Contains(err.Error(), c.says) || fault.KindOf(err) != fault.Invalid):
+			t.Errorf("%+v: %v, %v, want %q", c.spec, f, err, c.says)
+		}
+		if err == nil && f.Pin() != "" {
+			pinned := c.spec
+			pinned.Pin = f.Pin()
+			if again := source(t, library, pinned); again.String() != f.String() || again.Pin() != f.Pin() {
+				t.Errorf("%+v: pinned it is %v", c.spec, again)
+			}
+		}
+	}
+	if _, err := formats.New(nil).Source(t.Context(), codecs.FormatSpec{Topic: "x", Schema: "y"}); fault.KindOf(err) != fault.Invalid {
+		t.Errorf("a subject where none are registered: %v", err)
+	}
+}
+
+// TestPinned: what is registered later does not change a format that has been found.
+func TestPinned(t *testing.T) {
+	t.Parallel()
+	registry := formatstest.New()
+	library := formats.New(registry)
+	spec := codecs.FormatSpec{Topic: "t"}
+	first := source(t, library, spec)
+	registry.Register("t-value", formats.Avro, versions[0])
+	second := source(t, library, spec)
+	registry.Register("t-value", formats.Avro, versions[1])
+	for pin, says := range map[string]string{
+		first.Pin(): "json", second.Pin(): "avro, schema t-value version 1", "": "avro, schema t-value version 2",
+	} {
+		if f := source(t, library, codecs.FormatSpec{Topic: "t", Pin: pin}); f.String() != says {
+			t.Errorf("pinned to %q it is %q, want %q", pin, f, says)
+		}
+	}
+}
+
+// TestProtobuf: messages bare and behind an id with an index, of several types, beside
+// Avro.
+func TestProtobuf(t *testing.T) {
+	t.Parallel()
+	const text = `syntax = "proto3"; message A { int64 v = 1; string tag = 2; } message B { message C { sint32 v = 3; } string tag = 1; }`
+	registry := formatstest.New()
+	id := registry.Register("t-value", formats.Protobuf, text)
+	avro := registry.Register("u-value", formats.Avro, versions[1])
+	f := source(t, formats.New(registry), codecs.FormatSpec{Topic: "t"})
+	if kinds, err := f.TypeOf(paths(t, "v")[0]); err != nil || !kinds.Has(codecs.Int) {
+		t.Errorf("v is %v, %v", kinds, err)
+	}
+	if _, err := f.TypeOf(paths(t, "tga")[0]); err == nil || !strings.Contains(err.Error(), `did you mean "tag"?`) {
+		t.Errorf("tga: %v", err)
+	}
+	d := f.Decoder(paths(t, "v", "tag"))
+	for range 2 {
+		want(t, decode(t, d,
+			[]byte{8, 5, 0x12, 1, 'a'}, append(framed(id), 0, 8, 6), append(framed(id), 2, 0, 8, 7), append(framed(id), 2, 2, 0x0A, 1, 'b'),
+			append(framed(id), 4, 2, 0, 0x18, 9), append(framed(id), 0x84, 0, 2, 0, 0x18, 8), encode(t, framed(avro), versions[1], `{"v":10,"tag":"c"}`),
+			append(framed(id), 2, 8, 8, 7), framed(id), append(framed(id), 0, 8), []byte{8}, append(framed(99), 0, 8, 7)),
+			`5 "a"`, `6 ""`, `7 ""`, `null "b"`, `-5 null`, `4 null`, `10 "c"`,
+			"the schema with the id 1: the record does not start with the index of one of its message types",
+			"the schema with the id 1: the record does not start with the index of one of its message types",
+			"not valid Protobuf…", "not valid Protobuf…", "not valid Protobuf…")
+	}
+}
+
+// TestEvolution: records of several versions, of other formats and with unknown frames
+// are in one batch, and are read as the reader's.
+func TestEvolution(t *testing.T) {
+	t.Parallel()
+	registry := formatstest.New()
+	v1 := registry.Register("t-value", formats.Avro, versions[0])
+	v2 := registry.Register("t-value", formats.Avro, versions[1])
+	library := formats.New(registry)
+	d := source(t, library, codecs.FormatSpec{Topic: "t"}).Decoder(paths(t, "v", "tag"))
+	v3 := registry.Register("t-value", formats.Avro, versions[2])
+	text := registry.Register("u-value", formats.JSONSchema, `{}`)
+	alien := registry.Register("u-value", formats.Avro, `{"type":"record","name":"R","fields":[{"name":"v","type":"string"}]}`)
+	broken := registry.Register("u-value", formats.Avro, `{`)
+	mark := codecs.AppendSingleObject(nil, parse(t, versions[2]).Fingerprint())
+	for range 2 {
+		want(t, decode(t, d,
+			encode(t, framed(v1), versions[0], `{"v":1}`),
+			encode(t, framed(v2), versions[1], `{"v":2,"tag":"x"}`),
+			encode(t, nil, versions[1], `{"v":3,"tag":"bare"}`),
+			encode(t, framed(v3), versions[2], `{"v":4,"more":"m"}`),
+			encode(t, mark, versions[2], `{"v":5}`),
+			append(framed(text), `{"v":6.5,"tag":[1]}`...),
+			encode(t, framed(v1), versions[0], `{"v":7}`),
+			encode(t, framed(alien), `{"type":"record","name":"R","fields":[{"name":"v","type":"string"}]}`, `{"v":"8"}`),
+			append(framed(broken), 1),
+			append(framed(v1), 0xFF),
+			append(framed(77), 1, 1, 1),
+			append(codecs.AppendSingleObject(nil, 77), 1, 1, 1),
+			encode(t, framed(v2), versions[1], `{"v":9,"tag":"y"}`),
+		),
+			`1 "none"`, `2 "x"`, `3 "bare"`, `4 "none"`, `5 "none"`, `6.5 [1]`, `7 "none"`,
+			`"8" null`,
+			`the schema with the id 6: …`,
+			`not valid Avro at offset 0, field "v": the record ends inside a number`,
+			`not valid Avro at offset 2: 6 bytes are left over; it starts like a frame of the schema id 77, which is not registered`,
+			`not valid Avro at offset 2, field "tag": a length of -39; it starts like a frame of the schema fingerprint 000000000000004d, which the topic's subject does not have`,
+			`9 "y"`)
+	}
+	plain := source(t, library, codecs.FormatSpec{Topic: "t", Name: "json"}).Decoder(paths(t, "v", "tag"))
+	want(t, decode(t, plain,
+		[]byte(`{"v":1,"tag":null}`), encode(t, framed(v1), versions[0], `{"v":2}`), encode(t, framed(alien), `{"type":"record","name":"R","fields":[{"name":"v","type":"string"}]}`, `{"v":"3"}`),
+		append(framed(77), '{', '}')),
+		`1 null`, `2 null`, `"3" null`, `not a JSON object; it starts like a frame of the schema id 77, which is not registered`)
+}
+
+// TestEvolutionAgainstTheReader: a schema that has gone beyond what the reader's can take
+// is read as far as the query needs it.
+func TestEvolutionAgainstTheReader(t *testing.T) {
+	t.Parallel()
+	const old = `{"type":"record","name":"R","fields":[{"name":"k","type":"string"},{"name":"v","type":"int"},{"name":"gone","type":"long"}]}`
+	for _, c := range []struct{ name, schema, row, want string }{
+		{"a field that is not needed is gone", `{"type":"record","name":"R","fields":[{"name":"v","type":"int"},{"name":"k","type":"string"}]}`, `{"k":"a","v":1}`, `"a" 1`},
+		{"a field that is not needed has another type", `{"type":"record","name":"R","fields":[{"name":"k","type":"string"},{"name":"v","type":"int"},{"name":"gone","type":"string"}]}`, `{"k":"a","v":1,"gone":"x"}`, `"a" 1`},
+		{"a needed field is wider", `{"type":"record","name":"R","fields":[{"name":"k","type":"string"},{"name":"v","type":"long"},{"name":"gone","type":"long"}]}`, `{"k":"a","v":5000000000,"gone":1}`, `"a" 5000000000`},
+		{"a needed field is gone", `{"type":"record","name":"R","fields":[{"name":"k","type":"string"}]}`, `{"k":"a"}`, `"a" null`},
+		{"a needed field has another type", `{"type":"record","name":"R","fields":[{"name":"k","type":"string"},{"name":"v","type":"string"}]}`, `{"k":"a","v":"x"}`, `"a" "x"`},
+		{"another name", `{"type":"record","name":"S","fields":[{"name":"k","type":"string"},{"name":"v","type":"int"}]}`, `{"k":"a","v":1}`, `"a" 1`},
+	} {
+		registry := formatstest.New()
+		registry.Register("t-value", formats.Avro, old)
+		f := source(t, formats.New(registry), codecs.FormatSpec{Topic: "t"})
+		id := registry.Register("t-value", formats.Avro, c.schema)
+		t.Run(c.name, func(t *testing.T) {
+			want(t, decode(t, f.Decoder(paths(t, "k", "v")), encode(t, framed(id), c.schema, c.row)), c.want)
+		})
+	}
+}
+
+// TestPrepareCatchesUp: a schema that was registered before the record was written is
+// found, though this node does not know it yet; an unknown one is asked for once a batch;
+// and when nobody answers, the batch waits instead of being refused.
+func TestPrepareCatchesUp(t *testing.T) {
+	t.Parallel()
+	registry := formatstest.New()
+	registry.Register("t-value", formats.Avro, versions[0])
+	library := formats.New(registry)
+	d := source(t, library, codecs.FormatSpec{Topic: "t"}).Decoder(paths(t, "v"))
+	registry.Lag()
+	v2 := registry.Register("t-value", formats.Avro, versions[1])
+	batch := [][]byte{encode(t, framed(v2), versions[1], `{"v":5}`), encode(t, framed(v2), versions[1], `{"v":6}`)}
+
+	down := fault.New(fault.Unavailable, "no_quorum", "nobody is there")
+	registry.Break(down)
+	if err := d.Prepare(t.Context(), batch); !errors.Is(err, down) {
+		t.Fatalf("nobody can be asked, and Prepare says %v", err)
+	}
+	registry.Break(nil)
+	want(t, decode(t, d, batch...), "5", "6")
+	before := registry.Asked()
+	want(t, decode(t, d, batch...), "5", "6")
+	if registry.Asked() != before {
+		t.Error("asked for a schema that is known")
+	}
+	decode(t, d, append(framed(50), 1), append(framed(60), 1), append(framed(70), 1))
+	if registry.Asked() != before+1 {
+		t.Errorf("asked %d times for the unknown schemas of one batch", registry.Asked()-before)
+	}
+
+	v3 := registry.Register("t-value", formats.Avro, versions[2])
+	mark := codecs.AppendSingleObject(nil, parse(t, versions[2]).Fingerprint())
+	want(t, decode(t, d, encode(t, mark, versions[2], `{"v":7}`), encode(t, framed(v3), versions[2], `{"v":8}`)), "7", "8")
+}
+
+// TestDecodersAreBounded: records of very many schemas do not fill the memory.
+func TestDecodersAreBounded(t *testing.T) {
+	t.Parallel()
+	registry := formatstest.New()
+	registry.Register("t-value", formats.Avro, versions[0])
+	library := formats.New(registry)
+	d := source(t, library, codecs.FormatSpec{Topic: "t"}).Decoder(paths(t, "v"))
+	var batch [][]byte
+	var rows []string
+	for k := range 300 {
+		text := fmt.Sprintf(`{"type":"record","name":"R","fields":[{"name":"f%d","type":"string"},{"name":"v","type":"int"}]}`, k)
+		id := registry.Register("t-value", formats.Avro, text)
+		batch = append(batch, encode(t, framed(id), text, fmt.Sprintf(`{"f%d":"x","v":%d}`, k, k)))
+		rows = append(rows, fmt.Sprint(k))
+	}
+	want(t, decode(t, d, batch...), rows...)
+	for k := range batch {
+		want(t, decode(t, d, batch[k], batch[(k*7)%len(batch)]), rows[k], rows[(k*7)%len(batch)])
+		if n := formats.Kept(d); n > formats.MaxWriters+1 {
+			t.Fatalf("%d decoders are kept, more than %d", n, formats.MaxWriters)
+		}
+	}
+}

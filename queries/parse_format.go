@@ -1,0 +1,33 @@
+package queries
+
+import (
+	"slices"
+
+	"leat/codecs"
+)
+
+var formatNames = []string{codecs.FormatJSON, codecs.FormatAvro, codecs.FormatProtobuf}
+
+// formatOf reads how the records of a source are written.
+func (p *specParser) formatOf(n *jsonNode, s *SourceSpec) {
+	if s.format = n.member("format"); s.format != nil {
+		text, ok := p.text(s.format)
+		if s.Format = text; ok && !slices.Contains(formatNames, text) {
+			p.invalid(s.format, `"format" is %s`, quotedList(formatNames))
+		}
+	}
+	s.schema = n.member("schema")
+	switch m := s.schema; {
+	case m == nil:
+	case m.kind == codecs.Object || m.kind == codecs.Array:
+		s.Schema = p.doc.excerpt(m) // of Avro, which is JSON
+	default:
+		text, ok := p.text(m)
+		if s.Schema = text; ok && text == "" {
+			p.invalid(m, `"schema" is a subject, a subject with a version like "orders-value:3", or the text of a schema`)
+		}
+	}
+	if s.schema != nil && s.Format == codecs.FormatJSON {
+		p.invalid(s.schema, `"schema" goes with the formats "avro" and "protobuf": JSON has none`)
+	}
+}
