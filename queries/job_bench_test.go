@@ -65,7 +65,11 @@ func BenchmarkLanes(b *testing.B) {
 // runJobs runs the query over all rows of the bus, again and again.
 func runJobs(b *testing.B, bus *fakebus.Bus, spec string, rows int, o RunOptions) {
 	b.Helper()
-	plan := compilePlan(b, bus, spec)
+	runPlan(b, bus, compilePlan(b, bus, spec), rows, o)
+}
+
+func runPlan(b *testing.B, bus *fakebus.Bus, plan *Plan, rows int, o RunOptions) {
+	b.Helper()
 	b.ReportAllocs()
 	n := 0
 	for b.Loop() {
