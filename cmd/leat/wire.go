@@ -36,14 +36,15 @@ var (
 
 // wire puts the queries and the server on top of the node.
 func (e *engine) wire(c settings, logger *slog.Logger) (err error) {
+	schemas := registry.New(e.node, registry.Limits{})
 	e.manager = queries.NewManager(queries.ManagerConfig{
-		Topics: e.node, Docs: e.node, Sinks: e.node, Spaces: api.NewNamespaces(e.node, e.node, c.limits), Formats: formats.New(nil), Clock: wallClock{}, Owner: rand.Text(), Logger: logger.With("component", "queries"),
+		Topics: e.node, Docs: e.node, Sinks: e.node, Spaces: api.NewNamespaces(e.node, e.node, c.limits), Formats: formats.New(registeredSchemas{schemas}), Clock: wallClock{}, Owner: rand.Text(), Logger: logger.With("component", "queries"),
 	})
 	limits := c.limits
 	limits.Drain = drainTime
 	e.server, err = api.New(api.Config{
 		Topics: e.node, Documents: e.node, Trimming: e.node, Cluster: e.node, Readiness: e.node,
-		Queries: &queryCalls{manager: e.manager, logger: logger}, Schemas: registry.New(e.node, registry.Limits{}), URL: orText(c.url, e.url), NodeID: c.nodeID, Rocket: c.rocket,
+		Queries: &queryCalls{manager: e.manager, logger: logger}, Schemas: schemas, URL: orText(c.url, e.url), NodeID: c.nodeID, Rocket: c.rocket,
 		Tokens: c.tokens, Limits: limits, Dev: c.dev, Logger: logger.With("component", "api"),
 	})
 	if err != nil {
