@@ -118,8 +118,9 @@ func TestFaultsOneShotJSON(t *testing.T) {
 	}
 }
 
-// Every test that docs/faults.md names is there.
-func TestFaultsDocument(t *testing.T) {
+// Every test that docs/faults.md and docs/semantics.md name is there, and each row of
+// their tables names one.
+func TestNamedTests(t *testing.T) {
 	t.Parallel()
 	tests := map[string]bool{}
 	err := filepath.WalkDir("..", func(path string, d fs.DirEntry, err error) error {
@@ -138,27 +139,29 @@ func TestFaultsDocument(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	doc, err := os.ReadFile("../docs/faults.md")
-	if err != nil {
-		t.Fatal(err)
-	}
-	rows := 0
-	for l := range strings.Lines(string(doc)) {
-		if !strings.HasPrefix(l, "| ") || strings.HasPrefix(l, "| input") {
-			continue
+	for name, least := range map[string]int{"faults.md": 15, "semantics.md": 11} {
+		doc, err := os.ReadFile("../docs/" + name)
+		if err != nil {
+			t.Fatal(err)
 		}
-		rows++
-		named := regexp.MustCompile("`(Test\\w+)`").FindAllStringSubmatch(l, -1)
-		if len(named) == 0 {
-			t.Errorf("no test: %s", l)
-		}
-		for _, m := range named {
-			if !tests[m[1]] {
-				t.Errorf("there is no test %s", m[1])
+		rows := 0
+		for l := range strings.Lines(string(doc)) {
+			if !strings.HasPrefix(l, "| ") || strings.HasPrefix(l, "| input") || strings.HasPrefix(l, "| # ") {
+				continue
+			}
+			rows++
+			named := regexp.MustCompile("`(Test\\w+)`").FindAllStringSubmatch(l, -1)
+			if len(named) == 0 {
+				t.Errorf("%s: no test: %s", name, l)
+			}
+			for _, m := range named {
+				if !tests[m[1]] {
+					t.Errorf("%s: there is no test %s", name, m[1])
+				}
 			}
 		}
-	}
-	if rows < 15 {
-		t.Errorf("only %d rows", rows)
+		if rows < least {
+			t.Errorf("%s: only %d rows", name, rows)
+		}
 	}
 }

@@ -138,6 +138,10 @@ func (j *Job) round(ctx context.Context, lanes []int) error {
 	if err := j.advance(ctx); err != nil {
 		return err
 	}
+	if held := j.graph.StateBytes(); held > j.options.StateLimit {
+		return fault.New(fault.Unprocessable, "state_limit", "query %q holds %d bytes of state, more than the %d it may hold",
+			j.plan.Name, held, j.options.StateLimit)
+	}
 	if j.due() {
 		return j.cut(ctx, false)
 	}

@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"leat/internal/bus"
@@ -160,6 +161,33 @@ func TestSemantics04StateIsBounded(t *testing.T) {
 	if most.StateLogBytes > 500_000 || most.StateFrom == 0 || log.First != most.StateFrom {
 		t.Errorf("the state log had %d bytes, begins at %d and was cut to %d", most.StateLogBytes, log.First, most.StateFrom)
 	}
+}
+
+// TestSemantics04Budget: a query whose state goes beyond its budget fails and says why;
+// its rows so far are there, and the others go on.
+func TestSemantics04Budget(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		b := newBus(t, []string{`{"t":1,"k":"a"}`, `{"t":2,"k":"a"}`, `{"t":12,"k":"a"}`})
+		m := startManager(t, b, "one", func(c *ManagerConfig) { c.Options.StateLimit = 100_000 })
+		m.create(liveSpec)
+		m.create(`{"name":"stateless","source":{"topic":"in"}}`)
+		if s := m.status("q"); s.State != "running" || s.Rows.Out != 1 {
+			t.Errorf("within the budget: %+v", s)
+		}
+		for i := range 5000 {
+			appendRows(t, b, 0, fmt.Sprintf(`{"t":%d,"k":"key-%d"}`, 13+i/1000, i))
+		}
+		s := m.status("q")
+		if s.State != "failed" || !strings.Contains(s.Error, "bytes of state, more than the 100000 it may hold") {
+			t.Errorf("beyond the budget: %+v", s)
+		}
+		m.wantResults(firstRow)
+		if s := m.status("stateless"); s.State != "running" || s.Rows.Out != 5003 {
+			t.Errorf("the other one: %+v", s)
+		}
+		m.stop()
+	})
 }
 
 func TestIntegerOverflowIsADeadRow(t *testing.T) {

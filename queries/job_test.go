@@ -178,6 +178,52 @@ func TestStatelessDeterminism(t *testing.T) {
 	}
 }
 
+// TestSemantics09EveryWrite kills the job at each of its transactions in turn, before it
+// has taken effect, after it, and so that it takes effect when the next job has begun.
+func TestSemantics09EveryWrite(t *testing.T) {
+	t.Parallel()
+	r := rand.New(rand.NewPCG(3, 3))
+	logs := [][]string{randomRows(r, 300), randomRows(r, 200)}
+	for name, spec := range map[string]string{"tumbling": randomSpec, "session": sessionSpec, "stateless": statelessSpec} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			o := RunOptions{BatchRows: 40, EpochRows: 80, StateChunkBytes: 800, StateLogBytes: 2000, FixedEpochs: true}
+			b := newBus(t, logs...)
+			writes := 0
+			b.Interfere(func(call int, _ bus.Txn) fakebus.Outcome {
+				writes = call + 1
+				return fakebus.Pass
+			})
+			plan := compilePlan(t, b, spec)
+			want := runTrial(t, b, spec, o)
+			if writes < 7 || len(want.Results) < 50 || len(want.DeadLetters) == 0 {
+				t.Fatalf("%d writes, %d rows: the case shows nothing", writes, len(want.Results))
+			}
+			for at := range writes {
+				for _, outcome := range []fakebus.Outcome{fakebus.KillBefore, fakebus.KillAfter, fakebus.KillDelayed} {
+					b := newBus(t, logs...)
+					killed := false
+					b.Interfere(func(call int, _ bus.Txn) fakebus.Outcome {
+						if call != at || killed {
+							return fakebus.Pass
+						}
+						killed = true
+						return outcome
+					})
+					got, err := RunTrial(t.Context(), trialConfig(b, plan, o), func(err error) bool { return errors.Is(err, fakebus.ErrKilled) })
+					if err != nil {
+						t.Fatal(err)
+					}
+					compareTrials(t, got, want)
+					if t.Failed() || !killed || got.Runs != 2 {
+						t.Fatalf("outcome %d of write %d of %d, %d jobs", outcome, at, writes, got.Runs)
+					}
+				}
+			}
+		})
+	}
+}
+
 func compareWithPlainRun(t *testing.T, seed uint64, spec string) {
 	t.Helper()
 	r := rand.New(rand.NewPCG(seed, 7))

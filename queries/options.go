@@ -23,6 +23,9 @@ type RunOptions struct {
 	// lowest watermark are read, for the others would but add to it: 64 MiB.
 	LeadBytes int64
 
+	// StateLimit is the state, in bytes, above which the query fails: 1 GiB.
+	StateLimit int64
+
 	StateChunkBytes int   // changed state beyond it goes into transactions of its own: 256 KiB
 	StateLogBytes   int64 // the state log may grow to it, or 4 times the live state: 1 MiB
 
@@ -50,6 +53,7 @@ func (o RunOptions) withDefaults(partitions int) RunOptions {
 	}
 	setDefault(&o.Workers, runtime.GOMAXPROCS(0))
 	setDefault(&o.LeadBytes, 64<<20)
+	setDefault(&o.StateLimit, 1<<30)
 	setDefault(&o.StateChunkBytes, 256<<10)
 	setDefault(&o.StateLogBytes, 1<<20)
 	o.BatchRows, o.BatchBytes = min(o.BatchRows, 4096), min(o.BatchBytes, 512<<10)

@@ -20,6 +20,9 @@ const foldSpec = `{"name":"q","source":{"topic":"in","event_time":"t","max_out_o
 	`"group_by":["k"],"window":{"hopping":30,"every":12},"aggregate":{"s":"sum(v)","a":"avg(v)","d":"stddev(v)",` +
 	`"f":"first(x)","l":"last(x)","m":"max_by(x, v)","u":"count_distinct(x)","p":"percentile(v, 75)","c":"collect(x)"}}`
 
+const sessionSpec = `{"name":"q","source":{"topic":"in","event_time":"t","max_out_of_orderness":40,"until":"end"},` +
+	`"group_by":["k"],"window":{"session":9},"aggregate":{"n":"count()","s":"sum(v)","a":"avg(v)","d":"stddev(v)","l":"last(x)"}}`
+
 // TestSemantics05And07Cores: results, late rows, dead letters and counters are the same
 // bytes on any number of cores and workers. It is not parallel: GOMAXPROCS is of the
 // whole process.
@@ -35,7 +38,7 @@ func TestSemantics05And07Cores(t *testing.T) {
 		}
 		logs = append(logs, rows)
 	}
-	for _, spec := range []string{foldSpec, randomSpec, statelessSpec} {
+	for _, spec := range []string{foldSpec, randomSpec, sessionSpec, statelessSpec} {
 		var want Trial
 		for i, c := range []struct{ procs, workers int }{{1, 1}, {1, 2}, {2, 2}, {2, 4}, {8, 3}, {8, 8}} {
 			runtime.GOMAXPROCS(c.procs)
