@@ -132,9 +132,10 @@ type Preview struct {
 // QueryStatus is the standing of one query. Status is marshalled to JSON as it is.
 // Topics are the source topics, which a token has to cover for the query to show.
 type QueryStatus struct {
-	Name   string
-	Topics []string
-	Status any
+	Name    string
+	Topics  []string
+	Status  any
+	Figures QueryFigures
 }
 
 // Rows is a run of rows of one of a query's own logs.

@@ -302,6 +302,9 @@ func (f *fakeQueries) status(name string, q *fakeQuery) QueryStatus {
 		name, state,
 		map[string]int{"in": 2, "used": 1, "filtered": 1, "late": 0, "dead_lettered": 0, "late_windows": 0, "out": 1},
 		[]any{partition}, 0, map[string]int{"epoch": 1}, q.spec,
+	}, Figures: QueryFigures{
+		State: state, Rows: map[string]int64{"in": 2, "used": 1, "filtered": 1, "out": 1}, StateBytes: 7,
+		Partitions: []PartitionFigures{{Topic: q.topics[0], Lag: 3, LagMs: 1500, WatermarkMs: new(int64), Holds: true}},
 	}}
 }
 

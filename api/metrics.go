@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"net/http"
+	"slices"
 	"strconv"
 	"time"
 
@@ -25,7 +26,7 @@ type metric struct {
 // change; a line may be added.
 func metrics() []metric {
 	shard, partition := []string{"shard"}, []string{"topic", "partition"}
-	return []metric{
+	return slices.Concat([]metric{
 		{"leat_http_body_bytes", "gauge", nil, "Bytes of large request bodies being received or worked on."},
 		{"leat_http_requests_total", "counter", []string{"route", "status"}, "Calls answered."},
 		{"leat_http_streams", "gauge", nil, "Answers that stay open."},
@@ -37,6 +38,7 @@ func metrics() []metric {
 		{"leat_produce_queue_seconds", "histogram", nil, "Of a sealed produce call: waiting for a place in a proposal."},
 		{"leat_produce_total_seconds", "histogram", nil, "Of a produce call: from its arrival to its answer."},
 		{"leat_queries", "gauge", nil, "Queries there are."},
+	}, queryMetrics(), []metric{
 		{"leat_raft_log_bytes", "gauge", nil, "Bytes of the raft log on disk."},
 		{"leat_ready", "gauge", nil, "1 if the node can serve."},
 		{"leat_shard_applied_index", "gauge", shard, "Raft index of the last entry applied."},
@@ -46,7 +48,7 @@ func metrics() []metric {
 		{"leat_shard_log_time_seconds", "gauge", shard, "Log time, since the Unix epoch."},
 		{"leat_shard_queued_bytes", "gauge", shard, "Bytes of writes not yet proposed. What was produced with mode=rocket is lost with them."},
 		{"leat_shard_term", "gauge", shard, "Raft term."},
-	}
+	})
 }
 
 // meters count what the server does. They are safe for concurrent use.
@@ -99,7 +101,7 @@ type standing struct {
 func newStanding(s *Server) *standing {
 	c := &standing{server: s, descs: make(map[string]*prometheus.Desc)}
 	for _, m := range metrics() {
-		if m.kind == "gauge" {
+		if m.kind == "gauge" || m.name == queryRows {
 			c.descs[m.name] = prometheus.NewDesc(m.name, m.help, m.labels, nil)
 		}
 	}
@@ -121,7 +123,7 @@ func (c *standing) Collect(out chan<- prometheus.Metric) {
 	s := c.server
 	gauge("leat_http_body_bytes", s.inFlight.Load())
 	gauge("leat_http_streams", s.open.Load())
-	gauge("leat_queries", int64(len(s.queries.List())))
+	c.collectQueries(out)
 	gauge("leat_raft_log_bytes", s.cluster.RaftLogBytes())
 	gauge("leat_ready", oneIf(s.readiness.Ready() == nil && !s.stopped()))
 	for _, shard := range s.cluster.Shards() {

@@ -28,6 +28,7 @@ func TestMetricsTable(t *testing.T) {
 	golden(t, "../docs/metrics.md", string(metricsMarkdown()))
 	s := withTopic(t, nil)
 	s.want(200, "", "POST", "/broker/topics/t/produce", "x")
+	s.want(201, "", "POST", "/queries", `{"name":"q","source":{"topic":"t"}}`)
 	families := s.scrape()
 	for _, m := range metrics() {
 		f := families[m.name]
@@ -58,6 +59,7 @@ func TestMetricsCount(t *testing.T) {
 	s.want(200, "", "POST", "/broker/topics/t/produce?mode=rocket", "x")
 	s.want(404, "", "POST", "/broker/topics/no/produce", "x")
 	s.want(400, "", "POST", "/broker/topics/t/produce?partition=77", "x")
+	s.want(201, "", "POST", "/queries", `{"name":"q","source":{"topic":"t"}}`)
 	families := s.scrape()
 	for name, want := range map[string]uint64{
 		"leat_produce_queue_seconds": 2, "leat_produce_commit_seconds": 2, "leat_produce_parse_seconds": 3, "leat_produce_total_seconds": 3,
@@ -70,7 +72,11 @@ func TestMetricsCount(t *testing.T) {
 		t.Errorf("two commits of 5 µs took %v s", sum)
 	}
 	got := map[string]float64{}
-	for _, name := range []string{"leat_http_requests_total", "leat_partition_next_offset", "leat_shard_queued_bytes", "leat_ready"} {
+	for _, name := range []string{
+		"leat_http_requests_total", "leat_partition_next_offset", "leat_shard_queued_bytes", "leat_ready", "leat_query_rows_total",
+		"leat_query_running", "leat_query_failed", "leat_query_state_bytes", "leat_query_lag_records", "leat_query_lag_seconds",
+		"leat_query_holds", "leat_query_watermark_seconds",
+	} {
 		for _, m := range families[name].GetMetric() {
 			key := name
 			for _, l := range m.GetLabel() {
@@ -88,6 +94,15 @@ func TestMetricsCount(t *testing.T) {
 		"leat_partition_next_offset 0 t":                                          0,
 		"leat_shard_queued_bytes 2":                                               5,
 		"leat_ready":                                                              1,
+		"leat_query_rows_total q in":                                              2,
+		"leat_query_rows_total q filtered":                                        1,
+		"leat_query_running q":                                                    1,
+		"leat_query_failed q":                                                     0,
+		"leat_query_state_bytes q":                                                7,
+		"leat_query_lag_records 0 q t":                                            3,
+		"leat_query_lag_seconds 0 q t":                                            1.5,
+		"leat_query_holds 0 q t":                                                  1,
+		"leat_query_watermark_seconds 0 q t":                                      0,
 	} {
 		if value, ok := got[key]; !ok || value != want {
 			t.Errorf("%s is %v, want %v", key, value, want)

@@ -105,7 +105,18 @@ func (q *queryCalls) List() []api.QueryStatus {
 }
 
 func queryStatus(s queries.Status) api.QueryStatus {
-	return api.QueryStatus{Name: s.Name, Topics: s.Topics, Status: s}
+	figures := api.QueryFigures{
+		State: s.State, StateBytes: s.StateBytes, Rows: map[string]int64{
+			"in": s.Rows.In, "used": s.Rows.Used, "filtered": s.Rows.Filtered, "late": s.Rows.Late,
+			"dead_lettered": s.Rows.DeadLettered, "late_windows": s.Rows.LateWindows, "out": s.Rows.Out,
+		},
+	}
+	for _, p := range s.Partitions {
+		figures.Partitions = append(figures.Partitions, api.PartitionFigures{
+			Topic: p.Topic, Partition: p.Partition, Lag: p.Lag, LagMs: p.LagMs, WatermarkMs: p.Watermark, Holds: p.Holds,
+		})
+	}
+	return api.QueryStatus{Name: s.Name, Topics: s.Topics, Status: s, Figures: figures}
 }
 
 // Delete stops a query and deletes what it kept.
