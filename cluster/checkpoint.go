@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io/fs"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -276,6 +277,9 @@ func (m *machine) finish(c *cutPoint) error {
 	if c.state == nil {
 		return errShuttingDown()
 	}
+	if m.standing().Checkpointed > c.index {
+		return nil // a later cut was faster: what it says has been let go of since
+	}
 	var err error
 	if c.stateSync, err = c.state.Sync(); err != nil {
 		return err
@@ -310,7 +314,7 @@ func (m *machine) letGo(c *cutPoint) error {
 	m.checkpointed = c.index
 	pinned := m.pins > 0
 	if !pinned {
-		m.dropped = m.dropped[len(c.dropped):]
+		m.dropped = slices.DeleteFunc(m.dropped, func(id state.PartitionID) bool { return slices.Contains(c.dropped, id) })
 	}
 	m.mu.Unlock()
 	if pinned {
