@@ -3,6 +3,8 @@ package cluster
 import (
 	"context"
 	"fmt"
+	"runtime"
+	"sync"
 	"testing"
 	"time"
 
@@ -158,5 +160,39 @@ func TestAsyncAppendsAreAnsweredWhenQueued(t *testing.T) {
 	shards := r.Shards()
 	if len(shards) != 2 || shards[1].LeaderID != r.ID() || shards[1].Applied < b.BatchID {
 		t.Fatalf("shards %+v", shards)
+	}
+}
+
+// TestMemoryOfIdlePartitions holds what docs/faults.md says an idle partition costs.
+func TestMemoryOfIdlePartitions(t *testing.T) {
+	r := start(t, Config{Dir: t.TempDir()})
+	ctx := within(t, 60*time.Second)
+	heap := func() int64 {
+		runtime.GC()
+		var m runtime.MemStats
+		runtime.ReadMemStats(&m)
+		return int64(m.HeapAlloc)
+	}
+	const topics, partitions = 2, 128
+	before := heap()
+	var all sync.WaitGroup
+	for i := range topics {
+		name := fmt.Sprint("t", i)
+		if _, err := r.CreateTopic(ctx, name, partitions); err != nil {
+			t.Fatal(err)
+		}
+		for p := range int32(partitions) {
+			all.Go(func() {
+				if _, err := r.Append(ctx, bus.Append{Topic: name, Partition: p, Block: block("a record")}); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+	}
+	all.Wait()
+	each := (heap() - before) / (topics * partitions)
+	t.Logf("%d bytes each", each)
+	if each > 4<<10 {
+		t.Errorf("a partition takes %d bytes", each)
 	}
 }

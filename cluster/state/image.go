@@ -26,9 +26,9 @@ func (s *State) AppendImage(dst []byte) []byte {
 		p := s.partitions[id]
 		dst = Open{ID: id}.Append(dst)
 		dst = Trim{ID: id, First: p.First}.Append(dst)
-		p.keys.inOrder(func(key KeyHash, e KeyEntry) {
-			dst = Remember{ID: id, Key: key, Entry: e}.Append(dst)
-		})
+		for _, k := range p.keys.kept {
+			dst = Remember{ID: id, Key: k.key, Entry: k.entry}.Append(dst)
+		}
 	}
 	for _, id := range slices.SortedFunc(maps.Keys(s.groups), compareGroups) {
 		dst = Commit{ID: id, Offset: s.groups[id]}.Append(dst)

@@ -6,10 +6,24 @@ import (
 	"leat/log"
 )
 
-// KeyWindow is how many idempotency keys a partition remembers. The oldest is
-// forgotten when a new one comes to a full window: a retry that arrives after
-// KeyWindow other keyed appends of its partition is stored again.
-const KeyWindow = 1 << 16
+// A shard remembers ShardKeys idempotency keys at most, and each of its partitions
+// the last KeyWindow at most: the oldest is forgotten when a new one comes to a full
+// window, and a retry that arrives after that is stored again. Where more partitions
+// use keys than there are full windows for, all windows are halved until there are:
+// the same in each, see keyWindowOf.
+const (
+	KeyWindow = 1 << 16
+	ShardKeys = 1 << 20
+)
+
+// keyWindowOf is how many keys each of so many partitions remembers, a power of two.
+func keyWindowOf(partitions int) int {
+	window := KeyWindow
+	for window > 1 && window*partitions > ShardKeys {
+		window /= 2
+	}
+	return window
+}
 
 // KeyHash is the first half of the SHA-256 of an idempotency key. It stands for
 // the key: two keys with one hash are not to be expected.
@@ -35,39 +49,63 @@ type KeyEntry struct {
 	Body  [8]byte
 }
 
-// keyWindow remembers the last KeyWindow keys in order of arrival.
+// keyWindow remembers the last keys in order of arrival.
 type keyWindow struct {
-	entries map[KeyHash]KeyEntry
-	order   []KeyHash // ring once full; oldest at head
-	head    int
+	kept   []keyed
+	places map[KeyHash]uint64 // numbers of the keys, which count all that ever came
+	gone   uint64             // the number of kept[0]: so many are forgotten
+}
+
+type keyed struct {
+	key   KeyHash
+	entry KeyEntry
 }
 
 func (w *keyWindow) find(key KeyHash) (KeyEntry, bool) {
-	e, ok := w.entries[key]
-	return e, ok
+	number, ok := w.places[key]
+	if !ok {
+		return KeyEntry{}, false
+	}
+	return w.kept[number-w.gone].entry, true
 }
 
-func (w *keyWindow) add(key KeyHash, e KeyEntry) {
-	if w.entries == nil {
-		w.entries = make(map[KeyHash]KeyEntry)
-	}
-	if _, known := w.entries[key]; known {
+// add remembers a key that is new, and so many keys at most.
+func (w *keyWindow) add(key KeyHash, e KeyEntry, window int) {
+	if _, known := w.places[key]; known {
 		return
 	}
-	w.entries[key] = e
-	if len(w.order) < KeyWindow {
-		w.order = append(w.order, key)
-		return
+	if w.places == nil {
+		w.places = make(map[KeyHash]uint64)
 	}
-	delete(w.entries, w.order[w.head])
-	w.order[w.head] = key
-	w.head = (w.head + 1) % KeyWindow
+	w.places[key] = w.gone + uint64(len(w.kept))
+	w.kept = append(w.kept, keyed{key, e})
+	if len(w.kept) > window {
+		delete(w.places, w.kept[0].key)
+		w.kept = w.kept[1:]
+		w.gone++
+	}
 }
 
-// inOrder visits the keys from the oldest to the newest.
-func (w *keyWindow) inOrder(visit func(KeyHash, KeyEntry)) {
-	for i := range w.order {
-		key := w.order[(w.head+i)%len(w.order)]
-		visit(key, w.entries[key])
+// shrink forgets the oldest keys but so many, with their memory.
+func (w *keyWindow) shrink(window int) {
+	if len(w.kept) <= window {
+		return
+	}
+	kept := w.kept[len(w.kept)-window:]
+	*w = keyWindow{}
+	for _, k := range kept {
+		w.add(k.key, k.entry, window)
+	}
+}
+
+// shareKeys makes room for the keys of one partition more.
+func (s *State) shareKeys() {
+	s.keyed++
+	window := keyWindowOf(s.keyed)
+	if window == keyWindowOf(s.keyed-1) {
+		return
+	}
+	for _, p := range s.partitions {
+		p.keys.shrink(window)
 	}
 }

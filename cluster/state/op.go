@@ -147,8 +147,11 @@ func (o Drop) Append(dst []byte) []byte {
 }
 
 func (o Drop) Apply(s *State) {
-	for id := range s.partitions {
+	for id, p := range s.partitions {
 		if id.Topic == o.Topic {
+			if len(p.keys.kept) > 0 {
+				s.keyed--
+			}
 			delete(s.partitions, id)
 		}
 	}
@@ -184,9 +187,14 @@ func (o Remember) Append(dst []byte) []byte {
 }
 
 func (o Remember) Apply(s *State) {
-	if p := s.partitions[o.ID]; p != nil {
-		p.keys.add(o.Key, o.Entry)
+	p := s.partitions[o.ID]
+	if p == nil {
+		return
 	}
+	if len(p.keys.kept) == 0 {
+		s.shareKeys()
+	}
+	p.keys.add(o.Key, o.Entry, keyWindowOf(s.keyed))
 }
 
 func (o Put) Append(dst []byte) []byte {

@@ -48,6 +48,7 @@ type State struct {
 	lastTopic  uint64
 	topics     btree.Map[string, *Topic]
 	partitions map[PartitionID]*Partition
+	keyed      int // partitions that remember idempotency keys
 	groups     map[GroupID]log.Offset
 	docs       btree.Map[string, Doc]
 	docBytes   int64

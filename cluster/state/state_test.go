@@ -3,6 +3,7 @@ package state
 import (
 	"fmt"
 	"math/rand/v2"
+	"runtime"
 	"testing"
 
 	"leat/log"
@@ -98,6 +99,96 @@ func TestKeyWindowForgetsTheOldest(t *testing.T) {
 		if _, ok := x.Key(id, key(10)); ok {
 			t.Error("the order of keys did not survive the image")
 		}
+	}
+}
+
+// The keys of a shard are bounded whatever the number of its partitions: each keeps
+// the newest of its own, the same number in each, and as many as before once there
+// are fewer partitions. An image says the same.
+func TestKeyWindowsShareAShard(t *testing.T) {
+	t.Parallel()
+	s := New()
+	remember := func(topic uint64, n int) {
+		id := PartitionID{Topic: topic}
+		Open{ID: id}.Apply(s)
+		for i := range n {
+			Remember{ID: id, Key: HashKey(fmt.Sprint(topic, i)), Entry: KeyEntry{Base: log.Offset(i)}}.Apply(s)
+		}
+	}
+	check := func(when string, topics []uint64, n, window int) {
+		t.Helper()
+		again, err := FromImage(s.AppendImage(nil))
+		if err != nil || !s.Equal(again) {
+			t.Fatalf("%s: the image differs: %v", when, err)
+		}
+		for _, state := range []*State{s, again} {
+			for _, topic := range topics {
+				for i, want := range map[int]bool{n - window - 1: false, n - window: true, n - 1: true} {
+					e, ok := state.Key(PartitionID{Topic: topic}, HashKey(fmt.Sprint(topic, i)))
+					if ok != want || ok && e.Base != log.Offset(i) {
+						t.Fatalf("%s: key %d of topic %d: %v, %v", when, i, topic, e, ok)
+					}
+				}
+			}
+		}
+	}
+	const full, more = ShardKeys / KeyWindow, 10
+	var all []uint64
+	for topic := range uint64(full) {
+		remember(topic, KeyWindow+more)
+		all = append(all, topic)
+	}
+	check("full", all, KeyWindow+more, KeyWindow)
+	remember(full, 1)
+	check("one partition more", all, KeyWindow+more, KeyWindow/2)
+	Drop{Topic: full}.Apply(s)
+	Drop{Topic: 0}.Apply(s)
+	remember(full, KeyWindow+more)
+	check("as many as at first", append(all[1:], full)[full-1:], KeyWindow+more, KeyWindow)
+	for topic := range uint64(4 * full) {
+		remember(100+topic, 1)
+	}
+	check("five times as many", []uint64{full}, KeyWindow+more, KeyWindow/8)
+	if got := keyWindowOf(20_000); got*20_000 > ShardKeys || got < 16 {
+		t.Errorf("20,000 partitions remember %d keys each", got)
+	}
+}
+
+// TestMemoryOfIdleThings holds what docs/faults.md says an idle thing costs.
+func TestMemoryOfIdleThings(t *testing.T) {
+	heap := func() int64 {
+		runtime.GC()
+		var m runtime.MemStats
+		runtime.ReadMemStats(&m)
+		return int64(m.HeapAlloc)
+	}
+	id := PartitionID{Topic: 1}
+	for name, c := range map[string]struct {
+		most int64 // bytes each
+		n    int
+		make func(i int) Op
+	}{
+		"idempotency key": {130, KeyWindow, func(i int) Op { return Remember{ID: id, Key: HashKey(fmt.Sprint(i))} }},
+		"group offset": {150 + 10, 200_000, func(i int) Op {
+			return Commit{ID: GroupID{PartitionID: id, Group: fmt.Sprintf("group-%04d", i)}}
+		}},
+		"document": {docOverhead + 20, 200_000, func(i int) Op {
+			return Put{Key: fmt.Sprintf("key-%06d", i), Doc: Doc{Value: make([]byte, 10), Version: uint64(i)}}
+		}},
+	} {
+		s := New()
+		Open{ID: id}.Apply(s)
+		before := heap()
+		for i := range c.n {
+			c.make(i).Apply(s)
+			s.TakeChanges()
+		}
+		each := (heap() - before) / int64(c.n)
+		t.Logf("%s: %d bytes each", name, each)
+		if each > c.most {
+			t.Errorf("%s: %d bytes each, at most %d are promised", name, each, c.most)
+		}
+		runtime.KeepAlive(s)
 	}
 }
 
