@@ -20,10 +20,10 @@ import (
 // fakeTopics is a node of one process whose partitions are real logs in a
 // temporary directory.
 type fakeTopics struct {
-	t   *testing.T
 	dir string
 
 	mu        sync.Mutex
+	opened    []*log.Partition
 	topics    map[string]*fakeTopic
 	groups    map[bus.GroupOffset]log.Offset
 	keys      map[string]keyed
@@ -45,11 +45,19 @@ type keyed struct {
 	done bus.Appended
 }
 
-func newFakeTopics(t *testing.T) *fakeTopics {
-	return &fakeTopics{
-		t: t, dir: t.TempDir(), next: 1,
+func newFakeTopics(t testing.TB) *fakeTopics {
+	f := &fakeTopics{
+		dir: t.TempDir(), next: 1,
 		topics: map[string]*fakeTopic{}, groups: map[bus.GroupOffset]log.Offset{}, keys: map[string]keyed{},
 	}
+	t.Cleanup(func() {
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		for _, l := range f.opened {
+			_ = l.Close()
+		}
+	})
+	return f
 }
 
 func (f *fakeTopics) CreateTopic(_ context.Context, name string, partitions int32) (bus.Topic, error) {
@@ -68,8 +76,7 @@ func (f *fakeTopics) CreateTopic(_ context.Context, name string, partitions int3
 		if err != nil {
 			return bus.Topic{}, err
 		}
-		f.t.Cleanup(func() { _ = l.Close() })
-		t.logs = append(t.logs, l)
+		f.opened, t.logs = append(f.opened, l), append(t.logs, l)
 	}
 	f.topics[name] = t
 	return t.Topic, nil
