@@ -14,6 +14,7 @@ import (
 	"os"
 	"os/signal"
 	"runtime"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -47,7 +48,7 @@ func command(ctx context.Context, args []string, out io.Writer) error {
 	flags.StringVar(&o.dir, "dir", "", "where the data is kept while measuring (default: the system's temporary directory)")
 	flags.StringVar(&o.document, "write", "", "document whose table is replaced")
 	flags.StringVar(&o.binary, "leat", "", "program to measure (default: built from the source)")
-	flags.StringVar(&o.rows, "rows", "", "only the groups of rows whose name contains this")
+	flags.StringVar(&o.rows, "rows", "", "only the groups of rows whose name contains one of these, separated by commas")
 	flags.IntVar(&o.rounds, "rounds", 3, "how often each is measured, in turn")
 	flags.DurationVar(&o.run, "run", 1500*time.Millisecond, "how long each is measured in a round")
 	flags.BoolVar(&o.long, "long", false, "also fill, kill and restart a node")
@@ -60,6 +61,11 @@ func command(ctx context.Context, args []string, out io.Writer) error {
 		return serveNoop(ctx)
 	}
 	return measure(ctx, o, out)
+}
+
+// wants tells whether a group of rows is to be measured.
+func (o *options) wants(group string) bool {
+	return slices.ContainsFunc(strings.Split(o.rows, ","), func(part string) bool { return strings.Contains(group, part) })
 }
 
 // bench is one run.
@@ -90,7 +96,7 @@ func measure(ctx context.Context, o options, out io.Writer) (err error) {
 	fmt.Fprintf(out, "%d processors, %s, medians of %d rounds of %v\n\n", runtime.NumCPU(), runtime.Version(), o.rounds, o.run)
 	fmt.Fprint(out, tableHead)
 	for _, group := range b.groups() {
-		if !strings.Contains(group.name, o.rows) {
+		if !o.wants(group.name) {
 			continue
 		}
 		if err := group.measure(); err != nil {
