@@ -8,6 +8,7 @@ import (
 
 	"leat/internal/bus"
 	"leat/log"
+	"leat/queries"
 )
 
 // Topics is what the log calls need of a node. Every method is safe for
@@ -206,6 +207,7 @@ type Config struct {
 	Cluster   Cluster
 	Queries   Queries
 	Schemas   Schemas
+	Formats   queries.OneShotFormats // nil: one-shot forms read JSON only
 	Readiness Readiness
 	Tokens    Tokens // empty = open, unless Dev
 	Limits    Limits

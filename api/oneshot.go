@@ -78,7 +78,7 @@ func (c *call) oneShotQuery() error {
 	if err != nil {
 		return err
 	}
-	q, problems := queries.ParseOneShotQuery(body)
+	q, problems := queries.ParseOneShotQuery(c.server.base, body, c.server.formats)
 	if q == nil {
 		return problems.Fault()
 	}
@@ -116,7 +116,7 @@ func (c *call) oneShotJoin() error {
 	if err != nil {
 		return err
 	}
-	j, problems := queries.ParseOneShotJoin(body)
+	j, problems := queries.ParseOneShotJoin(c.server.base, body, c.server.formats)
 	if j == nil {
 		return problems.Fault()
 	}

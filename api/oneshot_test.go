@@ -1,9 +1,12 @@
 package api
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 	"time"
+
+	"leat/codecs/inline"
 )
 
 func withOrders(t *testing.T, alter func(*Config)) *testServer {
@@ -132,4 +135,35 @@ func TestOneShotTurns(t *testing.T) {
 		t.Errorf("%d %s", a.status, a.body)
 	}
 	s.want(200, "", "POST", "/broker/query", body)
+}
+
+// Records in Avro and Protobuf are read by the schema that the call brings along.
+func TestOneShotDecode(t *testing.T) {
+	t.Parallel()
+	s := withTopic(t, func(c *Config) { c.Formats = inline.Formats{} })
+	// {"name":"Alice","spent":3} in both formats, and a record that is none of either
+	s.want(200, "", "POST", "/broker/topics/t/produce-ndjson?partition=0&encoding=b64", "CkFsaWNlBg==\n/////w==\nBkJvYgI=")
+	s.want(200, "", "POST", "/broker/topics/t/produce-ndjson?partition=1&encoding=b64", "CgVBbGljZRAD\n/////w==\nCgNCb2IQAQ==")
+	const avro = `{"type":"avro","schema_text":"{\"type\":\"record\",\"name\":\"P\",\"fields\":[{\"name\":\"name\",\"type\":\"string\"},{\"name\":\"spent\",\"type\":\"long\"}]}"}`
+	const proto = `{"type":"proto","message":"P","schema_text":"syntax = \"proto3\"; message O {} message P { string name = 1; int64 spent = 2; }"}`
+	for partition, decode := range []string{avro, proto} {
+		s.want(200, fmt.Sprintf(`{"ok":true,"rows":[{"name":"Alice","spent":3}],"aggregates":[{"key":"name=Alice","count":1,"sum":3}],`+
+			`"source":{"topic":"t","group":null,"partition":%d,"next_offset":3,"consumed":3}}`, partition), "POST", "/broker/query",
+			fmt.Sprintf(`{"source":{"topic":"t","partition":%d,"decode":%s},"filter":[{"field":"spent","op":"gt","value":1}],`+
+				`"aggregate":{"group_by":["name"],"aggs":[{"fn":"sum","field":"spent","as":"sum"}]},"transform":{"emit_rows":5}}`, partition, decode))
+	}
+	m := s.do("POST", "/broker/join", strings.NewReader(`{"left":{"topic":"t","partition":0,"decode":`+avro+`},"right":{"topic":"t","partition":1,"decode":`+proto+`},`+
+		`"on":{"left_key":"name","right_key":"name"}}`)).json(t)
+	if rows, _ := m["rows"].([]any); len(rows) != 2 {
+		t.Errorf("joined: %v", m)
+	}
+	s.want(200, "", "POST", "/broker/topics/t/produce?partition=2", `{"txnId":"7","extra":1}`)
+	s.want(200, `{"ok":true,"rows":[{"txn_id":"7","n":4}],"aggregates":[],"source":{"topic":"t","group":null,"partition":2,"next_offset":1,"consumed":1}}`, "POST", "/broker/query",
+		`{"source":{"topic":"t","partition":2,"decode":{"type":"avro","encoding":"json","apply_defaults":true,"field_aliases":{"txn_id":["txnId"]},`+
+			`"schema_text":"{\"type\":\"record\",\"name\":\"T\",\"fields\":[{\"name\":\"txn_id\",\"type\":\"string\"},{\"name\":\"n\",\"type\":\"int\",\"default\":4}]}"}},"transform":{"emit_rows":1}}`)
+	e := s.wantError(400, "invalid_query", "POST", "/broker/query", `{"source":{"topic":"t","partition":0,"decode":{"type":"proto","schema_text":"message {"}}}`)
+	if e["pointer"] != "/source/decode/schema_text" || !strings.Contains(e["message"].(string), "schema.proto:1:9") {
+		t.Errorf("a schema that does not compile: %v", e)
+	}
+	s.wantError(400, "invalid_query", "POST", "/broker/query", `{"source":{"topic":"t","partition":0,"decode":{"type":"avro","schema_text":"`+strings.Repeat(" ", 1<<19)+`{"}}}`)
 }

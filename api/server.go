@@ -19,6 +19,8 @@ import (
 
 	"github.com/gofiber/fiber/v2"
 	"github.com/valyala/fasthttp"
+
+	"leat/queries"
 )
 
 // headerBytes bounds the request line and headers; it is also the size of the
@@ -33,6 +35,7 @@ type Server struct {
 	cluster   Cluster
 	queries   Queries
 	schemas   Schemas
+	formats   queries.OneShotFormats
 	readiness Readiness
 	limits    Limits
 	nodeID    string
@@ -67,7 +70,7 @@ func New(c Config) (*Server, error) {
 		return nil, errors.New("make the api: Topics, Documents, Trimming, Cluster, Queries, Schemas and Readiness are required")
 	}
 	s := &Server{
-		topics: c.Topics, documents: c.Documents, trimming: c.Trimming, cluster: c.Cluster, queries: c.Queries, schemas: c.Schemas, readiness: c.Readiness,
+		topics: c.Topics, documents: c.Documents, trimming: c.Trimming, cluster: c.Cluster, queries: c.Queries, schemas: c.Schemas, formats: c.Formats, readiness: c.Readiness,
 		limits: c.Limits.withDefaults(), nodeID: c.NodeID, dev: c.Dev, rocket: c.Rocket,
 		now: c.Clock, logger: c.Logger, stopping: make(chan struct{}), revokedGrace: defaultRevokedGrace,
 	}

@@ -7,14 +7,13 @@ import (
 	"math"
 
 	"leat/codecs"
-	"leat/codecs/jsoncodec"
 	"leat/dataflow"
 	"leat/log"
 )
 
 // The one-shot forms read a range of partitions once, answer and leave nothing
-// behind. Records that are not JSON objects are passed over, as are those without
-// the event time a source names. A condition that cannot be evaluated for a record
+// behind. Records that are not JSON objects, or not what the source says that they are,
+// are passed over, as are those without the event time a source names. A condition that cannot be evaluated for a record
 // does not hold.
 
 // OneShotReader is what the one-shot forms need of the log. Errors are faults.
@@ -31,6 +30,9 @@ type OneShotSource struct {
 	Limit     int        // records to read at most
 
 	eventTime int // column, -1 = append time
+	format    *codecs.InlineFormat
+	schema    *jsonNode
+	decoder   codecs.Decoder
 }
 
 // OneShotRange is what a source comes to: From and the end of the partition when the
@@ -57,13 +59,13 @@ const (
 // shotScan decodes the records of one source, batch by batch.
 type shotScan struct {
 	source  *OneShotSource
-	decoder *jsoncodec.Decoder
+	decoder codecs.Decoder
 	batch   dataflow.Batch
 	bad     []bool // by row of the batch
 }
 
-func newShotScan(source *OneShotSource, paths []codecs.Path) *shotScan {
-	return &shotScan{source: source, decoder: jsoncodec.New(paths)}
+func newShotScan(source *OneShotSource) *shotScan {
+	return &shotScan{source: source, decoder: source.decoder}
 }
 
 // run reads the range and gives every batch to take, until take says that it is

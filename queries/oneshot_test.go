@@ -86,7 +86,7 @@ func joined(rows []json.RawMessage) string {
 
 func runShotQuery(t *testing.T, logs shotLogs, body string) OneShotRows {
 	t.Helper()
-	q, problems := ParseOneShotQuery([]byte(body))
+	q, problems := ParseOneShotQuery(context.Background(), []byte(body), nil)
 	if len(problems) > 0 {
 		t.Fatalf("%s: %v", body, problems)
 	}
@@ -142,7 +142,7 @@ func TestOneShotRangeAndLimits(t *testing.T) {
 		records = append(records, shotRecord{int64(i / 7), fmt.Sprintf(`{"i":%d}`, i)})
 	}
 	logs := shotLogs{"t": shotLog(t, records)}
-	q, _ := ParseOneShotQuery([]byte(`{"source":{"topic":"t","partition":0,"limit":1500},"transform":{"emit_rows":9000}}`))
+	q, _ := ParseOneShotQuery(context.Background(), []byte(`{"source":{"topic":"t","partition":0,"limit":1500},"transform":{"emit_rows":9000}}`), nil)
 	out, err := q.Run(t.Context(), logs, OneShotRange{From: 10, End: 5000}, shotLimits())
 	if err != nil || out.Next != 1510 || out.Consumed != 1500 || string(out.Rows[0]) != `{"i":10}` || len(out.Rows) != 1500 {
 		t.Errorf("%v: next %d, consumed %d, %d rows", err, out.Next, out.Consumed, len(out.Rows))
@@ -181,7 +181,7 @@ func TestOneShotProblems(t *testing.T) {
 		`{"source":{"topic":"t","decode":{"type":"xml"}}}`:                                       "/source/decode/type",
 		`{"source":{"topic":"t","decode":{"type":"avro","encoding":"binary","schema_text":""}}}`: "/source/decode",
 	} {
-		_, problems := ParseOneShotQuery([]byte(body))
+		_, problems := ParseOneShotQuery(context.Background(), []byte(body), nil)
 		if len(problems) != 1 || problems[0].Pointer != pointer {
 			t.Errorf("%s: %v", body, problems)
 		} else if unsupported := strings.Contains(body, "binary"); (problems[0].Kind == fault.Unprocessable) != unsupported {
@@ -200,12 +200,12 @@ func TestOneShotProblems(t *testing.T) {
 		`{` + sides + `,"on":{"left_key":"a","right_key":"a"},"dedupe_once":1}`:                             "/dedupe_once",
 		`{"left":{"topic":"a","decode":{"type":"proto"}},"right":{},"on":{"left_key":"a","right_key":"a"}}`: "/left/decode",
 	} {
-		if _, problems := ParseOneShotJoin([]byte(body)); len(problems) == 0 || problems[0].Pointer != pointer {
+		if _, problems := ParseOneShotJoin(context.Background(), []byte(body), nil); len(problems) == 0 || problems[0].Pointer != pointer {
 			t.Errorf("%s: %v", body, problems)
 		}
 	}
 	plain := `{"source":{"topic":"t","partition":3,"group":null,"offset":7,"decode":{"type":"avro","encoding":"json"}},"filter":[],"transform":null}`
-	q, problems := ParseOneShotQuery([]byte(plain))
+	q, problems := ParseOneShotQuery(context.Background(), []byte(plain), nil)
 	if len(problems) > 0 || q.Source.Partition != 3 || q.Source.Offset != 7 || q.filter != nil {
 		t.Errorf("%v %+v", problems, q)
 	}
@@ -320,7 +320,7 @@ func BenchmarkOneShotQuery(b *testing.B) {
 		records = append(records, shotRecord{int64(i / 100), fmt.Sprintf(`{"name":"user-%d","region":"us","amount":%d,"note":"some text"}`, i%100, i)})
 	}
 	logs := shotLogs{"t": shotLog(b, records)}
-	q, problems := ParseOneShotQuery([]byte(`{"source":{"topic":"t","partition":0},"filter":[{"field":"amount","op":"gt","value":1000}],"aggregate":{"group_by":["name"],"aggs":[{"fn":"sum","field":"amount"}]}}`))
+	q, problems := ParseOneShotQuery(context.Background(), []byte(`{"source":{"topic":"t","partition":0},"filter":[{"field":"amount","op":"gt","value":1000}],"aggregate":{"group_by":["name"],"aggs":[{"fn":"sum","field":"amount"}]}}`), nil)
 	if len(problems) > 0 {
 		b.Fatal(problems)
 	}

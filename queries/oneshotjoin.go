@@ -26,9 +26,8 @@ type OneShotJoin struct {
 
 // shotSide is how one side of a join is read.
 type shotSide struct {
-	paths []codecs.Path
-	keys  []int
-	rows  shotProjection
+	keys []int
+	rows shotProjection
 }
 
 // OneShotJoined is the answer of a OneShotJoin. Rows are JSON objects: the pairs by
@@ -44,9 +43,10 @@ type OneShotJoined struct {
 	Truncated bool // there are more rows than the answer holds
 }
 
-// ParseOneShotJoin reads a body. The join is nil where there are problems.
-func ParseOneShotJoin(body []byte) (*OneShotJoin, Problems) {
-	p, root := newShotParser(body)
+// ParseOneShotJoin reads a body. The join is nil where there are problems; it is not
+// safe for concurrent use. Without formats all records are JSON.
+func ParseOneShotJoin(ctx context.Context, body []byte, formats OneShotFormats) (*OneShotJoin, Problems) {
+	p, root := newShotParser(body, formats)
 	if root == nil {
 		return nil, p.problems
 	}
@@ -71,10 +71,11 @@ func ParseOneShotJoin(body []byte) (*OneShotJoin, Problems) {
 	j.blanks = p.word(emit, "missing_as", "null", "empty") == "empty"
 	j.sides[0].rows = p.projection(emit, "left_fields", &names[0])
 	j.sides[1].rows = p.projection(emit, "right_fields", &names[1])
+	p.decoder(ctx, &j.Left, names[0].paths)
+	p.decoder(ctx, &j.Right, names[1].paths)
 	if problems := p.done(); len(problems) > 0 {
 		return nil, problems
 	}
-	j.sides[0].paths, j.sides[1].paths = names[0].paths, names[1].paths
 	return j, nil
 }
 
@@ -109,7 +110,7 @@ func (j *OneShotJoin) Run(ctx context.Context, reader OneShotReader, ranges [2]O
 	out := OneShotJoined{Rows: []json.RawMessage{}, Once: j.once}
 	var rows [2][]shotRow
 	for i, source := range []*OneShotSource{&j.Left, &j.Right} {
-		scan := newShotScan(source, j.sides[i].paths)
+		scan := newShotScan(source)
 		kept := 0
 		take := func() bool {
 			kept += j.keep(scan, &j.sides[i], &rows[i])

@@ -1,6 +1,7 @@
 package queries
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"math/rand/v2"
@@ -13,7 +14,7 @@ import (
 
 func runShotJoin(t *testing.T, logs shotLogs, body string) OneShotJoined {
 	t.Helper()
-	j, problems := ParseOneShotJoin([]byte(body))
+	j, problems := ParseOneShotJoin(context.Background(), []byte(body), nil)
 	if len(problems) > 0 {
 		t.Fatalf("%s: %v", body, problems)
 	}

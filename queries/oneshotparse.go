@@ -12,12 +12,13 @@ import (
 // over, null is as good as absent.
 type shotParser struct {
 	*specParser
+	formats OneShotFormats // nil: only JSON is read
 }
 
 // newShotParser reads a body; without a root there is nothing more to read.
-func newShotParser(body []byte) (shotParser, *jsonNode) {
+func newShotParser(body []byte, formats OneShotFormats) (shotParser, *jsonNode) {
 	doc, report := readDocument(body)
-	p := shotParser{&specParser{reporter: report, spec: &Spec{doc: doc}}}
+	p := shotParser{&specParser{reporter: report, spec: &Spec{doc: doc}}, formats}
 	if doc.root != nil && doc.root.kind != codecs.Object {
 		p.invalid(doc.root, "the body has to be a JSON object, not %s", article(doc.root.kind))
 		return p, nil
@@ -120,24 +121,8 @@ func (p shotParser) source(root *jsonNode, name string, names *sourceScope) OneS
 			s.eventTime = p.column(names, f)
 		}
 	}
-	p.decode(n)
+	p.decode(n, &s)
 	return s
-}
-
-// decode checks how the records are encoded: as JSON, whatever their schema.
-func (p shotParser) decode(n *jsonNode) {
-	d := p.of(n, "decode", codecs.Object)
-	if d == nil {
-		return
-	}
-	before := p.found
-	kind := p.word(d, "type", "json", "avro", "proto", "protobuf")
-	if kind == "json" || p.found > before {
-		return
-	}
-	if p.word(d, "encoding", "binary", "json") == "binary" {
-		p.unsupported(d, `decoding of binary records`)
-	}
 }
 
 // column finds the column of a field.

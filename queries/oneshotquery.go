@@ -17,7 +17,6 @@ import (
 type OneShotQuery struct {
 	Source OneShotSource
 
-	paths     []codecs.Path
 	filter    dataflow.Expr // nil = every record
 	grouped   bool          // "aggregate" is there
 	keys      []Key
@@ -43,9 +42,10 @@ type OneShotRows struct {
 	Consumed   int               // records read
 }
 
-// ParseOneShotQuery reads a body. The query is nil where there are problems.
-func ParseOneShotQuery(body []byte) (*OneShotQuery, Problems) {
-	p, root := newShotParser(body)
+// ParseOneShotQuery reads a body. The query is nil where there are problems; it is not
+// safe for concurrent use. Without formats all records are JSON.
+func ParseOneShotQuery(ctx context.Context, body []byte, formats OneShotFormats) (*OneShotQuery, Problems) {
+	p, root := newShotParser(body, formats)
 	if root == nil {
 		return nil, p.problems
 	}
@@ -73,10 +73,10 @@ func ParseOneShotQuery(body []byte) (*OneShotQuery, Problems) {
 	transform := p.of(root, "transform", codecs.Object)
 	q.emitRows = int(p.integer(transform, "emit_rows", 0, math32, 0))
 	q.rows = p.projection(transform, "left_fields", names)
+	p.decoder(ctx, &q.Source, names.paths)
 	if problems := p.done(); len(problems) > 0 {
 		return nil, problems
 	}
-	q.paths = names.paths
 	return q, nil
 }
 
@@ -148,7 +148,7 @@ func (q *OneShotQuery) Run(ctx context.Context, reader OneShotReader, r OneShotR
 	if q.grouped && len(q.keys) == 0 && q.windowMs == 0 {
 		groups[string(q.groupKey(nil, nil, 0))] = q.newGroup(0, "") // counts, even nothing
 	}
-	scan := newShotScan(&q.Source, q.paths)
+	scan := newShotScan(&q.Source)
 	kept, answer := 0, 0
 	var key []byte
 	take := func() bool {

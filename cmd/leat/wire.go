@@ -11,6 +11,7 @@ import (
 	"leat/api"
 	"leat/cluster"
 	"leat/codecs/formats"
+	"leat/codecs/inline"
 	"leat/codecs/registry"
 	"leat/log"
 	"leat/queries"
@@ -32,6 +33,8 @@ var (
 	_ queries.SinkSpaces = (*api.Namespaces)(nil)
 	_ queries.Formats    = (*formats.Library)(nil)
 	_ queries.Clock      = wallClock{}
+
+	_ queries.OneShotFormats = inline.Formats{}
 )
 
 // wire puts the queries and the server on top of the node.
@@ -44,7 +47,7 @@ func (e *engine) wire(c settings, logger *slog.Logger) (err error) {
 	limits.Drain = drainTime
 	e.server, err = api.New(api.Config{
 		Topics: e.node, Documents: e.node, Trimming: e.node, Cluster: e.node, Readiness: e.node,
-		Queries: &queryCalls{manager: e.manager, logger: logger}, Schemas: schemas, URL: orText(c.url, e.url), NodeID: c.nodeID, Rocket: c.rocket,
+		Queries: &queryCalls{manager: e.manager, logger: logger}, Schemas: schemas, Formats: inline.Formats{}, URL: orText(c.url, e.url), NodeID: c.nodeID, Rocket: c.rocket,
 		Tokens: c.tokens, Limits: limits, Dev: c.dev, Logger: logger.With("component", "api"),
 	})
 	if err != nil {

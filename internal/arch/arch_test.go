@@ -36,6 +36,7 @@ var layers = map[string][]string{
 	"codecs/jsoncodec":          {"codecs", "codecs/internal/jsontext"},
 	"codecs/avrocodec":          {"codecs", "codecs/internal/datum", "codecs/internal/jsontext", "codecs/internal/varint"},
 	"codecs/protocodec":         {"codecs", "codecs/internal/datum", "codecs/internal/varint"},
+	"codecs/inline":             {"codecs", "codecs/jsoncodec", "codecs/avrocodec", "codecs/protocodec", "codecs/internal/datum", "internal/fault"},
 	"codecs/internal/datum":     {"codecs", "codecs/internal/jsontext"},
 	"codecs/internal/varint":    {},
 	"codecs/codecstest":         {"codecs"},
@@ -91,10 +92,10 @@ const benchDoor = "internal/bench"
 
 // standardOnly packages import nothing from outside the module and the standard
 // library.
-var standardOnly = []string{"log", "codecs", "codecs/jsoncodec", "codecs/avrocodec", "codecs/registry", "codecs/formats", "dataflow", "operators", "internal/fault", "internal/bus"}
+var standardOnly = []string{"log", "codecs", "codecs/jsoncodec", "codecs/avrocodec", "codecs/registry", "codecs/formats", "codecs/inline", "dataflow", "operators", "internal/fault", "internal/bus"}
 
 // timeless packages see event time and log time only.
-var timeless = []string{"log", "codecs", "codecs/jsoncodec", "codecs/avrocodec", "codecs/protocodec", "codecs/registry", "codecs/formats", "dataflow", "operators", "queries", "cluster/state"}
+var timeless = []string{"log", "codecs", "codecs/jsoncodec", "codecs/avrocodec", "codecs/protocodec", "codecs/registry", "codecs/formats", "codecs/inline", "dataflow", "operators", "queries", "cluster/state"}
 
 // timelessFiles are the state machines inside a package that may know the clock.
 var timelessFiles = []string{"cluster/machine.go", "cluster/apply.go", "cluster/checkpoint.go", "cluster/snapshot.go", "cluster/command.go"}
