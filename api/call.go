@@ -286,6 +286,13 @@ func (c *call) topic(scopes Scope) (bus.Topic, error) {
 
 func (c *call) lookup(name string) (bus.Topic, error) {
 	t, ok := c.server.topics.Topic(name)
+	if !ok && len(c.server.cluster.Members()) > 0 {
+		// This node may not have heard of it yet.
+		if err := c.server.documents.Confirm(c.sharedDeadline(), bus.MetaShard); err != nil {
+			return bus.Topic{}, err
+		}
+		t, ok = c.server.topics.Topic(name)
+	}
 	if !ok || t.Internal {
 		return bus.Topic{}, unknownTopic(name)
 	}

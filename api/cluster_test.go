@@ -1,6 +1,11 @@
 package api
 
-import "testing"
+import (
+	"testing"
+
+	"leat/internal/bus"
+	"leat/internal/fault"
+)
 
 func TestClusterCalls(t *testing.T) {
 	t.Parallel()
@@ -32,4 +37,62 @@ func TestClusterAddress(t *testing.T) {
 	t.Parallel()
 	s := serve(t, func(c *Config) { c.URL = "" })
 	s.wantPart("/cluster", `"leader_url":"http://`+s.address+`"`)
+}
+
+// ofThree makes the server one of three nodes, the second of which leads.
+func ofThree(s *testServer) {
+	s.documents.set(func(f *fakeDocuments) {
+		f.leader = 2
+		f.members = []bus.Member{
+			{ReplicaID: 1, ID: "a", URL: "http://a:1109", Reachable: true, Lag: map[uint64]int64{1: 2, 2: 0}},
+			{ReplicaID: 2, ID: "b", URL: "http://b:1109", Reachable: true, Lag: map[uint64]int64{1: 0, 2: 5}},
+			{ReplicaID: 3, ID: "c"},
+		}
+	})
+}
+
+func TestClusterOfThree(t *testing.T) {
+	t.Parallel()
+	s := withTopic(t, func(c *Config) { c.NodeID = "a" })
+	ofThree(s)
+	s.wantPart("/metrics_ha", `"node_id":"a","role":"follower","leader_id":"b","leader_url":"http://b:1109",`)
+	s.wantPart("/metrics_ha", `"nodes":[{"id":"a","url":"http://a:1109","role":"follower","lag":2,"reachable":true},`+
+		`{"id":"b","url":"http://b:1109","role":"leader","lag":0,"reachable":true},{"id":"c","url":null,"role":"follower","lag":null,"reachable":false}]}`)
+	s.wantPart("/cluster", `"replicas":[{"id":"a","lag":0},{"id":"b","lag":5},{"id":"c","lag":null}]`)
+	s.wantPart("/cluster", `"nodes":[{"id":"a","url":"http://a:1109"},{"id":"b","url":"http://b:1109"},{"id":"c","url":null}]`)
+	s.wantPart("/broker/topics/t", `"leader":"b"`)
+	s.wantPart("/metrics", `leat_node_reachable{node="c"} 0`)
+	s.wantPart("/metrics", `leat_shard_lag_entries{node="b",shard="2"} 5`)
+}
+
+func TestTransfer(t *testing.T) {
+	t.Parallel()
+	s := serve(t, nil)
+	ofThree(s)
+	s.want(200, `{"ok":true,"shard":1,"leader_id":"c"}`, "POST", "/cluster/transfer", `{"shard":1,"to":"c"}`)
+	s.wantPart("/metrics_ha", `"leader_id":"c"`)
+	for body, code := range map[string]string{
+		`{"shard":1,"to":"d"}`: "not_found", `{"to":"c"}`: "missing_shard", `{"shard":1}`: "missing_node", `{"shard":0,"to":"c"}`: "invalid_member",
+	} {
+		status := 400
+		if code == "not_found" {
+			status = 404
+		}
+		s.wantError(status, code, "POST", "/cluster/transfer", body)
+	}
+}
+
+// A node of a cluster that does not know a topic asks whether there is one by now.
+func TestUnknownTopicIsConfirmed(t *testing.T) {
+	t.Parallel()
+	s := serve(t, nil)
+	ofThree(s)
+	s.want(404, "", "GET", "/broker/topics/none", "")
+	s.documents.set(func(f *fakeDocuments) {
+		if f.confirms == 0 {
+			t.Error("nobody was asked")
+		}
+		f.unsure = fault.New(fault.Unavailable, "no_quorum", "nobody answers")
+	})
+	s.want(503, "", "GET", "/broker/topics/none", "")
 }

@@ -73,6 +73,11 @@ type Cluster interface {
 	Shards() []bus.Shard // the metadata shard first
 	DocBytes(shard uint64) int64
 	RaftLogBytes() int64
+	// Members are the nodes of the cluster, none for a lone node.
+	Members() []bus.Member
+	// Transfer makes another node the leader of a shard that this one leads:
+	// NotFound "not_found", NotLeader "not_leader", Unavailable "not_ready".
+	Transfer(ctx context.Context, shard, replica uint64) error
 }
 
 // Readiness tells whether the node can serve: nil, or why not.
@@ -212,9 +217,12 @@ type Config struct {
 	Tokens    Tokens // empty = open, unless Dev
 	Limits    Limits
 	URL       string // under which clients reach this node; "" = the address of the listener
-	NodeID    string // named as the leader of every partition while there is one node; "1" if empty
+	NodeID    string // the name of a lone node, or of this one among the members; "1" if empty
 	Dev       bool   // token "dev" is known, and produce creates topics
-	Rocket    bool   // a produce call that names no mode is answered once it is queued
-	Clock     func() time.Time
-	Logger    *slog.Logger
+	// Everywhere has a produce call that names no mode and no acks answered once every
+	// node has the records.
+	Everywhere bool
+	Rocket     bool // a produce call that names no mode is answered once it is queued
+	Clock      func() time.Time
+	Logger     *slog.Logger
 }

@@ -25,7 +25,8 @@ type fakeDocuments struct {
 	changed   chan struct{}
 	confirms  int
 	leader    uint64 // of both shards
-	unsure    error  // of Confirm
+	members   []bus.Member
+	unsure    error // of Confirm
 	// before, if set, runs at the start of a transaction, without the lock.
 	before func()
 }
@@ -184,6 +185,20 @@ func (f fakeCluster) DocBytes(shard uint64) int64 {
 }
 
 func (f fakeCluster) RaftLogBytes() int64 { return 4096 }
+
+func (f fakeCluster) Members() []bus.Member {
+	f.documents.mu.Lock()
+	defer f.documents.mu.Unlock()
+	return f.documents.members
+}
+
+func (f fakeCluster) Transfer(_ context.Context, shard, replica uint64) error {
+	if shard > 2 {
+		return fault.New(fault.NotFound, "not_found", "There is no shard %d", shard)
+	}
+	f.documents.set(func(d *fakeDocuments) { d.leader = replica })
+	return nil
+}
 
 // The calls of Trimming, on the fake of the topics.
 

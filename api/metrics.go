@@ -30,6 +30,7 @@ func metrics() []metric {
 		{"leat_http_body_bytes", "gauge", nil, "Bytes of large request bodies being received or worked on."},
 		{"leat_http_requests_total", "counter", []string{"route", "status"}, "Calls answered."},
 		{"leat_http_streams", "gauge", nil, "Answers that stay open."},
+		{"leat_node_reachable", "gauge", []string{"node"}, "1 if the node has answered this one lately."},
 		{"leat_partition_bytes", "gauge", partition, "Bytes of the partition on disk."},
 		{"leat_partition_first_offset", "gauge", partition, "Offset of the first record there is."},
 		{"leat_partition_next_offset", "gauge", partition, "Offset of the next record."},
@@ -44,6 +45,7 @@ func metrics() []metric {
 		{"leat_shard_applied_index", "gauge", shard, "Raft index of the last entry applied."},
 		{"leat_shard_checkpointed_index", "gauge", shard, "Raft index that a power cut cannot take the state behind."},
 		{"leat_shard_document_bytes", "gauge", shard, "Memory of the documents, about."},
+		{"leat_shard_lag_entries", "gauge", []string{"shard", "node"}, "Raft entries that the node is behind the one that is furthest; of the nodes that are reachable."},
 		{"leat_shard_leader", "gauge", shard, "1 if this node leads the shard."},
 		{"leat_shard_log_time_seconds", "gauge", shard, "Log time, since the Unix epoch."},
 		{"leat_shard_queued_bytes", "gauge", shard, "Bytes of writes not yet proposed. What was produced with mode=rocket is lost with them."},
@@ -135,6 +137,15 @@ func (c *standing) Collect(out chan<- prometheus.Metric) {
 		gauge("leat_shard_queued_bytes", shard.QueuedBytes, id)
 		gauge("leat_shard_term", int64(shard.Term), id)
 		out <- prometheus.MustNewConstMetric(c.descs["leat_shard_log_time_seconds"], prometheus.GaugeValue, float64(shard.LogTimeMs)/1000, id)
+	}
+	all := s.members()
+	for i := range all {
+		gauge("leat_node_reachable", oneIf(all[i].Reachable), all[i].ID)
+		for _, shard := range s.cluster.Shards() {
+			if all[i].Reachable {
+				gauge("leat_shard_lag_entries", all[i].Lag[shard.ID], strconv.FormatUint(shard.ID, 10), all[i].ID)
+			}
+		}
 	}
 	for _, t := range s.topics.ListTopics() {
 		for i := range t.Partitions {

@@ -30,6 +30,7 @@ type production struct {
 	timeout        time.Duration // 0 = the server's
 	timing         bool
 	async          bool // answer once it is queued
+	everywhere     bool // answer once every node has it
 }
 
 // produce answers POST …/produce: the body is one record, an empty one too.
@@ -166,7 +167,7 @@ func (c *call) production() (p production, err error) {
 	if p.timing, err = c.params.flag("timing"); err != nil {
 		return p, err
 	}
-	if p.async, err = c.async(); err != nil {
+	if p.async, p.everywhere, err = c.concern(); err != nil {
 		return p, err
 	}
 	if key, ok := c.params.get("key"); ok {
@@ -189,24 +190,25 @@ func (c *call) production() (p production, err error) {
 	return p, err
 }
 
-// async tells whether the call asks not to wait until its records are durable.
-func (c *call) async() (bool, error) {
+// concern tells whether the call asks not to wait until its records are durable, or to
+// wait until every node has them.
+func (c *call) concern() (async, everywhere bool, err error) {
 	mode, err := c.params.choice("mode", "", "sealed", "rocket")
 	if err != nil {
-		return false, err
+		return false, false, err
 	}
 	acks, err := c.params.choice("acks", "", "async", "majority", "all")
 	if err != nil {
-		return false, err
+		return false, false, err
 	}
 	if mode == "" && acks == "" {
-		return c.server.rocket, nil
+		return c.server.rocket, c.server.everywhere, nil
 	}
 	rocket := mode == "rocket" || acks == "async"
 	if rocket && (mode == "sealed" || acks == "majority" || acks == "all") {
-		return false, invalidParameter("acks", "has to agree with mode: rocket does not wait for other nodes, sealed does")
+		return false, false, invalidParameter("acks", "has to agree with mode: rocket does not wait for other nodes, sealed does")
 	}
-	return rocket, nil
+	return rocket, acks == "all" || acks == "" && !rocket && c.server.everywhere, nil
 }
 
 // idempotencyKey takes the key from the address or the header; both have to agree.
@@ -248,7 +250,7 @@ func (c *call) append(p production, block *log.Block, batch bool) error {
 		ctx = c.sharedDeadline()
 	}
 	done, err := c.server.topics.Append(ctx, bus.Append{
-		Topic: p.topic.Name, Partition: p.partition, Key: p.key, Block: *block, IdempotencyKey: p.idempotencyKey, Async: p.async,
+		Topic: p.topic.Name, Partition: p.partition, Key: p.key, Block: *block, IdempotencyKey: p.idempotencyKey, Async: p.async, Everywhere: p.everywhere,
 	})
 	out := append(c.out(), `{"ok":true`...)
 	switch {

@@ -40,6 +40,7 @@ func routes() []route {
 		{"GET", "/metrics", ScopeAdmin, nil, (*call).metrics, "Metrics in the Prometheus text format."},
 		{"GET", "/metrics_ha", scopeAll, nil, (*call).metricsHA, "Where the metadata shard stands."},
 		{"GET", "/cluster", ScopeAdmin, nil, (*call).clusterState, "Where every shard stands."},
+		{"POST", "/cluster/transfer", ScopeAdmin, nil, (*call).transferLeader, "Make another node the leader of a shard."},
 
 		{"POST", "/broker/topics", ScopeAdmin, nil, (*call).createTopic, "Create a topic."},
 		{"GET", "/broker/topics", reading, nil, (*call).listTopics, "List the topics."},

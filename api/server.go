@@ -29,21 +29,22 @@ const headerBytes = 8 << 10
 
 // Server answers HTTP. It is safe for concurrent use.
 type Server struct {
-	topics    Topics
-	documents Documents
-	trimming  Trimming
-	cluster   Cluster
-	queries   Queries
-	schemas   Schemas
-	formats   queries.OneShotFormats
-	readiness Readiness
-	limits    Limits
-	nodeID    string
-	url       atomic.Pointer[string]
-	dev       bool
-	rocket    bool
-	now       func() time.Time
-	logger    *slog.Logger
+	topics     Topics
+	documents  Documents
+	trimming   Trimming
+	cluster    Cluster
+	queries    Queries
+	schemas    Schemas
+	formats    queries.OneShotFormats
+	readiness  Readiness
+	limits     Limits
+	nodeID     string
+	everywhere bool
+	url        atomic.Pointer[string]
+	dev        bool
+	rocket     bool
+	now        func() time.Time
+	logger     *slog.Logger
 
 	credentials  atomic.Pointer[credentials] // never nil
 	replacing    sync.Mutex                  // held while they are replaced
@@ -71,7 +72,7 @@ func New(c Config) (*Server, error) {
 	}
 	s := &Server{
 		topics: c.Topics, documents: c.Documents, trimming: c.Trimming, cluster: c.Cluster, queries: c.Queries, schemas: c.Schemas, formats: c.Formats, readiness: c.Readiness,
-		limits: c.Limits.withDefaults(), nodeID: c.NodeID, dev: c.Dev, rocket: c.Rocket,
+		limits: c.Limits.withDefaults(), nodeID: c.NodeID, dev: c.Dev, rocket: c.Rocket, everywhere: c.Everywhere,
 		now: c.Clock, logger: c.Logger, stopping: make(chan struct{}), revokedGrace: defaultRevokedGrace,
 	}
 	if s.now == nil {

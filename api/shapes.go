@@ -36,7 +36,7 @@ func shapes() map[string]shape {
 	const text, events = "text/plain", "application/x-ndjson text/event-stream"
 	const sealed = `sealed true, durable true, mode string, synced true, batch_id int`
 	const shards = `[]{shard int, kind string, role string, leader_id string|null, leader_url string|null, term int, applied_index int, checkpointed_index int,
-		log_time_ms int, queued_bytes int, document_bytes int}`
+		log_time_ms int, queued_bytes int, document_bytes int, replicas? []{id string, lag int|null}}`
 	named := shape{answer: `{ok true, name string}`}
 	rows := shape{answer: `#Rows`}
 	mode := shape{answer: `{mode string}`}
@@ -50,8 +50,9 @@ func shapes() map[string]shape {
 		"GET /openapi.json":       {answer: `object`},
 		"GET /metrics":            {types: text},
 		"GET /metrics_ha": {answer: `{node_id string, role string, leader_id string|null, leader_url string|null, term int, commit_index int, applied_index int,
-			nodes []{id string, url string|null, role string, lag int, reachable bool}}`},
-		"GET /cluster": {answer: `{ok true, node_id string, shards ` + shards + `, raft_log_bytes int, nodes []{id string, url string|null}}`},
+			nodes []{id string, url string|null, role string, lag int|null, reachable bool}}`},
+		"GET /cluster":           {answer: `{ok true, node_id string, shards ` + shards + `, raft_log_bytes int, nodes []{id string, url string|null}}`},
+		"POST /cluster/transfer": {body: `{shard int, to string}`, answer: `{ok true, shard int, leader_id string}`},
 
 		"POST /broker/topics": {body: `{name string, partitions? int}`, answer: `#Topic`},
 		"GET /broker/topics":  {answer: `{ok true, topics []{topic string, partitions int, created_ms int}}`},

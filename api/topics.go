@@ -105,6 +105,10 @@ func (c *call) describeTopic() error {
 	}
 	out := appendTopic(append(c.out(), `{"ok":true`...), t)
 	out = appendField(out, "created_ms", t.CreatedMs)
+	leaders, all := make(map[uint64]uint64), c.server.cluster.Members()
+	for _, shard := range c.server.cluster.Shards() {
+		leaders[shard.ID] = shard.LeaderID
+	}
 	out = append(out, `,"detail":[`...)
 	for i, p := range detail {
 		if i > 0 {
@@ -116,7 +120,7 @@ func (c *call) describeTopic() error {
 		out = appendField(out, "next_offset", int64(p.Next))
 		out = appendField(out, "bytes", p.Bytes)
 		out = append(out, `,"leader":`...)
-		out = appendString(out, c.server.nodeID)
+		out = c.server.appendNode(out, all, leaders[p.Shard])
 		out = append(out, `,"schema":`...)
 		out = append(append(out, schema...), '}')
 	}

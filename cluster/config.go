@@ -10,6 +10,7 @@ package cluster
 
 import (
 	"log/slog"
+	"net"
 	"os"
 	"strings"
 	"time"
@@ -29,12 +30,22 @@ type Config struct {
 	// The kernel's own by default; where there is none, every start is taken to
 	// follow a power cut.
 	BootID string
-	// DataShards is the number of raft groups that new topics are spread over,
-	// 1 by default. More do not make one node faster: they split its group
-	// commit.
+	// NodeID is the name of this node among Members.
+	NodeID string
+	// Members are all nodes of the cluster, this one too; with fewer than two the
+	// node runs alone, and NodeID, URL and RaftListener mean nothing.
+	Members []Member
+	// URL is where clients reach this node.
+	URL string
+	// RaftListener is where the other nodes reach this one. Open owns it.
+	RaftListener net.Listener
+	// DataShards is the number of raft groups that new topics are spread over, by
+	// default 1 alone and one for each member in a cluster, so that every node can
+	// lead some. More do not make one node faster: they split its group commit. It
+	// counts at the first start of a directory only.
 	DataShards int
-	// Depth is how many proposals of a shard are under way at once, 4 by
-	// default.
+	// Depth is how many proposals of a shard are under way at once, by default 4
+	// alone and 2 in a cluster.
 	Depth int
 	// RaftLogBytes is the size of the raft log past which shards take a snapshot
 	// and compact, 256 MiB by default.
@@ -60,6 +71,7 @@ const (
 	firstDataShard  = bus.MetaShard + 1
 	maxDataShards   = 64
 	defaultDepth    = 4
+	clusterDepth    = 2
 	defaultRaftLog  = 256 << 20
 	maxPartitions   = 20_000
 	maxGroups       = 1_000_000
@@ -69,7 +81,16 @@ const (
 	// proposeTimeout bounds how long a proposal is waited for. Callers give up
 	// earlier by their context; this is when the pipeline's place is freed.
 	proposeTimeout = 30 * time.Second
+	// confirmTimeout is when a confirmation of reads is asked for anew.
+	confirmTimeout = 2 * time.Second
+	// retryEvery is how often what may yet succeed is tried while nothing changes.
+	retryEvery = 10 * time.Millisecond
+	// queueBytes bounds what waits to be sent to a node, and what came from one.
+	queueBytes = 256 << 20
 )
+
+// clustered tells whether the node has peers.
+func (c *Config) clustered() bool { return len(c.Members) > 1 }
 
 func (c Config) withDefaults() Config {
 	if c.FS == nil {
@@ -79,11 +100,14 @@ func (c Config) withDefaults() Config {
 		c.BootID = kernelBootID(c.Clock)
 	}
 	if c.DataShards <= 0 {
-		c.DataShards = 1
+		c.DataShards = max(1, len(c.Members))
 	}
 	c.DataShards = min(c.DataShards, maxDataShards)
 	if c.Depth <= 0 {
 		c.Depth = defaultDepth
+		if c.clustered() {
+			c.Depth = clusterDepth
+		}
 	}
 	if c.RaftLogBytes <= 0 {
 		c.RaftLogBytes = defaultRaftLog

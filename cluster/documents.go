@@ -116,7 +116,7 @@ func (n *Node) Transact(ctx context.Context, t bus.Txn) (bus.TxnResult, error) {
 			return bus.TxnResult{}, err
 		}
 	}
-	code, body, _, err := s.call(ctx, size, c.encode)
+	code, body, _, err := n.call(ctx, s, size, c.encode)
 	if err != nil {
 		return bus.TxnResult{}, fmt.Errorf("transaction in shard %d: %w", t.Shard, err)
 	}

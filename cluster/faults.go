@@ -9,6 +9,12 @@ import (
 	"leat/internal/fault"
 )
 
+var (
+	errNotLeading     = errors.New("this node no longer leads the shard")
+	errNoLeader       = errors.New("the shard has no leader")
+	errNoConfirmation = errors.New("the leader did not confirm the read")
+)
+
 func errShuttingDown() error {
 	return fault.New(fault.Unavailable, "shutting_down", "the node is shutting down")
 }

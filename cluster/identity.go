@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"leat/internal/fault"
@@ -17,37 +18,92 @@ import (
 // identity is what a data directory is for good, kept in identity.json.
 type identity struct {
 	Format      int    `json:"format"`
-	Node        string `json:"node"`
+	Node        string `json:"node"` // random, different for every directory
 	ReplicaID   uint64 `json:"replica_id"`
-	RaftAddress string `json:"raft_address"`
+	RaftAddress string `json:"raft_address"` // in a cluster the node's name
 	DataShards  int    `json:"data_shards"`
 	Hostname    string `json:"hostname"` // of the last start
+	// Of a cluster only.
+	Cluster string `json:"cluster,omitempty"`
+	Members []seat `json:"members,omitempty"`
 }
 
-const identityFormat = 1
+// A lone node and a node of a cluster have different formats: a version that knows
+// no clusters must not take the one for the other.
+const (
+	loneFormat    = 1
+	clusterFormat = 2
+)
 
-// loadIdentity reads the directory's identity, or gives a new one its own.
-func loadIdentity(c Config) (identity, error) {
-	name := filepath.Join(c.Dir, "identity.json")
+// formatOf is the format of the directory of such a node.
+func formatOf(c *Config) int {
+	if c.clustered() {
+		return clusterFormat
+	}
+	return loneFormat
+}
+
+// loadIdentity reads the directory's identity, or makes one for a new directory,
+// which isNew tells and the caller writes.
+func loadIdentity(c Config) (id identity, isNew bool, err error) {
+	name := identityName(c)
 	data, err := readFile(c.FS, name)
 	if errors.Is(err, fs.ErrNotExist) {
-		return newIdentity(c, name)
+		id, err = newIdentity(c)
+		return id, true, err
 	}
 	if err != nil {
-		return identity{}, err
+		return identity{}, false, err
 	}
+	id, err = oldIdentity(c, name, data)
+	return id, false, err
+}
+
+func oldIdentity(c Config, name string, data []byte) (identity, error) {
 	var id identity
 	if err := json.Unmarshal(data, &id); err != nil {
 		return identity{}, fault.New(fault.Corrupt, "corrupt", "%s: %w", name, err)
 	}
-	if id.Format != identityFormat {
-		return identity{}, fault.New(fault.Unsupported, "unknown_format",
-			"%s has format %d, this version reads %d", name, id.Format, identityFormat)
+	if err := id.check(&c, name); err != nil {
+		return identity{}, err
 	}
 	return id, adoptHostname(c, &id, name)
 }
 
-func newIdentity(c Config, name string) (identity, error) {
+// check refuses a directory that was made for another node, or for another cluster.
+func (id *identity) check(c *Config, name string) error {
+	if id.Format != loneFormat && id.Format != clusterFormat {
+		return fault.New(fault.Unsupported, "unknown_format",
+			"%s has format %d, this version reads %d and %d", name, id.Format, loneFormat, clusterFormat)
+	}
+	switch {
+	case id.Format == formatOf(c) && !c.clustered():
+		return nil
+	case !c.clustered():
+		return fault.New(fault.Conflict, "other_node",
+			"%s belongs to node %q of a cluster: start it with --node-id and --nodes", c.Dir, id.RaftAddress)
+	case id.Format != clusterFormat:
+		return fault.New(fault.Conflict, "other_node",
+			"%s belongs to a node that runs alone; a node of a cluster begins with a directory of its own", c.Dir)
+	case id.RaftAddress != c.NodeID:
+		return fault.New(fault.Conflict, "other_node", "%s belongs to node %q, not to %q", c.Dir, id.RaftAddress, c.NodeID)
+	}
+	if want := seats(c.Members); !slices.Equal(want, id.Members) {
+		return fault.New(fault.Conflict, "other_members",
+			"%s was made for the nodes %s, and the list has %s", c.Dir, names(id.Members), names(want))
+	}
+	return nil
+}
+
+func names(all []seat) string {
+	list := make([]string, len(all))
+	for i, s := range all {
+		list[i] = s.ID
+	}
+	return strings.Join(list, ", ")
+}
+
+func newIdentity(c Config) (identity, error) {
 	var random [8]byte
 	if _, err := rand.Read(random[:]); err != nil {
 		return identity{}, err
@@ -57,13 +113,24 @@ func newIdentity(c Config, name string) (identity, error) {
 		return identity{}, err
 	}
 	id := identity{
-		Format: identityFormat, Node: hex.EncodeToString(random[:]), ReplicaID: 1, DataShards: c.DataShards, Hostname: host,
+		Format: formatOf(&c), Node: hex.EncodeToString(random[:]), ReplicaID: 1, DataShards: c.DataShards, Hostname: host,
 		// Nobody dials a lone node and nothing listens; dragonboat wants an
 		// address that resolves.
 		RaftAddress: "127.0.0.1:1",
 	}
-	return id, id.write(c, name)
+	if c.clustered() {
+		id.Members, id.RaftAddress = seats(c.Members), c.NodeID
+		id.Cluster = clusterName(id.Members)
+		for _, s := range id.Members {
+			if s.ID == c.NodeID {
+				id.ReplicaID = s.ReplicaID
+			}
+		}
+	}
+	return id, nil
 }
+
+func identityName(c Config) string { return filepath.Join(c.Dir, "identity.json") }
 
 func (id identity) write(c Config, name string) error {
 	data, err := json.MarshalIndent(id, "", "  ")

@@ -1,6 +1,7 @@
 package cluster
 
 import (
+	"context"
 	"fmt"
 	"path/filepath"
 	"strconv"
@@ -40,6 +41,7 @@ type machine struct {
 
 	checkpointed uint64        // index of the last durable checkpoint
 	changed      chan struct{} // closed when a document changes
+	advanced     chan struct{} // closed when applied grows; nil where nobody waits for it
 	recent       recentChanges
 	closed       bool
 	stateLog     *log.Partition
@@ -103,12 +105,43 @@ func (m *machine) Update(entries []sm.Entry) ([]sm.Entry, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.applied = last
+	m.advance()
 	if changes := m.state.TakeChanges(); len(changes) > 0 {
 		m.recent.add(changes)
 		close(m.changed)
 		m.changed = make(chan struct{})
 	}
 	return entries, nil
+}
+
+// advance wakes who waits for applied. It needs mu.
+func (m *machine) advance() {
+	if m.advanced != nil {
+		close(m.advanced)
+		m.advanced = nil
+	}
+}
+
+// awaitApplied returns once an entry has been applied here, or with false once ctx
+// has ended or the machine is closed.
+func (m *machine) awaitApplied(ctx context.Context, index uint64) bool {
+	for {
+		m.mu.Lock()
+		if m.applied >= index || m.closed {
+			defer m.mu.Unlock()
+			return m.applied >= index
+		}
+		if m.advanced == nil {
+			m.advanced = make(chan struct{})
+		}
+		advanced := m.advanced
+		m.mu.Unlock()
+		select {
+		case <-advanced:
+		case <-ctx.Done():
+			return false
+		}
+	}
 }
 
 // writeState ends an Update: its one record says that all before it is written.
@@ -191,6 +224,7 @@ func (m *machine) Close() error {
 	if !m.closed {
 		m.closed = true
 		close(m.changed)
+		m.advance()
 	}
 	m.mu.Unlock()
 	var first error

@@ -16,33 +16,51 @@ import (
 	"github.com/lni/dragonboat/v4/raftio"
 	sm "github.com/lni/dragonboat/v4/statemachine"
 
+	"leat/cluster/peer"
 	"leat/cluster/raftlog"
 	"leat/internal/bus"
 	"leat/internal/fault"
 )
 
-// Raft's clock: elections take 10 to 20 ticks of heartbeats' absence.
+// Raft's clock, alone and in a cluster: an election follows 15 to 30 ticks without
+// a heartbeat, 0.75 to 1.5 s in a cluster. With less, nodes that share a busy
+// processor lose their leaders without need.
 const (
-	tickMs        = 10
+	loneTickMs    = 10
+	clusterTickMs = 50
 	heartbeatTick = 2
-	electionTick  = 20
+	electionTick  = 15
 )
 
 // Node is one running node: its replicas of the metadata shard and of the data
 // shards. All methods are safe for concurrent use, and answer only while Run
 // runs.
+//
+// A write of a shard that another node leads is refused with NotLeader
+// "not_leader", with member leader for the address of that node; through the Node
+// that Forwarding returns it is done there.
 type Node struct {
+	*core
+	forwards bool
+}
+
+// core is what a Node and its Forwarding are views of.
+type core struct {
 	config   Config
+	book     *book         // nil of a lone node
+	network  *peer.Network // nil of a lone node
+	peers    map[uint64]*neighbour
 	identity identity
 	lock     *os.File
 	host     *dragonboat.NodeHost
-	lone     bool // nothing can reach another node, so every shard has one member
 	raftLog  *logStore
 	shards   map[uint64]*shard
 	data     []uint64 // ids of the data shards
 	topicOps sync.Mutex
 	turns    sync.Map // topic number → *turns
 	ready    atomic.Bool
+	taking   atomic.Bool                   // commands of other nodes
+	moved    atomic.Pointer[chan struct{}] // closed at the next change of a leader
 	space    spaceGuard
 }
 
@@ -61,30 +79,46 @@ func Open(config Config) (*Node, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open node: %w", err)
 	}
-	n := &Node{config: config, lock: lock, shards: make(map[uint64]*shard)}
+	n := &Node{core: &core{config: config, lock: lock, shards: make(map[uint64]*shard), peers: make(map[uint64]*neighbour)}}
+	moved := make(chan struct{})
+	n.moved.Store(&moved)
 	if err := n.open(); err != nil {
-		return nil, errors.Join(fmt.Errorf("open node in %s: %w", config.Dir, err), lock.Close())
+		return nil, errors.Join(fmt.Errorf("open node in %s: %w", config.Dir, err), n.closeNetwork(), lock.Close())
 	}
 	return n, nil
 }
 
+// Forwarding is the same node with writes of shards led elsewhere done there.
+func (n *Node) Forwarding() *Node { return &Node{core: n.core, forwards: true} }
+
 func (n *Node) open() error {
 	config := n.config
-	id, err := loadIdentity(config)
+	id, isNew, err := loadIdentity(config)
 	if err != nil {
 		return err
 	}
 	n.identity = id
+	if err := n.meet(isNew); err != nil {
+		return err
+	}
+	if isNew {
+		if err := id.write(config, identityName(config)); err != nil {
+			return err
+		}
+	}
 	for i := range id.DataShards {
 		n.data = append(n.data, firstDataShard+uint64(i))
 	}
 	n.raftLog = &logStore{factory: raftlog.NewFactory(filepath.Join(config.Dir, "raft"), raftlog.Options{FS: config.FS})}
-	host := n.hostConfig()
-	_, n.lone = host.Expert.TransportFactory.(loneTransport)
-	if n.host, err = dragonboat.NewNodeHost(host); err != nil {
+	for _, shardID := range n.shardIDs() {
+		if err := n.openShard(shardID); err != nil {
+			return fmt.Errorf("open shard %d: %w", shardID, err)
+		}
+	}
+	if n.host, err = dragonboat.NewNodeHost(n.hostConfig()); err != nil {
 		return err
 	}
-	for _, shardID := range append([]uint64{bus.MetaShard}, n.data...) {
+	for _, shardID := range n.shardIDs() {
 		if err := n.startShard(shardID); err != nil {
 			n.host.Close()
 			return fmt.Errorf("start shard %d: %w", shardID, err)
@@ -92,6 +126,9 @@ func (n *Node) open() error {
 	}
 	return nil
 }
+
+// shardIDs are the numbers of all shards, that of the metadata first.
+func (n *Node) shardIDs() []uint64 { return append([]uint64{bus.MetaShard}, n.data...) }
 
 // logStore remembers the raft log dragonboat opened, for its size.
 type logStore struct {
@@ -122,10 +159,11 @@ func (s *logStore) sizeBytes() int64 {
 }
 
 func (n *Node) hostConfig() dbconfig.NodeHostConfig {
-	return dbconfig.NodeHostConfig{
-		NodeHostDir:    filepath.Join(n.config.Dir, "nodehost"),
-		RTTMillisecond: tickMs,
-		RaftAddress:    n.identity.RaftAddress,
+	c := dbconfig.NodeHostConfig{
+		NodeHostDir:       filepath.Join(n.config.Dir, "nodehost"),
+		RTTMillisecond:    loneTickMs,
+		RaftAddress:       n.identity.RaftAddress,
+		RaftEventListener: leaderEvents{n.core},
 		Expert: dbconfig.ExpertConfig{
 			LogDBFactory:     n.raftLog,
 			TransportFactory: loneTransport{},
@@ -133,6 +171,12 @@ func (n *Node) hostConfig() dbconfig.NodeHostConfig {
 			LogDB:            dbconfig.GetTinyMemLogDBConfig(),
 		},
 	}
+	if n.network != nil {
+		c.Expert.TransportFactory = n.network
+		c.RTTMillisecond = clusterTickMs
+		c.MaxSendQueueSize, c.MaxReceiveQueueSize = queueBytes, queueBytes
+	}
+	return c
 }
 
 // engineConfig is part of the on-disk format: dragonboat refuses to open a node
@@ -141,14 +185,30 @@ func engineConfig() dbconfig.EngineConfig {
 	return dbconfig.EngineConfig{ExecShards: 4, CommitShards: 4, ApplyShards: 4, SnapshotShards: 4, CloseShards: 4}
 }
 
-func (n *Node) startShard(id uint64) error {
+// openShard brings a shard's state back. Raft has no part in it yet.
+func (n *Node) openShard(id uint64) error {
 	m := newMachine(id, filepath.Join(n.config.Dir, "shards", strconv.FormatUint(id, 10)), n.config.FS, n.config.BootID)
 	if _, err := m.Open(nil); err != nil {
 		return err
 	}
-	create := func(uint64, uint64) sm.IOnDiskStateMachine { return m }
+	s := &shard{id: id, self: n.identity.ReplicaID, machine: m, clock: newLogClock(n.config.Clock, m.logTimeMs())}
+	s.lead.Store(&leadership{changed: make(chan struct{})})
+	s.coalescer = newCoalescer(s, s.clock.nowMs)
+	s.reads = newReadGate(s.confirm)
+	n.shards[id] = s
+	return nil
+}
+
+// startShard has raft take part in a shard.
+func (n *Node) startShard(id uint64) error {
+	s := n.shards[id]
+	s.host, s.session = n.host, n.host.GetNoOPSession(id)
+	create := func(uint64, uint64) sm.IOnDiskStateMachine { return s.machine }
 	members := map[uint64]dragonboat.Target{n.identity.ReplicaID: n.identity.RaftAddress}
-	err := n.host.StartOnDiskReplica(members, false, create, dbconfig.Config{
+	for _, seat := range n.identity.Members {
+		members[seat.ReplicaID] = seat.ID
+	}
+	return n.host.StartOnDiskReplica(members, false, create, dbconfig.Config{
 		ReplicaID:          n.identity.ReplicaID,
 		ShardID:            id,
 		CheckQuorum:        true,
@@ -158,15 +218,6 @@ func (n *Node) startShard(id uint64) error {
 		CompactionOverhead: 1000,
 		WaitReady:          true,
 	})
-	if err != nil {
-		return err
-	}
-	s := &shard{id: id, host: n.host, session: n.host.GetNoOPSession(id), machine: m}
-	s.clock = newLogClock(n.config.Clock, m.logTimeMs())
-	s.coalescer = newCoalescer(s, s.clock.nowMs)
-	s.reads = newReadGate(s.confirm)
-	n.shards[id] = s
-	return nil
 }
 
 // Run serves until ctx ends, then closes the node and returns. It owns every
@@ -179,19 +230,21 @@ func (n *Node) Run(ctx context.Context) error {
 		tasks.Go(func() { s.coalescer.run(ctx, n.config.Depth) })
 		tasks.Go(func() { s.reads.run(ctx) })
 	}
+	lost := n.runNeighbours(ctx, stop, &tasks)
 	err := n.start(ctx)
 	if err == nil {
-		n.ready.Store(true)
+		n.ready.Store(ctx.Err() == nil)
 		tasks.Go(func() { n.expire(ctx) })
 		tasks.Go(func() { n.enforceRetention(ctx) })
 		tasks.Go(func() { n.watchSpace(ctx) })
 		err = n.housekeep(ctx)
 	}
 	n.ready.Store(false)
+	n.handOver()
 	stop() // an error ends the tasks too
 	tasks.Wait()
 	n.host.Close()
-	return errors.Join(err, n.lock.Close())
+	return errors.Join(err, lost(), n.lock.Close())
 }
 
 // start waits for leaders and finishes what a crash has left half done.
@@ -201,11 +254,14 @@ func (n *Node) start(ctx context.Context) error {
 			return err
 		}
 	}
+	if n.network != nil {
+		return nil // whoever leads the metadata does, see runNeighbours
+	}
 	if err := n.reconcile(ctx); err != nil && ctx.Err() == nil {
 		return fmt.Errorf("finish topic changes: %w", err)
 	}
 	for _, s := range n.shards {
-		s.reads.lone.Store(n.lone && ctx.Err() == nil)
+		s.reads.lone.Store(ctx.Err() == nil)
 	}
 	return nil
 }
@@ -213,10 +269,10 @@ func (n *Node) start(ctx context.Context) error {
 // awaitLeader waits for a leader and then for this node to have caught up with
 // it.
 func (n *Node) awaitLeader(ctx context.Context, s *shard) error {
-	tick := time.NewTicker(tickMs * time.Millisecond)
+	tick := time.NewTicker(loneTickMs * time.Millisecond)
 	defer tick.Stop()
 	for ctx.Err() == nil {
-		if _, _, known, err := n.host.GetLeaderID(s.id); err == nil && known {
+		if s.lead.Load().id != 0 {
 			err := s.reads.wait(ctx)
 			if err == nil || fault.KindOf(err) != fault.Unavailable {
 				return err
@@ -262,7 +318,7 @@ func (n *Node) expire(ctx context.Context) {
 		case <-tick.C:
 		}
 		for _, s := range n.shards {
-			if at := s.machine.nextExpiryMs(); at == 0 || at > s.clock.nowMs() {
+			if at := s.machine.nextExpiryMs(); !s.leads() || at == 0 || at > s.clock.nowMs() {
 				continue
 			}
 			if _, _, _, err := s.call(ctx, commandHeader, encodeTick); err != nil && ctx.Err() == nil {
@@ -290,8 +346,13 @@ func (n *Node) checkpointAll(marks map[uint64]uint64) error {
 // compact asks every shard for a snapshot, which for a machine on disk is a
 // mark in the raft log, and drops the entries below.
 func (n *Node) compact(ctx context.Context) {
-	const keep = 100 // entries for a short outage of a follower
-	for id := range n.shards {
+	for id, s := range n.shards {
+		keep := uint64(100)
+		if applied := s.machine.appliedIndex(); n.network != nil {
+			// For a follower that is away for a short time.
+			keep = max(keep, (applied-s.compacted)/keepShare)
+			s.compacted = applied
+		}
 		option := dragonboat.SnapshotOption{OverrideCompactionOverhead: true, CompactionOverhead: keep}
 		timeout, cancel := context.WithTimeout(ctx, proposeTimeout)
 		_, err := n.host.SyncRequestSnapshot(timeout, id, option)
@@ -302,13 +363,16 @@ func (n *Node) compact(ctx context.Context) {
 	}
 }
 
+// keepShare: of the entries since the last compaction this part is kept.
+const keepShare = 4
+
 // Ready tells why the node cannot serve, nil when it can.
 func (n *Node) Ready() error {
 	if !n.ready.Load() {
 		return fault.New(fault.Unavailable, "not_ready", "the node is starting or shutting down")
 	}
-	for id := range n.shards {
-		if _, _, known, err := n.host.GetLeaderID(id); err != nil || !known {
+	for id, s := range n.shards {
+		if s.lead.Load().id == 0 {
 			return fault.New(fault.Unavailable, "not_ready", "shard %d has no leader", id)
 		}
 	}
@@ -318,14 +382,11 @@ func (n *Node) Ready() error {
 // Shards tells where the node's shards stand, by number.
 func (n *Node) Shards() []bus.Shard {
 	var all []bus.Shard
-	for _, id := range append([]uint64{bus.MetaShard}, n.data...) {
+	for _, id := range n.shardIDs() {
 		s := n.shards[id]
-		leader, term, _, err := n.host.GetLeaderID(id)
-		if err != nil {
-			leader, term = 0, 0
-		}
+		lead := s.lead.Load()
 		stand := s.machine.standing()
-		stand.ID, stand.LeaderID, stand.Term = id, leader, term
+		stand.ID, stand.LeaderID, stand.Term = id, lead.id, lead.term
 		stand.QueuedBytes = s.coalescer.queuedBytes()
 		all = append(all, stand)
 	}
@@ -341,8 +402,8 @@ func (n *Node) ID() uint64 { return n.identity.ReplicaID }
 // Barrier returns once everything acknowledged before the call, by any node, can
 // be read here.
 func (n *Node) Barrier(ctx context.Context) error {
-	for _, id := range append([]uint64{bus.MetaShard}, n.data...) {
-		if err := n.shards[id].reads.wait(ctx); err != nil {
+	for _, id := range n.shardIDs() {
+		if err := n.shards[id].upToDate(ctx); err != nil {
 			return err
 		}
 	}
@@ -355,7 +416,7 @@ func (n *Node) Confirm(ctx context.Context, shard uint64) error {
 	if s == nil {
 		return fault.New(fault.Internal, "internal", "there is no shard %d", shard)
 	}
-	return s.reads.wait(ctx)
+	return s.upToDate(ctx)
 }
 
 // refuseForeignSettings keeps dragonboat from being configured by files that

@@ -28,8 +28,17 @@ func start(t testing.TB, c Config) *running {
 	return serve(t, n)
 }
 
-// serve runs an open node until the test ends or stop is called.
+// serve runs an open node until the test ends or stop is called, and waits until it
+// is ready.
 func serve(t testing.TB, n *Node) *running {
+	t.Helper()
+	r := run(t, n)
+	r.awaitReady(t)
+	return r
+}
+
+// run is serve without waiting.
+func run(t testing.TB, n *Node) *running {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
@@ -49,7 +58,6 @@ func serve(t testing.TB, n *Node) *running {
 			t.Errorf("run: %v", err)
 		}
 	})
-	r.awaitReady(t)
 	return r
 }
 
@@ -83,7 +91,7 @@ func block(values ...string) log.Block {
 }
 
 // values reads a whole partition.
-func (r *running) values(t *testing.T, topic string, partition int32) []string {
+func (r *running) values(t testing.TB, topic string, partition int32) []string {
 	t.Helper()
 	p, err := r.Partition(topic, partition)
 	if err != nil {

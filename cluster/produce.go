@@ -37,15 +37,15 @@ func (n *Node) Append(ctx context.Context, a bus.Append) (bus.Appended, error) {
 		c.keyed, c.key, c.body = true, state.HashKey(a.IdempotencyKey), state.BodyHash(a.Block.Bytes)
 	}
 	s := n.shards[t.Shards[partition]]
-	if a.Async {
+	if a.Async && s.leads() {
 		_, err := s.coalescer.submit(ctx, c.sizeBytes(), c.encode)
 		return bus.Appended{Partition: partition, Count: a.Block.Count}, err
 	}
-	code, body, r, err := s.call(ctx, c.sizeBytes(), c.encode)
+	code, body, o, err := n.call(ctx, s, c.sizeBytes(), c.encode)
 	if err == nil && code == answerNotOpen {
 		// A crash came between the topic table and the data shard.
 		if err = n.openAgain(ctx, a.Topic); err == nil {
-			code, body, r, err = s.call(ctx, c.sizeBytes(), c.encode)
+			code, body, o, err = n.call(ctx, s, c.sizeBytes(), c.encode)
 		}
 	}
 	if err != nil {
@@ -58,15 +58,20 @@ func (n *Node) Append(ctx context.Context, a bus.Append) (bus.Appended, error) {
 		return bus.Appended{}, fault.New(fault.Unprocessable, "idempotency_conflict",
 			"The idempotency key was used for another body")
 	}
+	if a.Everywhere {
+		if err := n.awaitEverywhere(ctx, s, o.Index); err != nil {
+			return bus.Appended{}, err
+		}
+	}
 	w := &wire.Reader{Rest: body}
 	return bus.Appended{
 		Partition: partition,
 		Base:      log.Offset(w.Uint()),
 		Duplicate: w.Byte() == 1,
 		Count:     int(w.Uint()),
-		BatchID:   r.index,
-		QueueUs:   max(0, r.sentAt.Sub(r.queuedAt).Microseconds()),
-		CommitUs:  r.endedAt.Sub(r.sentAt).Microseconds(),
+		BatchID:   o.Index,
+		QueueUs:   o.QueueUs,
+		CommitUs:  o.CommitUs,
 	}, w.Err
 }
 
@@ -80,7 +85,18 @@ func (n *Node) choose(t *state.Topic, a *bus.Append) int32 {
 	case a.IdempotencyKey != "":
 		return int32(xxSum(a.IdempotencyKey) % uint64(len(t.Shards)))
 	}
-	return n.turn(t)
+	return n.led(t, n.turn(t))
+}
+
+// led is the partition itself, or the next one that this node leads where there is
+// one.
+func (n *Node) led(t *state.Topic, partition int32) int32 {
+	for i := range int32(len(t.Shards)) {
+		if next := (partition + i) % int32(len(t.Shards)); n.shards[t.Shards[next]].leads() {
+			return next
+		}
+	}
+	return partition
 }
 
 // KeyPartition is the partition that an append with this key goes to in a topic of so
@@ -110,7 +126,7 @@ func (n *Node) CommitGroup(ctx context.Context, g bus.GroupOffset, offset log.Of
 	if err := n.admitGroup(s, id); err != nil {
 		return 0, err
 	}
-	code, body, _, err := s.call(ctx, len(g.Group)+64, func(dst []byte) []byte { return encodeCommit(dst, id, offset) })
+	code, body, _, err := n.call(ctx, s, len(g.Group)+64, func(dst []byte) []byte { return encodeCommit(dst, id, offset) })
 	if err != nil {
 		return 0, fmt.Errorf("commit group %q in %s/%d: %w", g.Group, g.Topic, g.Partition, err)
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strconv"
 	"time"
 
@@ -111,12 +112,21 @@ func (n *Node) enforceRetention(ctx context.Context) {
 
 // trimAll proposes one transaction a shard with everything that is due.
 func (n *Node) trimAll(ctx context.Context) error {
+	if !slices.ContainsFunc(n.data, func(id uint64) bool { return n.shards[id].leads() }) {
+		return nil
+	}
+	if err := n.Confirm(ctx, bus.MetaShard); err != nil {
+		return err // the policies here may be old
+	}
 	due := make(map[uint64][]bus.Trim)
 	for _, t := range n.shards[bus.MetaShard].machine.topics() {
 		if t.Internal {
 			continue
 		}
 		for partition, shard := range t.Shards {
+			if !n.shards[shard].leads() {
+				continue
+			}
 			trim, err := n.dueTrim(t, int32(partition), n.shards[shard])
 			if err != nil {
 				return err

@@ -2,6 +2,7 @@ package cluster
 
 import (
 	"context"
+	"sync/atomic"
 	"time"
 
 	"github.com/lni/dragonboat/v4"
@@ -13,6 +14,9 @@ import (
 // shard is one raft group as this node takes part in it.
 type shard struct {
 	id        uint64
+	self      uint64 // replica number of this node
+	lead      atomic.Pointer[leadership]
+	compacted uint64 // applied index at the last compaction; of housekeeping alone
 	host      *dragonboat.NodeHost
 	session   *client.Session
 	machine   *machine
@@ -21,23 +25,66 @@ type shard struct {
 	clock     *logClock
 }
 
-// logClock gives proposals their time: the wall clock at the start or the
-// shard's log time, whichever is later, and from there on monotonic.
+// leadership is who leads a shard, as this node knows it.
+type leadership struct {
+	id, term uint64        // id 0 = nobody is known
+	changed  chan struct{} // closed once it is no longer so
+}
+
+// leads tells whether this node leads the shard.
+func (s *shard) leads() bool { return s.lead.Load().id == s.self }
+
+// ledBy notes who leads the shard, and tells whether that is new. One goroutine calls
+// it.
+func (s *shard) ledBy(id, term uint64) bool {
+	was := s.lead.Load()
+	if was.id == id && was.term == term {
+		return false
+	}
+	if id == s.self {
+		s.clock.anchor(s.machine.logTimeMs())
+	}
+	s.lead.Store(&leadership{id: id, term: term, changed: make(chan struct{})})
+	close(was.changed)
+	return true
+}
+
+// logClock gives proposals their time: the wall clock when this node was elected or
+// the shard's log time, whichever is later, and from there on monotonic.
 type logClock struct {
-	base    int64
-	started time.Time
-	wall    func() time.Time
+	wall func() time.Time
+	from atomic.Pointer[clockAnchor]
+}
+
+type clockAnchor struct {
+	base int64
+	at   time.Time
 }
 
 func newLogClock(wall func() time.Time, logTimeMs int64) *logClock {
-	now := wall()
-	return &logClock{base: max(now.UnixMilli(), logTimeMs), started: now, wall: wall}
+	c := &logClock{wall: wall}
+	c.anchor(logTimeMs)
+	return c
 }
 
-func (c *logClock) nowMs() int64 { return c.base + c.wall().Sub(c.started).Milliseconds() }
+// anchor has the clock go on from the present.
+func (c *logClock) anchor(logTimeMs int64) {
+	now := c.wall()
+	c.from.Store(&clockAnchor{base: max(now.UnixMilli(), logTimeMs), at: now})
+}
 
-// propose hands a proposal to raft and waits until it has been applied here.
+func (c *logClock) nowMs() int64 {
+	from := c.from.Load()
+	return from.base + c.wall().Sub(from.at).Milliseconds()
+}
+
+// propose hands a proposal to raft and waits until it has been applied here. Once
+// this node no longer leads, what became of it is unknown.
 func (s *shard) propose(ctx context.Context, proposal []byte) (uint64, []byte, error) {
+	lead := s.lead.Load()
+	if lead.id != s.self {
+		return 0, nil, errNoQuorum(errNotLeading)
+	}
 	request, err := s.host.Propose(s.session, proposal, proposeTimeout)
 	if err != nil {
 		return 0, nil, fromRequest(err)
@@ -50,6 +97,8 @@ func (s *shard) propose(ctx context.Context, proposal []byte) (uint64, []byte, e
 		}
 		r := result.GetResult()
 		return r.Value, r.Data, nil
+	case <-lead.changed:
+		return 0, nil, errUnknownOutcome(errNotLeading)
 	case <-ctx.Done():
 		return 0, nil, errUnknownOutcome(context.Cause(ctx))
 	}
@@ -65,20 +114,41 @@ func (s *shard) call(ctx context.Context, size int, encode func([]byte) []byte) 
 	return code, body, r, err
 }
 
+// upToDate returns once everything acknowledged before the call can be read here. It
+// tries until ctx ends where that may yet come about.
+func (s *shard) upToDate(ctx context.Context) error {
+	for {
+		err := s.reads.wait(ctx)
+		if err == nil || fault.KindOf(err) != fault.Unavailable || fault.As(err).Code != "no_quorum" {
+			return err
+		}
+		lead := s.lead.Load()
+		select {
+		case <-ctx.Done():
+			return err
+		case <-lead.changed:
+		case <-time.After(retryEvery):
+		}
+	}
+}
+
 // confirm asks raft whether this node has applied everything acknowledged before
 // the call.
 func (s *shard) confirm(ctx context.Context) error {
-	request, err := s.host.ReadIndex(s.id, proposeTimeout)
+	lead := s.lead.Load()
+	request, err := s.host.ReadIndex(s.id, confirmTimeout)
 	if err != nil {
 		return fromRequest(err)
 	}
 	select {
 	case result := <-request.ResultC():
 		defer request.Release()
-		if err := fromResult(&result); err != nil {
-			return errNoQuorum(err)
+		if result.Completed() {
+			return nil
 		}
-		return nil
+		return errNoQuorum(errNoConfirmation)
+	case <-lead.changed:
+		return errNoQuorum(errNoConfirmation)
 	case <-ctx.Done():
 		return errNoQuorum(context.Cause(ctx))
 	}

@@ -224,6 +224,7 @@ func (m *machine) restore(from io.Reader, done <-chan struct{}) error {
 	m.recent.reset(s.DocVersion())
 	close(m.changed)
 	m.changed = make(chan struct{})
+	m.advance()
 	m.mu.Unlock()
 	return m.restoreRecords(from, index, done)
 }

@@ -91,7 +91,7 @@ func (n *Node) createTopic(ctx context.Context, name string, internal bool, shar
 	}
 	n.topicOps.Lock()
 	defer n.topicOps.Unlock()
-	code, body, _, err := n.shards[bus.MetaShard].call(ctx, len(name)+10*len(shards)+32, func(dst []byte) []byte {
+	code, body, _, err := n.call(ctx, n.shards[bus.MetaShard], len(name)+10*len(shards)+32, func(dst []byte) []byte {
 		return encodeCreateTopic(dst, name, internal, shards)
 	})
 	if err != nil {
@@ -125,7 +125,7 @@ func (n *Node) openPartitions(ctx context.Context, t *state.Topic) error {
 		if len(partitions) == 0 || n.shards[id].machine.hasPartition(state.PartitionID{Topic: t.ID, Partition: partitions[len(partitions)-1]}) {
 			continue
 		}
-		_, _, _, err := n.shards[id].call(ctx, 10*len(partitions)+32, func(dst []byte) []byte {
+		_, _, _, err := n.Forwarding().call(ctx, n.shards[id], 10*len(partitions)+32, func(dst []byte) []byte {
 			return encodeOpen(dst, t.ID, partitions)
 		})
 		if err != nil {
@@ -139,7 +139,7 @@ func (n *Node) openPartitions(ctx context.Context, t *state.Topic) error {
 func (n *Node) DeleteTopic(ctx context.Context, name string) error {
 	n.topicOps.Lock()
 	defer n.topicOps.Unlock()
-	code, body, _, err := n.shards[bus.MetaShard].call(ctx, len(name)+16, func(dst []byte) []byte {
+	code, body, _, err := n.call(ctx, n.shards[bus.MetaShard], len(name)+16, func(dst []byte) []byte {
 		return encodeDeleteTopic(dst, name)
 	})
 	if err != nil {
@@ -182,7 +182,7 @@ func (n *Node) dropTopic(ctx context.Context, id uint64) error {
 		if !n.shards[shard].machine.hasTopic(id) {
 			continue
 		}
-		_, _, _, err := n.shards[shard].call(ctx, 16, func(dst []byte) []byte { return encodeDrop(dst, id) })
+		_, _, _, err := n.Forwarding().call(ctx, n.shards[shard], 16, func(dst []byte) []byte { return encodeDrop(dst, id) })
 		if err != nil {
 			return err
 		}
@@ -196,6 +196,14 @@ func (n *Node) dropTopic(ctx context.Context, id uint64) error {
 func (n *Node) reconcile(ctx context.Context) error {
 	n.topicOps.Lock()
 	defer n.topicOps.Unlock()
+	stored := make(map[uint64][]uint64)
+	for _, shard := range n.data {
+		stored[shard] = n.shards[shard].machine.topicIDs()
+	}
+	// What is stored was in the table first.
+	if err := n.Confirm(ctx, bus.MetaShard); err != nil {
+		return err
+	}
 	known := make(map[uint64]bool)
 	for _, t := range n.shards[bus.MetaShard].machine.topics() {
 		known[t.ID] = true
@@ -204,7 +212,7 @@ func (n *Node) reconcile(ctx context.Context) error {
 		}
 	}
 	for _, shard := range n.data {
-		for _, id := range n.shards[shard].machine.topicIDs() {
+		for _, id := range stored[shard] {
 			if known[id] {
 				continue
 			}

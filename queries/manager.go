@@ -20,6 +20,8 @@ type ManagerConfig struct {
 	Spaces SinkSpaces // the namespaces they write to; nil where none does
 	// Formats are how records can be written; nil: all are JSON.
 	Formats Formats
+	// Leaders says which queries run here; nil where all do.
+	Leaders Leaders
 	Clock   Clock
 	Logger  *slog.Logger // nil = silent
 	// Owner is different for every manager ever made, over restarts too.
@@ -40,6 +42,7 @@ type Manager struct {
 	logger  *slog.Logger
 	owner   string
 	options RunOptions
+	leaders Leaders
 
 	views views
 
@@ -55,19 +58,26 @@ func NewManager(c ManagerConfig) *Manager {
 	}
 	return &Manager{
 		topics: c.Topics, docs: c.Docs, sinks: c.Sinks, spaces: c.Spaces, formats: c.Formats, clock: c.Clock, logger: logger,
-		owner: c.Owner, options: c.Options, runs: map[string]*queryRun{},
+		owner: c.Owner, options: c.Options, leaders: c.Leaders, runs: map[string]*queryRun{},
 	}
 }
 
-// Run keeps a job running for each query of the catalogue, and cleans up after
-// deleted ones, until ctx ends; all jobs have ended when it returns. It may be
-// called once.
+// Run keeps a job running for each query of the catalogue that this node is to run,
+// and cleans up after deleted ones, until ctx ends; all jobs have ended when it
+// returns. It may be called once.
+//
+// Two nodes may take themselves for the one to run a query for a moment. The one that
+// has claimed it later goes on: what the other one writes is refused.
 func (m *Manager) Run(ctx context.Context) error {
 	ctx, stop := context.WithCancel(ctx)
 	defer m.stopAll()
 	defer stop()
 	for {
 		changed := m.docs.DocsChanged(bus.MetaShard)
+		var moved <-chan struct{}
+		if m.leaders != nil {
+			moved = m.leaders.LeadersChanged()
+		}
 		var again <-chan time.Time
 		if err := m.reconcile(ctx); err != nil && ctx.Err() == nil {
 			m.logger.Error("queries: the catalogue could not be followed", "err", err)
@@ -77,10 +87,14 @@ func (m *Manager) Run(ctx context.Context) error {
 		case <-ctx.Done():
 			return nil
 		case <-changed:
+		case <-moved:
 		case <-again:
 		}
 	}
 }
+
+// leads tells whether this node is to do what belongs to a shard.
+func (m *Manager) leads(shard uint64) bool { return m.leaders == nil || m.leaders.Leads(shard) }
 
 func (m *Manager) stopAll() {
 	m.mu.Lock()
@@ -100,7 +114,7 @@ func (m *Manager) stopAll() {
 // up. A document that cannot be read does not keep the others from their jobs.
 func (m *Manager) reconcile(ctx context.Context) error {
 	var failed error
-	wanted, paused := map[string]bool{}, map[string]bool{}
+	wanted, resting := map[string]bool{}, map[string]bool{}
 	for _, doc := range m.docs.Docs(bus.MetaShard, entryPrefix) {
 		e, err := decodeDoc[entry](doc)
 		if err != nil {
@@ -108,13 +122,16 @@ func (m *Manager) reconcile(ctx context.Context) error {
 			continue
 		}
 		wanted[e.ID] = true
-		if e.Paused {
-			paused[e.ID] = true
+		if e.Paused || !m.leads(e.Shard) {
+			resting[e.ID] = true
 		} else {
 			m.start(ctx, e)
 		}
 	}
-	m.stopUnwanted(wanted, paused)
+	m.stopUnwanted(wanted, resting)
+	if !m.leads(bus.MetaShard) {
+		return failed // who leads the metadata cleans up
+	}
 	for _, doc := range m.docs.Docs(bus.MetaShard, leavingsPrefix) {
 		if wanted[strings.TrimPrefix(doc.Key, leavingsPrefix)] {
 			continue // deleted since; the next round sees it
@@ -138,12 +155,12 @@ func (m *Manager) start(ctx context.Context, e entry) {
 	m.startPumps(r)
 }
 
-// stopUnwanted ends the runs that have no query, or a paused one.
-func (m *Manager) stopUnwanted(wanted, paused map[string]bool) {
+// stopUnwanted ends the runs that have no query, or one that rests here.
+func (m *Manager) stopUnwanted(wanted, resting map[string]bool) {
 	m.mu.Lock()
 	var list []*queryRun
 	for id, r := range m.runs {
-		if !wanted[id] || paused[id] {
+		if !wanted[id] || resting[id] {
 			list = append(list, r)
 		}
 	}
@@ -185,7 +202,7 @@ func (m *Manager) supervise(r *queryRun) {
 		case err == nil:
 			r.end(stateCompleted, nil)
 			return
-		case !passing(err):
+		case !passing(err) && !m.overtaken(err):
 			m.logger.Error("queries: a query has failed", "query", r.entry.Name, "err", err)
 			r.end(stateFailed, err)
 			return
@@ -202,6 +219,13 @@ func (m *Manager) supervise(r *queryRun) {
 		}
 		backoff = min(2*backoff, maxRunBackoff)
 	}
+}
+
+// overtaken tells whether another node has claimed a query that is for this one to
+// run: it claims it back, unless it is stopped because the other one is right.
+func (m *Manager) overtaken(err error) bool {
+	f := fault.As(err)
+	return m.leaders != nil && f != nil && f.Kind == fault.Conflict && f.Code == "fenced"
 }
 
 func (m *Manager) runJob(r *queryRun, attempt int) (err error) {

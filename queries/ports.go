@@ -41,6 +41,14 @@ type Documents interface {
 	DataShard(hint string) uint64
 }
 
+// Leaders tells which shards this node leads. A query runs on the node that leads its
+// shard.
+type Leaders interface {
+	Leads(shard uint64) bool
+	// LeadersChanged is closed at the next change of what Leads answers.
+	LeadersChanged() <-chan struct{}
+}
+
 // Clock is where a manager gets its time from. It paces epochs, retries and lag
 // figures, never results.
 type Clock interface {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"strconv"
 	"syscall"
 	"time"
 
@@ -54,13 +55,58 @@ func openEngine(c settings, listener net.Listener, logger *slog.Logger) (*engine
 		return nil, errors.Join(fmt.Errorf("read the address of the listener: %w", err), listener.Close())
 	}
 	e := &engine{url: "http://" + net.JoinHostPort(c.host, port), listener: listener, logger: logger}
-	if e.node, err = cluster.Open(cluster.Config{Dir: c.dataDir, Logger: logger.With("component", "cluster")}); err != nil {
+	config, err := c.cluster(port)
+	if err != nil {
 		return nil, errors.Join(err, listener.Close())
+	}
+	config.Dir, config.Logger = c.dataDir, logger.With("component", "cluster")
+	if e.node, err = cluster.Open(config); err != nil {
+		return nil, errors.Join(err, listener.Close())
+	}
+	if len(c.members) > 0 {
+		c.url = config.URL
 	}
 	if err = e.wire(c, logger); err != nil {
 		return nil, errors.Join(err, listener.Close(), closeNode(e.node))
 	}
 	return e, nil
+}
+
+// cluster is what the settings say of the cluster, with the raft port taken; httpPort
+// is the one this node listens on. It is empty for a lone node.
+func (c *settings) cluster(httpPort string) (cluster.Config, error) {
+	own := c.own()
+	if own == nil {
+		return cluster.Config{}, nil
+	}
+	config := cluster.Config{NodeID: c.nodeID, URL: c.url}
+	if config.URL == "" {
+		host := c.host
+		if ip := net.ParseIP(host); ip != nil && ip.IsUnspecified() {
+			host = own.host
+		}
+		config.URL = "http://" + net.JoinHostPort(host, httpPort)
+	}
+	for _, m := range c.members {
+		port := m.httpPort
+		if port == 0 {
+			port = m.raftPort + 1 // as the reference has it, until the node itself says otherwise
+		}
+		config.Members = append(config.Members, cluster.Member{
+			ID: m.id, RaftAddress: net.JoinHostPort(m.host, strconv.Itoa(m.raftPort)), Priority: m.priority,
+			URL: "http://" + net.JoinHostPort(m.host, strconv.Itoa(port)),
+		})
+	}
+	address := net.JoinHostPort(own.host, strconv.Itoa(own.raftPort))
+	listener, err := net.Listen("tcp", address)
+	if errors.Is(err, syscall.EADDRINUSE) {
+		return config, &failure{exit: exitConflict, code: "address_in_use", text: fmt.Sprintf("the raft port %s of node %q is in use", address, c.nodeID)}
+	}
+	if err != nil {
+		return config, fmt.Errorf("listen for the other nodes on %s: %w", address, err)
+	}
+	config.RaftListener = listener
+	return config, nil
 }
 
 // closeNode closes a node that never ran: a run that is over at once does it.

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"net"
 	"regexp"
 	"slices"
 	"strconv"
@@ -22,7 +23,21 @@ type replication struct {
 	nodeID       string
 	nodes        string // id:host:raft_port:priority[:http_port],…
 	writeConcern string
-	rocket       bool // made of writeConcern: answer once the leader has queued it
+	proxyWrites  bool
+	insecureRaft bool
+	members      []clusterMember // made of nodes; none where the node runs alone
+	rocket       bool            // made of writeConcern: answer once the leader has queued it
+	everywhere   bool            // made of writeConcern: answer once all nodes have it
+}
+
+// own is this node among the members, nil where it runs alone.
+func (r *replication) own() *clusterMember {
+	for i := range r.members {
+		if r.members[i].id == r.nodeID {
+			return &r.members[i]
+		}
+	}
+	return nil
 }
 
 // clusterMember is one node of a cluster.
@@ -48,8 +63,8 @@ func (r *replication) check(getenv func(string) string) (warnings []string, err 
 	switch {
 	case enabled && len(members) == 0:
 		return nil, usage("%s is on and RF_HA_NODES names no node; unset %s, or name this one node", haEnabled, haEnabled)
-	case len(members) > 1:
-		return nil, usage("%d nodes are named: this version runs a single node and would not replicate; name one node, or none", len(members))
+	case len(members) > maxMembers:
+		return nil, usage("%d nodes are named; a cluster has at most %d", len(members), maxMembers)
 	}
 	if r.nodeID == "" && len(members) == 1 {
 		r.nodeID = members[0].id
@@ -60,10 +75,43 @@ func (r *replication) check(getenv func(string) string) (warnings []string, err 
 	if len(members) == 1 && members[0].id != r.nodeID {
 		return nil, usage("this node is %q, and the one node named is %q", r.nodeID, members[0].id)
 	}
-	if r.rocket, warnings, err = parseWriteConcern(r.writeConcern); err != nil {
+	if warnings, err = r.parseWriteConcern(max(1, len(members))); err != nil {
 		return nil, err
 	}
+	if len(members) > 1 {
+		r.members = members
+		more, err := r.checkCluster(getenv, enabled)
+		return append(warnings, more...), err
+	}
 	return append(warnings, r.unused(getenv, enabled)...), nil
+}
+
+// maxMembers is the size past which more nodes make a cluster slower and no safer.
+const maxMembers = 7
+
+// checkCluster refuses what a node of a cluster cannot do.
+func (r *replication) checkCluster(getenv func(string) string, enabled bool) (warnings []string, err error) {
+	own := r.own()
+	switch {
+	case r.nodeID == "":
+		return nil, usage("%d nodes are named: say with --node-id which one this is", len(r.members))
+	case own == nil:
+		return nil, usage("this node is %q, which is none of the nodes named", r.nodeID)
+	case enabled && switchedOn(getenv("RF_HA_TLS")):
+		return nil, usage("RF_HA_TLS is on, and this version does not encrypt what nodes say to each other; in a network of their own, unset it and give --insecure-raft")
+	case !loopbackHost(own.host) && !r.insecureRaft:
+		return nil, usage("the raft port of node %q is on %s, where others can reach it and nothing is encrypted: give --insecure-raft if only the nodes can reach that network", r.nodeID, own.host)
+	}
+	if len(r.members)%2 == 0 {
+		warnings = append(warnings, fmt.Sprintf("%d nodes bear the loss of no more than %d do; one more or one less is better", len(r.members), len(r.members)-1))
+	}
+	return warnings, nil
+}
+
+// loopbackHost tells whether a host is this machine alone.
+func loopbackHost(host string) bool {
+	ip := net.ParseIP(host)
+	return host == "localhost" || ip != nil && ip.IsLoopback()
 }
 
 // unused tells about variables that are set and do nothing on one node.
@@ -90,21 +138,34 @@ func (r *replication) unused(getenv func(string) string, enabled bool) (warnings
 	return warnings
 }
 
-// parseWriteConcern reads async, sync-majority, sync-all or a number of nodes: 1 is
-// the leader alone, which answers before anything is durable.
-func parseWriteConcern(text string) (rocket bool, warnings []string, err error) {
+// parseWriteConcern reads async, sync-majority, sync-all or a number of nodes, of so
+// many: 1 is the leader alone, which answers before anything is durable.
+func (r *replication) parseWriteConcern(nodes int) (warnings []string, err error) {
 	const unsafe = "write concern %s: a produce call is answered once it is queued, and a crash may lose the last of those; ask for mode=sealed where that matters"
-	switch text {
-	case "", "sync-majority", "sync-all":
-		return false, nil, nil
+	switch r.writeConcern {
+	case "", "sync-majority":
+		return nil, nil
+	case "sync-all":
+		r.everywhere = nodes > 1
+		return nil, nil
 	case "async", "1":
-		return true, []string{fmt.Sprintf(unsafe, text)}, nil
+		r.rocket = true
+		return []string{fmt.Sprintf(unsafe, r.writeConcern)}, nil
 	}
-	n, err := strconv.Atoi(text)
-	if err != nil || n < 1 {
-		return false, nil, usage("the write concern has to be async, sync-majority, sync-all or a number of nodes from 1 on, not %q", text)
+	n, err := strconv.Atoi(r.writeConcern)
+	switch {
+	case err != nil || n < 1:
+		return nil, usage("the write concern has to be async, sync-majority, sync-all or a number of nodes from 1 on, not %q", r.writeConcern)
+	case nodes == 1:
+		return []string{fmt.Sprintf("write concern %d: there is one node, and every write waits until it is durable there", n)}, nil
+	case n > nodes:
+		return nil, usage("the write concern is %d, and there are %d nodes", n, nodes)
 	}
-	return false, []string{fmt.Sprintf("write concern %d: there is one node, and every write waits until it is durable there", n)}, nil
+	r.everywhere = n > nodes/2+1 || n == nodes
+	if r.everywhere && n < nodes {
+		warnings = append(warnings, fmt.Sprintf("write concern %d of %d nodes is more than a majority: every write waits for all nodes", n, nodes))
+	}
+	return warnings, nil
 }
 
 // parseMembers reads id:host:raft_port:priority[:http_port],…

@@ -39,10 +39,20 @@ func TestReplicationOnOneNode(t *testing.T) {
 		"alone":          {r: replication{nodes: "a:h:7000:1"}, env: map[string]string{haEnabled: "1"}, nodeID: "a", warns: "nothing is replicated", ok: true},
 		"not this":       {r: replication{nodeID: "b", nodes: "a:h:7000:1"}},
 		"enabled only":   {env: map[string]string{haEnabled: "1"}},
-		"three":          {r: replication{nodes: "a:h:1:1,b:h:2:1,c:h:3:1"}},
+		"three unnamed":  {r: replication{nodes: "a:::1:1,b:h:2:1,c:h:3:1"}},
+		"three":          {r: replication{nodeID: "a", nodes: "a:127.0.0.1:1:1,b:h:2:1,c:h:3:1"}, nodeID: "a", ok: true},
+		"none of three":  {r: replication{nodeID: "d", nodes: "a:127.0.0.1:1:1,b:h:2:1,c:h:3:1"}},
+		"nameless":       {r: replication{nodes: "a:127.0.0.1:1:1,b:h:2:1,c:h:3:1"}},
+		"off loopback":   {r: replication{nodeID: "b", nodes: "a:127.0.0.1:1:1,b:h:2:1,c:h:3:1"}},
+		"insecure":       {r: replication{nodeID: "b", insecureRaft: true, nodes: "a:127.0.0.1:1:1,b:h:2:1,c:h:3:1"}, nodeID: "b", ok: true},
+		"two":            {r: replication{nodeID: "a", nodes: "a:localhost:1:1,b:h:2:1"}, nodeID: "a", warns: "one more or one less", ok: true},
+		"eight":          {r: replication{nodeID: "a", nodes: "a:localhost:1:1,b:h:2:1,c:h:2:1,d:h:2:1,e:h:2:1,f:h:2:1,g:h:2:1,i:h:2:1"}},
+		"encrypted":      {r: replication{nodeID: "a", nodes: "a:localhost:1:1,b:h:2:1,c:h:3:1"}, env: map[string]string{haEnabled: "1", "RF_HA_TLS": "1"}},
+		"all of three":   {r: replication{nodeID: "a", writeConcern: "3", nodes: "a:localhost:1:1,b:h:2:1,c:h:3:1"}, nodeID: "a", ok: true},
+		"four of three":  {r: replication{nodeID: "a", writeConcern: "4", nodes: "a:localhost:1:1,b:h:2:1,c:h:3:1"}},
 		"async":          {r: replication{writeConcern: "async"}, rocket: true, warns: "a crash may lose", ok: true},
 		"one":            {r: replication{writeConcern: "1"}, rocket: true, warns: "a crash may lose", ok: true},
-		"two":            {r: replication{writeConcern: "2"}, warns: "there is one node", ok: true},
+		"two of one":     {r: replication{writeConcern: "2"}, warns: "there is one node", ok: true},
 		"all":            {r: replication{writeConcern: "sync-all"}, ok: true},
 		"zero":           {r: replication{writeConcern: "0"}},
 		"off":            {env: map[string]string{"RF_HA_TLS": "1", haEnabled: "false"}, warns: "RF_HA_TLS is set", ok: true},
@@ -84,6 +94,33 @@ func TestWriteConcernOfTheEnvironment(t *testing.T) {
 		body, err := client.get(t.Context(), "/metrics_ha", nil)
 		if err != nil || !strings.Contains(string(body), `"node_id":"n1"`) || !strings.Contains(string(body), `"leader_url":"http://leat.example:1109"`) {
 			t.Errorf("%s, %v", body, err)
+		}
+	}
+}
+
+func TestWriteConcernOfNodes(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		text               string
+		nodes              int
+		rocket, everywhere bool
+		warns              bool
+	}{
+		{"sync-majority", 3, false, false, false},
+		{"sync-all", 3, false, true, false},
+		{"sync-all", 1, false, false, false},
+		{"2", 3, false, false, false},
+		{"3", 3, false, true, false},
+		{"2", 5, false, false, false},
+		{"3", 5, false, false, false},
+		{"4", 5, false, true, true},
+		{"5", 5, false, true, false},
+		{"1", 3, true, false, true},
+	} {
+		r := replication{writeConcern: c.text}
+		warnings, err := r.parseWriteConcern(c.nodes)
+		if err != nil || r.rocket != c.rocket || r.everywhere != c.everywhere || (len(warnings) > 0) != c.warns {
+			t.Errorf("%s of %d: %+v, %q, %v", c.text, c.nodes, r, warnings, err)
 		}
 	}
 }

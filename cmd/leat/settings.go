@@ -27,6 +27,9 @@ type settings struct {
 	file configFile
 }
 
+// defaultPort is the port for HTTP where none is said.
+const defaultPort = 1109
+
 // address is host:port.
 func (c *settings) address() string { return net.JoinHostPort(c.host, strconv.Itoa(c.port)) }
 
@@ -48,6 +51,9 @@ func (c *settings) check(getenv func(string) string) (warnings []string, err err
 	replicated, err := c.replication.check(getenv)
 	if err != nil {
 		return nil, err
+	}
+	if own := c.own(); own != nil && own.httpPort > 0 && c.port == defaultPort {
+		c.port = own.httpPort
 	}
 	if warnings, err = c.readTokens(getenv); err != nil {
 		return nil, err
@@ -108,17 +114,19 @@ func tokenText(getenv func(string) string) (string, error) {
 // flags are the flags of a node.
 func (c *settings) flags(flags *pflag.FlagSet) {
 	flags.StringVar(&c.host, "host", "127.0.0.1", "address to listen on")
-	flags.IntVar(&c.port, "port", 1109, "port to listen on, 0 for any free one")
+	flags.IntVar(&c.port, "port", defaultPort, "port to listen on, 0 for any free one")
 	flags.StringVar(&c.url, "url", "", "address that clients reach the node by (default: where it listens)")
 	flags.StringVar(&c.dataDir, "data-dir", "", "where the data is kept (default: leat in the user's state directory)")
 	flags.BoolVar(&c.dev, "dev", false, `for development: token "dev" is required, topics are created on first produce`)
 	flags.StringVar(&c.nodeID, "node-id", "", "name of this node (default: 1)")
-	flags.StringVar(&c.nodes, "nodes", "", "the nodes, as id:host:raft_port:priority,…; at most one in this version")
+	flags.StringVar(&c.nodes, "nodes", "", "the nodes of the cluster, as id:host:raft_port:priority[:http_port],…; none or one for a lone node")
+	flags.BoolVar(&c.proxyWrites, "proxy-writes", false, "in a cluster: do writes that another node leads there, instead of answering 307 with its address")
+	flags.BoolVar(&c.insecureRaft, "insecure-raft", false, "let the nodes talk to each other unencrypted off loopback, in a network that only they can reach")
 	flags.StringVar(&c.writeConcern, "write-concern", "sync-majority", "what a produce call waits for: async, sync-majority, sync-all or a number of nodes")
 	flags.IntVar(&c.limits.BodyBytes, "max-body-bytes", 16<<20, "largest request body")
 	flags.IntVar(&c.limits.RecordBytes, "max-record-bytes", 1<<20, "largest record, key and value together")
 	flags.IntVar(&c.limits.Partitions, "max-partitions", 256, "most partitions of a topic")
-	for _, name := range []string{"host", "port", "url", "data-dir", "dev", "max-body-bytes", "max-record-bytes", "max-partitions"} {
+	for _, name := range []string{"host", "port", "url", "data-dir", "dev", "max-body-bytes", "max-record-bytes", "max-partitions", "proxy-writes", "insecure-raft"} {
 		configurable(flags, name, "LEAT_"+strings.ToUpper(configKey(name)))
 	}
 	configurable(flags, "node-id", "LEAT_NODE_ID", "RF_HA_NODE_ID")

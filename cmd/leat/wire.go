@@ -32,6 +32,7 @@ var (
 	_ queries.SinkTopics = (*cluster.Node)(nil)
 	_ queries.SinkSpaces = (*api.Namespaces)(nil)
 	_ queries.Formats    = (*formats.Library)(nil)
+	_ queries.Leaders    = (*cluster.Node)(nil)
 	_ queries.Clock      = wallClock{}
 
 	_ queries.OneShotFormats = inline.Formats{}
@@ -39,15 +40,20 @@ var (
 
 // wire puts the queries and the server on top of the node.
 func (e *engine) wire(c settings, logger *slog.Logger) (err error) {
-	schemas := registry.New(e.node, registry.Limits{})
+	// Queries write wherever what they write to is led; clients are sent there.
+	own, front := e.node.Forwarding(), e.node
+	if c.proxyWrites {
+		front = own
+	}
+	schemas := registry.New(own, registry.Limits{})
 	e.manager = queries.NewManager(queries.ManagerConfig{
-		Topics: e.node, Docs: e.node, Sinks: e.node, Spaces: api.NewNamespaces(e.node, e.node, c.limits), Formats: formats.New(registeredSchemas{schemas}), Clock: wallClock{}, Owner: rand.Text(), Logger: logger.With("component", "queries"),
+		Topics: own, Docs: own, Sinks: own, Spaces: api.NewNamespaces(e.node, e.node, c.limits), Formats: formats.New(registeredSchemas{schemas}), Clock: wallClock{}, Leaders: own, Owner: rand.Text(), Logger: logger.With("component", "queries"),
 	})
 	limits := c.limits
 	limits.Drain = drainTime
 	e.server, err = api.New(api.Config{
-		Topics: e.node, Documents: e.node, Trimming: e.node, Cluster: e.node, Readiness: e.node,
-		Queries: &queryCalls{manager: e.manager, logger: logger}, Schemas: schemas, Formats: inline.Formats{}, URL: orText(c.url, e.url), NodeID: c.nodeID, Rocket: c.rocket,
+		Topics: front, Documents: front, Trimming: front, Cluster: e.node, Readiness: e.node,
+		Queries: &queryCalls{manager: e.manager, logger: logger}, Schemas: schemas, Formats: inline.Formats{}, URL: orText(c.url, e.url), NodeID: c.nodeID, Rocket: c.rocket, Everywhere: c.everywhere,
 		Tokens: c.tokens, Limits: limits, Dev: c.dev, Logger: logger.With("component", "api"),
 	})
 	if err != nil {

@@ -44,6 +44,10 @@ type Append struct {
 	// Async asks for an answer as soon as the append is queued on the leader. It
 	// has a partition and nothing else; a crash may lose the append.
 	Async bool
+	// Everywhere asks for an answer once every node has the records, not only a
+	// majority. Where that is not in time the error is Timeout "unknown_outcome", with
+	// member committed true and the nodes that are missing.
+	Everywhere bool
 }
 
 // Appended is where an append came to lie. A returned Appended is durable under
@@ -139,4 +143,15 @@ type Shard struct {
 	QueuedBytes  int64  // of writes not yet proposed; asynchronous ones may be lost
 	LogTimeMs    int64
 	DocBytes     int64 // memory of the documents, about
+}
+
+// Member is a node of a cluster as this node sees it.
+type Member struct {
+	ReplicaID uint64 // its number in every shard
+	ID        string // its name
+	URL       string // where clients reach it, "" = not known
+	Reachable bool   // it has answered lately
+	// Lag is by how many raft entries it was behind the furthest node in each shard when
+	// they were last asked; empty where it is not reachable.
+	Lag map[uint64]int64
 }

@@ -1,0 +1,168 @@
+package cluster
+
+import (
+	"cmp"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"hash/fnv"
+	"io/fs"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+
+	"leat/cluster/peer"
+	"leat/internal/fault"
+	"leat/log"
+)
+
+// Member is one node of a cluster, as it is configured.
+type Member struct {
+	ID          string // its name for good
+	RaftAddress string // host:port where the others reach it; may change between starts
+	URL         string // where clients reach it until it has said so itself
+	Priority    int    // shards are led by the members with the highest, where those are there
+}
+
+// seat is a member as the directory was made for it.
+type seat struct {
+	ID        string `json:"id"`
+	ReplicaID uint64 `json:"replica_id"`
+}
+
+// seats gives the members their replica numbers: the same on every node, whatever
+// the order of its list.
+func seats(members []Member) []seat {
+	all := make([]seat, len(members))
+	for i, m := range members {
+		all[i].ID = m.ID
+	}
+	slices.SortFunc(all, func(a, b seat) int { return strings.Compare(a.ID, b.ID) })
+	for i := range all {
+		all[i].ReplicaID = uint64(i + 1)
+	}
+	return all
+}
+
+// clusterName is the same for all nodes that were first started with the same list.
+func clusterName(all []seat) string {
+	h := fnv.New64a()
+	for _, s := range all {
+		_, _ = h.Write(append([]byte(s.ID), 0))
+	}
+	return hex.EncodeToString(h.Sum(nil))
+}
+
+// peersName is the file that remembers the data directories of the other members:
+// a JSON object of incarnations by name.
+const peersName = "peers.json"
+
+// book is what a node knows of the members. It is safe for concurrent use.
+type book struct {
+	self  string
+	files log.FS
+	name  string // of the file
+	lost  chan error
+
+	mu           sync.Mutex
+	members      map[string]*Member
+	incarnations map[string]string
+}
+
+var _ peer.Members = (*book)(nil)
+
+func openBook(c Config) (*book, error) {
+	b := &book{
+		self: c.NodeID, files: c.FS, name: filepath.Join(c.Dir, peersName), lost: make(chan error, 1),
+		members: make(map[string]*Member), incarnations: make(map[string]string),
+	}
+	for _, m := range c.Members {
+		b.members[m.ID] = &m
+	}
+	data, err := readFile(c.FS, b.name)
+	if errors.Is(err, fs.ErrNotExist) {
+		return b, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	if err := json.Unmarshal(data, &b.incarnations); err != nil {
+		return nil, fault.New(fault.Corrupt, "corrupt", "%s: %w", b.name, err)
+	}
+	return b, nil
+}
+
+// Address is where a member's raft port is.
+func (b *book) Address(node string) (string, bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	m := b.members[node]
+	if m == nil {
+		return "", false
+	}
+	return m.RaftAddress, true
+}
+
+// url is where clients reach a member.
+func (b *book) url(node string) string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if m := b.members[node]; m != nil {
+		return m.URL
+	}
+	return ""
+}
+
+// Greet lets members in whose data directory is the one they have always had: a
+// member that comes with another has forgotten what it voted for and what it said it
+// had stored.
+func (b *book) Greet(h peer.Hello, probe bool) error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	m := b.members[h.Node]
+	if m == nil || h.Node == b.self {
+		return fault.New(fault.Forbidden, "not_a_member", "node %q is no other member of this cluster", h.Node)
+	}
+	known := b.incarnations[h.Node]
+	if known != "" && known != h.Incarnation {
+		return fault.New(fault.Conflict, "identity_lost",
+			"node %q comes with another data directory than before; with this one it must not take part: give it its old one back", h.Node)
+	}
+	if probe {
+		return nil
+	}
+	if h.URL != "" {
+		m.URL = h.URL
+	}
+	if known != "" {
+		return nil
+	}
+	b.incarnations[h.Node] = h.Incarnation
+	data, err := json.MarshalIndent(b.incarnations, "", "  ")
+	if err == nil {
+		err = writeFile(b.files, b.name, append(data, '\n'))
+	}
+	if err != nil {
+		delete(b.incarnations, h.Node)
+		return fault.New(fault.Internal, "internal", "remember node %q: %w", h.Node, err)
+	}
+	return nil
+}
+
+// Refused notes that another member did not let this node in. Without its identity
+// the node cannot go on.
+func (b *book) Refused(_ string, refusal *fault.Error) {
+	if refusal.Code != "identity_lost" {
+		return
+	}
+	select {
+	case b.lost <- refusal:
+	default:
+	}
+}
+
+// byPriority orders members: first those with the highest priority.
+func byPriority(a, b Member) int {
+	return cmp.Or(cmp.Compare(b.Priority, a.Priority), strings.Compare(a.ID, b.ID))
+}

@@ -1,0 +1,395 @@
+package cluster
+
+import (
+	"context"
+	"errors"
+	"net"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/lni/dragonboat/v4/raftio"
+
+	"leat/cluster/peer"
+	"leat/internal/bus"
+	"leat/internal/fault"
+)
+
+const (
+	// lookEvery is how often a node asks the others where they stand.
+	lookEvery = 500 * time.Millisecond
+	// meetTimeout bounds how long a new node asks the others whether they know
+	// another node of its name.
+	meetTimeout = 2 * time.Second
+	// handOverTimeout bounds how long a node that ends waits for others to take over
+	// what it leads.
+	handOverTimeout = 1500 * time.Millisecond
+	// steerEvery is the time between two moves of a shard's leader to where it
+	// belongs, at least.
+	steerEvery = 10 * time.Second
+	// closeBehind is how many entries a node may be behind and be made leader.
+	closeBehind = 1000
+)
+
+// neighbour is another node of the cluster.
+type neighbour struct {
+	seat
+	stand atomic.Pointer[Standing] // nil = not reachable
+}
+
+// Standing is where a node stands, as it tells others.
+type Standing struct {
+	Applied map[uint64]uint64 // raft index by shard
+
+	own map[uint64]uint64 // that of the node that asked, at the same time
+}
+
+// Stand tells where this node stands.
+func (s *service) Stand(_ int, into *Standing) error {
+	if !s.node.taking.Load() {
+		return errors.New("the node is starting")
+	}
+	into.Applied = s.node.applied()
+	return nil
+}
+
+func (n *Node) applied() map[uint64]uint64 {
+	all := make(map[uint64]uint64, len(n.shards))
+	for id, s := range n.shards {
+		all[id] = s.machine.appliedIndex()
+	}
+	return all
+}
+
+// meet opens the way to the other nodes. A new node asks them first whether they
+// know one of its name: then this directory is not the one it had.
+func (n *Node) meet(isNew bool) error {
+	if !n.config.clustered() {
+		return nil
+	}
+	var err error
+	if n.book, err = openBook(n.config); err != nil {
+		return err
+	}
+	for _, seat := range n.identity.Members {
+		if seat.ReplicaID != n.identity.ReplicaID {
+			n.peers[seat.ReplicaID] = &neighbour{seat: seat}
+		}
+	}
+	hello := peer.Hello{Cluster: n.identity.Cluster, Node: n.config.NodeID, Incarnation: n.identity.Node, URL: n.config.URL}
+	if n.network, err = peer.New(hello, n.book, n.config.RaftListener, &service{node: n}, n.config.Logger); err != nil || !isNew {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), meetTimeout)
+	defer cancel()
+	refused := make(chan error, len(n.peers))
+	for _, p := range n.peers {
+		go func() { refused <- n.network.Probe(ctx, p.ID) }()
+	}
+	for range n.peers {
+		// Who is not there yet cannot tell.
+		if err := <-refused; fault.KindOf(err) == fault.Conflict {
+			return err
+		}
+	}
+	return nil
+}
+
+// closeNetwork gives the way to the other nodes back where raft does not.
+func (n *Node) closeNetwork() error {
+	if n.network != nil {
+		return n.network.Close()
+	}
+	if l := n.config.RaftListener; l != nil {
+		if err := l.Close(); !errors.Is(err, net.ErrClosed) {
+			return err
+		}
+	}
+	return nil
+}
+
+// leaderEvents hears from raft who leads.
+type leaderEvents struct{ core *core }
+
+// LeaderUpdated notes who leads a shard.
+func (e leaderEvents) LeaderUpdated(info raftio.LeaderInfo) {
+	if s := e.core.shards[info.ShardID]; s != nil && s.ledBy(info.LeaderID, info.Term) {
+		next := make(chan struct{})
+		close(*e.core.moved.Swap(&next))
+	}
+}
+
+// Leads tells whether this node leads a shard.
+func (n *Node) Leads(shard uint64) bool {
+	s := n.shards[shard]
+	return s != nil && s.leads()
+}
+
+// LeadersChanged returns a channel that is closed at the next change of a shard's
+// leader.
+func (n *Node) LeadersChanged() <-chan struct{} { return *n.moved.Load() }
+
+// runNeighbours looks after the other nodes until ctx ends. stop is called where
+// this node must not go on, for the reason that the function returned tells.
+func (n *Node) runNeighbours(ctx context.Context, stop func(), tasks *sync.WaitGroup) (reason func() error) {
+	if n.network == nil {
+		return func() error { return nil }
+	}
+	n.taking.Store(true)
+	var lost error
+	tasks.Go(func() {
+		select {
+		case lost = <-n.book.lost:
+			stop()
+		case <-ctx.Done():
+		}
+	})
+	for _, p := range n.peers {
+		tasks.Go(func() { n.look(ctx, p) })
+	}
+	tasks.Go(func() { n.steer(ctx) })
+	tasks.Go(func() { n.tidyTopics(ctx) })
+	return func() error { return lost }
+}
+
+// look asks a node where it stands, again and again.
+func (n *Node) look(ctx context.Context, p *neighbour) {
+	tick := time.NewTicker(lookEvery)
+	defer tick.Stop()
+	for ctx.Err() == nil {
+		n.ask(ctx, p, 2*lookEvery)
+		select {
+		case <-ctx.Done():
+		case <-tick.C:
+		}
+	}
+}
+
+// ask asks a node where it stands.
+func (n *Node) ask(ctx context.Context, p *neighbour, timeout time.Duration) {
+	ctx, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	var stand Standing
+	if err := n.network.Call(ctx, p.ID, "Stand", 0, &stand); err != nil {
+		p.stand.Store(nil)
+		return
+	}
+	stand.own = n.applied()
+	p.stand.Store(&stand)
+}
+
+// steer moves the leaders of shards that this node leads to where they belong.
+func (n *Node) steer(ctx context.Context) {
+	tick := time.NewTicker(lookEvery)
+	defer tick.Stop()
+	moved := make(map[uint64]time.Time)
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		for i, id := range n.shardIDs() {
+			s := n.shards[id]
+			if !n.ready.Load() || !s.leads() || time.Since(moved[id]) < steerEvery {
+				continue
+			}
+			if to := n.preferred(i); to != n.identity.ReplicaID && n.follows(to, s) {
+				moved[id] = time.Now()
+				n.transfer(s, to)
+			}
+		}
+	}
+}
+
+// preferred is the node that the i-th shard belongs to: of the reachable nodes with
+// the highest priority each has its turn.
+func (n *Node) preferred(i int) uint64 {
+	var best []Member
+	for _, m := range n.config.Members {
+		p := n.peers[n.replica(m.ID)]
+		if p != nil && p.stand.Load() == nil || len(best) > 0 && m.Priority < best[0].Priority {
+			continue
+		}
+		if len(best) > 0 && m.Priority > best[0].Priority {
+			best = nil
+		}
+		best = append(best, m)
+	}
+	slices.SortFunc(best, byPriority)
+	// The metadata shard and the first data shard have different turns already.
+	return n.replica(best[i%len(best)].ID)
+}
+
+// follows tells whether a node is close enough behind to lead a shard.
+func (n *Node) follows(replica uint64, s *shard) bool {
+	p := n.peers[replica]
+	if p == nil {
+		return false
+	}
+	stand := p.stand.Load()
+	return stand != nil && stand.Applied[s.id]+closeBehind >= s.machine.appliedIndex()
+}
+
+func (n *Node) transfer(s *shard, to uint64) {
+	if err := n.host.RequestLeaderTransfer(s.id, to); err != nil {
+		n.config.Logger.Warn("a leader could not be moved", "shard", s.id, "to", n.memberName(to), "error", err)
+	}
+}
+
+// Transfer makes another node the leader of a shard that this one leads, and returns
+// once it is.
+func (n *Node) Transfer(ctx context.Context, shard, replica uint64) error {
+	s := n.shards[shard]
+	if s == nil {
+		return fault.New(fault.NotFound, "not_found", "There is no shard %d", shard)
+	}
+	for {
+		lead := s.lead.Load()
+		switch {
+		case lead.id == replica:
+			return nil
+		case lead.id != 0 && lead.id != s.self:
+			return n.errNotLeader(lead.id)
+		case lead.id == s.self && !n.follows(replica, s):
+			return fault.New(fault.Unavailable, "not_ready", "node %q is not reachable, or too far behind to lead shard %d", n.memberName(replica), shard)
+		case lead.id == s.self:
+			n.transfer(s, replica)
+		}
+		select {
+		case <-lead.changed:
+		case <-time.After(lookEvery):
+		case <-ctx.Done():
+			return fault.New(fault.Unavailable, "no_quorum", "shard %d has not moved to %q in time", shard, n.memberName(replica))
+		}
+	}
+}
+
+// handOver gives what this node leads to others before it ends.
+func (n *Node) handOver() {
+	if n.network == nil {
+		return
+	}
+	var asking sync.WaitGroup
+	for _, p := range n.peers {
+		asking.Go(func() { n.ask(context.Background(), p, handOverTimeout/4) })
+	}
+	asking.Wait()
+	over := time.After(handOverTimeout)
+	for _, id := range n.shardIDs() {
+		s := n.shards[id]
+		lead := s.lead.Load()
+		to := n.closest(s)
+		if lead.id != s.self || to == 0 {
+			continue
+		}
+		n.transfer(s, to)
+		select {
+		case <-lead.changed:
+		case <-over:
+			return
+		}
+	}
+}
+
+// closest is the reachable node that is least behind in a shard, 0 for none.
+func (n *Node) closest(s *shard) (replica uint64) {
+	var most uint64
+	for id, p := range n.peers {
+		if stand := p.stand.Load(); stand != nil && stand.Applied[s.id] > most {
+			replica, most = id, stand.Applied[s.id]
+		}
+	}
+	return replica
+}
+
+// tidyTopics finishes what a crash has left half done, whenever this node becomes
+// the leader of the metadata.
+func (n *Node) tidyTopics(ctx context.Context) {
+	s := n.shards[bus.MetaShard]
+	for ctx.Err() == nil {
+		lead := s.lead.Load()
+		var again <-chan time.Time
+		if lead.id == s.self {
+			if err := n.Forwarding().reconcile(ctx); err != nil && ctx.Err() == nil {
+				n.config.Logger.Warn("topic changes not finished yet", "error", err)
+				again = time.After(time.Second)
+			}
+		}
+		select {
+		case <-ctx.Done():
+		case <-lead.changed:
+		case <-again:
+		}
+	}
+}
+
+// replica is the number of a member, 0 for who is none.
+func (n *Node) replica(name string) uint64 {
+	for _, s := range n.identity.Members {
+		if s.ID == name {
+			return s.ReplicaID
+		}
+	}
+	return 0
+}
+
+// memberName is the name of a member, "" for who is none.
+func (n *Node) memberName(replica uint64) string {
+	for _, s := range n.identity.Members {
+		if s.ReplicaID == replica {
+			return s.ID
+		}
+	}
+	return ""
+}
+
+// memberURL is where clients reach a member, "" where that is not known.
+func (n *Node) memberURL(replica uint64) string {
+	if replica == n.identity.ReplicaID {
+		return n.config.URL
+	}
+	if n.book == nil {
+		return ""
+	}
+	return n.book.url(n.memberName(replica))
+}
+
+// Members lists the nodes of the cluster as this one sees them, by number; none for
+// a lone node.
+func (n *Node) Members() []bus.Member {
+	var all []bus.Member
+	for _, seat := range n.identity.Members {
+		all = append(all, bus.Member{ReplicaID: seat.ReplicaID, ID: seat.ID, URL: n.memberURL(seat.ReplicaID)})
+	}
+	for _, id := range n.shardIDs() {
+		n.addLag(all, id)
+	}
+	return all
+}
+
+// addLag says how far the members are behind in a shard: how far this one was behind
+// another when it last asked, and by how much less that is with yet others.
+func (n *Node) addLag(all []bus.Member, shard uint64) {
+	// Relative to this node; positive is ahead.
+	ahead, most := make([]int64, len(all)), int64(0)
+	for i := range all {
+		m := &all[i]
+		if p := n.peers[m.ReplicaID]; p == nil {
+			m.Reachable = true
+		} else if stand := p.stand.Load(); stand != nil {
+			m.Reachable = true
+			ahead[i] = int64(stand.Applied[shard]) - int64(stand.own[shard])
+			most = max(most, ahead[i])
+		}
+	}
+	for i := range all {
+		if all[i].Lag == nil {
+			all[i].Lag = make(map[uint64]int64)
+		}
+		if all[i].Reachable {
+			all[i].Lag[shard] = most - ahead[i]
+		}
+	}
+}

@@ -1,0 +1,336 @@
+// Package peer connects the nodes of a cluster: it carries raft's messages, the
+// chunks of snapshots and calls between nodes over TCP, and lets nobody in who is no
+// member or who has lost its data directory.
+package peer
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"sync"
+	"time"
+
+	dbconfig "github.com/lni/dragonboat/v4/config"
+	"github.com/lni/dragonboat/v4/raftio"
+	pb "github.com/lni/dragonboat/v4/raftpb"
+
+	"leat/internal/fault"
+)
+
+// Members knows the nodes of the cluster. It is safe for concurrent use.
+type Members interface {
+	// Address is host:port of a member's raft port; ok is false for who is none.
+	Address(node string) (address string, ok bool)
+	// Greet judges who says hello, and remembers where a member is reached and which
+	// data directory it has. A probe is judged and not remembered. Errors are
+	// faults: Forbidden "not_a_member", Conflict "identity_lost".
+	Greet(h Hello, probe bool) error
+	// Refused tells that another node did not let this one in.
+	Refused(by string, refusal *fault.Error)
+}
+
+// Network is the connections of a node. It is dragonboat's transport factory and
+// transport: dragonboat starts and closes it. Until it has started it, other nodes can
+// say hello and no more.
+type Network struct {
+	self     Hello
+	members  Members
+	listener net.Listener
+	logger   *slog.Logger
+
+	messages raftio.MessageHandler
+	chunks   raftio.ChunkHandler
+	started  chan struct{} // closed once there is somebody to take messages and chunks
+
+	life   context.Context
+	end    context.CancelFunc
+	tasks  sync.WaitGroup
+	mu     sync.Mutex
+	open   map[net.Conn]bool
+	closed bool
+	calls  map[string]*caller
+}
+
+var (
+	_ dbconfig.TransportFactory = (*Network)(nil)
+	_ raftio.ITransport         = (*Network)(nil)
+)
+
+// New makes a network that takes connections from listener at once; it owns the
+// listener. The exported methods of service that have the form net/rpc asks for are
+// what others can call. Close ends it.
+func New(self Hello, members Members, listener net.Listener, service any, logger *slog.Logger) (*Network, error) {
+	self.Version = helloVersion
+	n := &Network{
+		self: self, members: members, listener: listener, logger: logger, started: make(chan struct{}),
+		open: make(map[net.Conn]bool), calls: make(map[string]*caller),
+	}
+	server, err := newServer(service)
+	if err != nil {
+		return nil, err
+	}
+	n.life, n.end = context.WithCancel(context.Background())
+	n.tasks.Go(func() { n.accept(server) })
+	return n, nil
+}
+
+// Create remembers what takes messages and chunks.
+func (n *Network) Create(_ dbconfig.NodeHostConfig, messages raftio.MessageHandler, chunks raftio.ChunkHandler) raftio.ITransport {
+	n.messages, n.chunks = messages, chunks
+	return n
+}
+
+// Validate accepts names of nodes, which stand for addresses everywhere in
+// dragonboat: so a node may move.
+func (n *Network) Validate(node string) bool { return node != "" }
+
+// Name names the transport in dragonboat's messages.
+func (n *Network) Name() string { return "leat" }
+
+// Start lets messages and chunks in.
+func (n *Network) Start() error {
+	close(n.started)
+	return nil
+}
+
+// accept takes connections until the network is closed.
+func (n *Network) accept(server callServer) {
+	for {
+		conn, err := n.listener.Accept()
+		switch {
+		case errors.Is(err, net.ErrClosed):
+			return
+		case err != nil:
+			n.logger.Warn("a connection between nodes was not taken", "error", err)
+			select {
+			case <-n.life.Done():
+				return
+			case <-time.After(acceptPause):
+			}
+			continue
+		}
+		if !n.track(conn) {
+			continue
+		}
+		n.tasks.Go(func() {
+			defer n.untrack(conn)
+			if err := n.take(conn, server); err != nil && n.life.Err() == nil {
+				n.logger.Debug("a connection between nodes ended", "from", conn.RemoteAddr().String(), "error", err)
+			}
+		})
+	}
+}
+
+// Close ends all connections and waits for what they were doing. Closing again does
+// nothing.
+func (n *Network) Close() error {
+	n.mu.Lock()
+	n.closed = true
+	for conn := range n.open {
+		_ = conn.Close()
+	}
+	n.mu.Unlock()
+	n.end()
+	err := n.listener.Close()
+	n.tasks.Wait()
+	if errors.Is(err, net.ErrClosed) {
+		err = nil
+	}
+	return err
+}
+
+// track has Close close a connection; false where it has been called.
+func (n *Network) track(conn net.Conn) bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.closed {
+		_ = conn.Close()
+		return false
+	}
+	n.open[conn] = true
+	return true
+}
+
+func (n *Network) untrack(conn net.Conn) {
+	_ = conn.Close()
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	delete(n.open, conn)
+}
+
+// tracked is a connection that forgets itself when it is closed.
+type tracked struct {
+	net.Conn
+	network *Network
+}
+
+// Close closes the connection.
+func (t *tracked) Close() error {
+	t.network.untrack(t.Conn)
+	return nil
+}
+
+// GetConnection is a connection to a node for messages.
+func (n *Network) GetConnection(_ context.Context, node string) (raftio.IConnection, error) {
+	return &raftConn{network: n, node: node}, nil
+}
+
+// GetSnapshotConnection connects to a node for a snapshot.
+func (n *Network) GetSnapshotConnection(ctx context.Context, node string) (raftio.ISnapshotConnection, error) {
+	conn, err := n.dial(ctx, node, kindSnapshot)
+	if err != nil {
+		return nil, err
+	}
+	return &snapshotConn{sender: sender{conn: conn}}, nil
+}
+
+// Probe asks a node whether it would let this one in.
+func (n *Network) Probe(ctx context.Context, node string) error {
+	conn, err := n.dial(ctx, node, kindProbe)
+	if err != nil {
+		return err
+	}
+	return conn.Close()
+}
+
+// dial connects to a member and says hello.
+func (n *Network) dial(ctx context.Context, node, kind string) (net.Conn, error) {
+	address, ok := n.members.Address(node)
+	if !ok {
+		return nil, fault.New(fault.NotFound, "not_a_member", "there is no member %q", node)
+	}
+	ctx, cancel := context.WithTimeout(ctx, helloTimeout)
+	defer cancel()
+	defer context.AfterFunc(n.life, cancel)()
+	conn, err := new(net.Dialer).DialContext(ctx, "tcp", address)
+	if err != nil {
+		return nil, fmt.Errorf("connect to node %q: %w", node, err)
+	}
+	if !n.track(conn) {
+		return nil, fault.New(fault.Unavailable, "shutting_down", "the node is shutting down")
+	}
+	if err := n.introduce(conn, node, kind); err != nil {
+		n.untrack(conn)
+		return nil, fmt.Errorf("connect to node %q at %s: %w", node, address, err)
+	}
+	return &tracked{Conn: conn, network: n}, nil
+}
+
+// introduce says hello and hears the answer.
+func (n *Network) introduce(conn net.Conn, node, kind string) error {
+	if err := conn.SetDeadline(time.Now().Add(helloTimeout)); err != nil {
+		return err
+	}
+	hello := n.self
+	hello.Kind, hello.To = kind, node
+	if err := writeHello(conn, hello); err != nil {
+		return err
+	}
+	var answer welcome
+	if err := readHello(conn, &answer); err != nil {
+		return err
+	}
+	if answer.Code != "" {
+		refusal := fault.New(fault.Conflict, answer.Code, "node %q refuses: %s", node, answer.Message)
+		n.members.Refused(node, refusal)
+		return refusal
+	}
+	if answer.Node != node {
+		return fault.New(fault.Conflict, "other_node", "there is node %q where %q is expected", answer.Node, node)
+	}
+	if err := n.members.Greet(answer.Hello, kind == kindProbe); err != nil {
+		return err
+	}
+	return conn.SetDeadline(time.Time{})
+}
+
+// take serves a connection that another node has opened.
+func (n *Network) take(conn net.Conn, server callServer) error {
+	if err := conn.SetDeadline(time.Now().Add(helloTimeout)); err != nil {
+		return err
+	}
+	in := bufio.NewReaderSize(conn, 256<<10)
+	var hello Hello
+	if err := readHello(in, &hello); err != nil {
+		return err
+	}
+	err := hello.check(&n.self)
+	if err == nil {
+		err = n.members.Greet(hello, hello.Kind == kindProbe)
+	}
+	answer := welcome{Hello: n.self}
+	if f := fault.As(err); f != nil {
+		answer.Code, answer.Message = f.Code, f.Message
+	} else if err != nil {
+		answer.Code, answer.Message = "internal", err.Error()
+	}
+	if err := errors.Join(writeHello(conn, answer), err, conn.SetDeadline(time.Time{})); err != nil {
+		return err
+	}
+	return n.serve(hello.Kind, in, conn, server)
+}
+
+// serve does what a connection is for.
+func (n *Network) serve(kind string, in *bufio.Reader, conn net.Conn, server callServer) error {
+	if kind == kindRaft || kind == kindSnapshot {
+		select {
+		case <-n.started:
+		case <-n.life.Done():
+			return nil
+		}
+	}
+	switch kind {
+	case kindRaft:
+		return n.receive(in, n.message)
+	case kindSnapshot:
+		if err := n.receive(in, n.chunk); err != nil {
+			return err
+		}
+		var end [frameHeader]byte
+		return (&sender{conn: conn}).write(end[:])
+	case kindCalls:
+		server.serve(in, conn)
+	}
+	return nil
+}
+
+// receive hands the frames of a connection on, until an empty one or an error.
+func (n *Network) receive(in *bufio.Reader, handle func(body []byte) error) error {
+	var buf []byte
+	for {
+		body, err := readFrame(in, buf)
+		if err != nil || len(body) == 0 {
+			return err
+		}
+		if err := handle(body); err != nil {
+			return err
+		}
+		if cap(body) <= keptBytes {
+			buf = body[:cap(body)]
+		}
+	}
+}
+
+// message takes a batch; Unmarshal copies what it keeps.
+func (n *Network) message(body []byte) error {
+	var batch pb.MessageBatch
+	if err := batch.Unmarshal(body); err != nil {
+		return fmt.Errorf("decode messages: %w", err)
+	}
+	n.messages(batch)
+	return nil
+}
+
+func (n *Network) chunk(body []byte) error {
+	var chunk pb.Chunk
+	if err := chunk.Unmarshal(body); err != nil {
+		return fmt.Errorf("decode a chunk: %w", err)
+	}
+	if !n.chunks(chunk) {
+		return errors.New("a chunk was not taken")
+	}
+	return nil
+}

@@ -1,0 +1,204 @@
+package cluster
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"strings"
+	"time"
+
+	"leat/cluster/peer"
+	"leat/internal/fault"
+)
+
+// Outcome is where a command went, and the timings.
+type Outcome struct {
+	Index    uint64 // of the raft entry
+	QueueUs  int64
+	CommitUs int64
+}
+
+func (r *round) outcome() Outcome {
+	return Outcome{
+		Index:    r.index,
+		QueueUs:  max(0, r.sentAt.Sub(r.queuedAt).Microseconds()),
+		CommitUs: r.endedAt.Sub(r.sentAt).Microseconds(),
+	}
+}
+
+// call has the leader of a shard do one command, and waits for the answer. What was
+// certainly not done is tried again until ctx ends; while the shard has no leader it
+// waits for one.
+func (n *Node) call(ctx context.Context, s *shard, size int, encode func([]byte) []byte) (code answerCode, body []byte, o Outcome, err error) {
+	for {
+		lead := s.lead.Load()
+		switch {
+		case lead.id == s.self:
+			var r *round
+			if code, body, r, err = s.call(ctx, size, encode); err == nil {
+				return code, body, r.outcome(), nil
+			}
+		case lead.id == 0:
+			err = errNoQuorum(errNoLeader)
+		case !n.forwards:
+			return 0, nil, o, n.errNotLeader(lead.id)
+		default:
+			if code, body, o, err = n.forward(ctx, s, lead.id, size, encode); err == nil {
+				return code, body, o, nil
+			}
+		}
+		if f := fault.As(err); f == nil || f.Kind != fault.Unavailable || f.Code != "no_quorum" {
+			return 0, nil, o, err
+		}
+		select {
+		case <-ctx.Done():
+			return 0, nil, o, err
+		case <-lead.changed:
+		case <-time.After(retryEvery):
+		}
+	}
+}
+
+// errNotLeader tells who has to be asked.
+func (n *Node) errNotLeader(leader uint64) error {
+	name := n.memberName(leader)
+	return fault.New(fault.NotLeader, "not_leader", "Node %q leads what this would change", name).
+		With("leader", n.memberURL(leader)).With("leader_id", name)
+}
+
+// Command is a command as one node hands it to another.
+type Command struct {
+	Shard     uint64
+	Body      []byte // encoded
+	TimeoutMs int64
+}
+
+// Answer is what became of a Command. With a Code in Refusal nothing is known of it
+// but that.
+type Answer struct {
+	Code    uint8
+	Body    []byte
+	Outcome Outcome
+	Refusal Refusal
+}
+
+// Refusal is a fault as it travels.
+type Refusal struct {
+	Kind    uint8
+	Code    string
+	Message string
+}
+
+func (r *Refusal) err() error {
+	if r.Code == "" {
+		return nil
+	}
+	return fault.New(fault.Kind(r.Kind), r.Code, "%s", r.Message)
+}
+
+func refusalOf(err error) Refusal {
+	f := fault.As(err)
+	if f == nil {
+		f = fault.New(fault.Internal, "internal", "%w", err)
+	}
+	return Refusal{Kind: uint8(f.Kind), Code: f.Code, Message: f.Message}
+}
+
+// forward has another node do a command, and waits until what it did can be read
+// here.
+func (n *Node) forward(ctx context.Context, s *shard, leader uint64, size int, encode func([]byte) []byte) (answerCode, []byte, Outcome, error) {
+	c := Command{Shard: s.id, Body: encode(make([]byte, 0, size)), TimeoutMs: proposeTimeout.Milliseconds()}
+	if deadline, ok := ctx.Deadline(); ok {
+		c.TimeoutMs = time.Until(deadline).Milliseconds()
+	}
+	var a Answer
+	err := n.network.Call(ctx, n.memberName(leader), "Do", &c, &a)
+	switch {
+	case errors.Is(err, peer.ErrNotSent):
+		return 0, nil, Outcome{}, errNoQuorum(err)
+	case err != nil:
+		return 0, nil, Outcome{}, errUnknownOutcome(err)
+	}
+	if err := a.Refusal.err(); err != nil {
+		return 0, nil, Outcome{}, err
+	}
+	// It is done; where this node does not get to it in time it is done all the same.
+	s.machine.awaitApplied(ctx, a.Outcome.Index)
+	return answerCode(a.Code), a.Body, a.Outcome, nil
+}
+
+// service is what other nodes call.
+type service struct{ node *Node }
+
+// Do does a command of a shard that this node leads.
+func (s *service) Do(c *Command, a *Answer) error {
+	n := s.node
+	if !n.taking.Load() || n.shards[c.Shard] == nil {
+		a.Refusal = refusalOf(errNoQuorum(errNotLeading))
+		return nil
+	}
+	shard := n.shards[c.Shard]
+	ctx, cancel := context.WithTimeout(context.Background(), time.Duration(c.TimeoutMs)*time.Millisecond)
+	defer cancel()
+	if !shard.leads() {
+		a.Refusal = refusalOf(errNoQuorum(errNotLeading))
+		return nil
+	}
+	code, body, r, err := shard.call(ctx, len(c.Body), func(dst []byte) []byte { return append(dst, c.Body...) })
+	if err != nil {
+		a.Refusal = refusalOf(err)
+		return nil
+	}
+	a.Code, a.Body, a.Outcome = uint8(code), body, r.outcome()
+	return nil
+}
+
+// Place is an entry of a shard that a node is to have applied.
+type Place struct {
+	Shard, Index uint64
+	TimeoutMs    int64
+}
+
+// Await tells once this node has applied an entry, which it does when the entry is on
+// its stable storage; false where that is not in time.
+func (s *service) Await(p *Place, has *bool) error {
+	if !s.node.taking.Load() || s.node.shards[p.Shard] == nil {
+		return nil
+	}
+	shard := s.node.shards[p.Shard]
+	ctx, cancel := context.WithTimeout(context.Background(), time.Duration(p.TimeoutMs)*time.Millisecond)
+	defer cancel()
+	*has = shard.machine.awaitApplied(ctx, p.Index)
+	return nil
+}
+
+// awaitEverywhere returns once every node has applied an entry that is committed.
+func (n *Node) awaitEverywhere(ctx context.Context, s *shard, index uint64) error {
+	place := Place{Shard: s.id, Index: index, TimeoutMs: proposeTimeout.Milliseconds()}
+	if deadline, ok := ctx.Deadline(); ok {
+		place.TimeoutMs = time.Until(deadline).Milliseconds()
+	}
+	lacks := make(chan string, len(n.peers))
+	for _, p := range n.peers {
+		go func() {
+			var has bool
+			if err := n.network.Call(ctx, p.ID, "Await", &place, &has); err == nil && has {
+				lacks <- ""
+				return
+			}
+			lacks <- p.ID
+		}()
+	}
+	var missing []string
+	for range n.peers {
+		if id := <-lacks; id != "" {
+			missing = append(missing, id)
+		}
+	}
+	if len(missing) == 0 {
+		return nil
+	}
+	slices.Sort(missing)
+	return fault.New(fault.Timeout, "unknown_outcome", "The write is committed, and not yet on every node: %s lack it",
+		strings.Join(missing, ", ")).With("committed", true).With("missing", missing)
+}
