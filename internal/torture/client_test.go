@@ -1,6 +1,7 @@
 package torture
 
 import (
+	"bytes"
 	"context"
 	"encoding/base64"
 	"encoding/json"
@@ -10,6 +11,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -22,7 +24,7 @@ type outcome uint8
 const (
 	done    outcome = iota
 	refused         // the condition did not hold: nothing changed
-	full            // the disk is: nothing changed
+	full            // the disk is, or nobody was there: nothing changed
 	unknown         // no answer, or one that leaves it open
 )
 
@@ -39,6 +41,44 @@ type client struct {
 	url  string
 	http *http.Client
 	lost []time.Time // when requests began that reached the node and had no answer
+
+	// Of a client of a cluster: all its nodes.
+	others []string
+	spread bool // it asks another node every time
+	turn   int
+}
+
+// call sends a request, in a cluster where it is sent to, which changes nothing on the
+// way. It is not tried again, not even where that would be safe.
+func (c *client) call(ctx context.Context, method, path string, query url.Values, body string) answer {
+	if c.spread {
+		c.elsewhere()
+	}
+	a := c.once(ctx, method, path, query, body)
+	for hops := 0; a.status == http.StatusTemporaryRedirect && hops < 5; hops++ {
+		var to struct {
+			Leader string `json:"leader"`
+		}
+		if err := a.read(&to); err != nil || !slices.Contains(c.others, to.Leader) {
+			return answer{err: fmt.Errorf("sent to %q: %w", to.Leader, err)}
+		}
+		c.url = to.Leader
+		a = c.once(ctx, method, path, query, body)
+	}
+	if a.status == http.StatusTemporaryRedirect {
+		return answer{err: errors.New("sent around")}
+	}
+	if a.status == 0 && len(c.others) > 0 {
+		c.elsewhere()
+		<-time.After(10 * time.Millisecond)
+	}
+	return a
+}
+
+// elsewhere has the client ask the next node.
+func (c *client) elsewhere() {
+	c.turn++
+	c.url = c.others[c.turn%len(c.others)]
 }
 
 func dial(t *testing.T, server string) *client {
@@ -52,10 +92,11 @@ type answer struct {
 	status int
 	body   []byte
 	err    error
+	unsent bool // nobody was reached
 }
 
-// call sends a request. It is not tried again, not even where that would be safe.
-func (c *client) call(ctx context.Context, method, path string, query url.Values, body string) answer {
+// once sends a request to the present node.
+func (c *client) once(ctx context.Context, method, path string, query url.Values, body string) answer {
 	address := c.url + path
 	if len(query) > 0 {
 		address += "?" + query.Encode()
@@ -71,10 +112,12 @@ func (c *client) call(ctx context.Context, method, path string, query url.Values
 	began := time.Now()
 	response, err := c.http.Do(request)
 	if err != nil {
-		if dialing := (*net.OpError)(nil); !errors.As(err, &dialing) || dialing.Op != "dial" {
+		dialing := (*net.OpError)(nil)
+		unsent := errors.As(err, &dialing) && dialing.Op == "dial"
+		if !unsent {
 			c.lost = append(c.lost, began)
 		}
-		return answer{err: err}
+		return answer{err: err, unsent: unsent}
 	}
 	defer response.Body.Close()
 	text, err := io.ReadAll(response.Body)
@@ -91,6 +134,8 @@ var errDamage = errors.New("status 500")
 // result sorts the answer to a write. An answer that may not come is an error.
 func (a answer) result() (outcome, error) {
 	switch {
+	case a.unsent, a.status == http.StatusServiceUnavailable && bytes.Contains(a.body, []byte(`"no_quorum"`)):
+		return full, nil
 	case a.status == 0, a.status == http.StatusServiceUnavailable, a.status == http.StatusRequestTimeout:
 		return unknown, nil
 	case a.status == http.StatusOK:

@@ -78,14 +78,14 @@ type node struct {
 }
 
 // launch starts leat serve and does not wait until it is ready.
-func launch(t *testing.T, dir string) *node {
+func launch(t *testing.T, dir string, args ...string) *node {
 	t.Helper()
 	path, err := binary()
 	if err != nil {
 		t.Fatal(err)
 	}
 	n := &node{logs: &tail{}, first: make(chan string, 1), exited: make(chan struct{})}
-	n.cmd = exec.Command(path, "serve", "--port", "0", "--data-dir", dir)
+	n.cmd = exec.Command(path, append([]string{"serve", "--port", "0", "--data-dir", dir}, args...)...)
 	n.cmd.Env = append(os.Environ(), "LEAT_TOKENS=", "RF_BEARER_TOKENS=", "RF_HA_ENABLED=", "LEAT_HOST=", "LEAT_DEV=")
 	n.cmd.Stderr = n.logs
 	n.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
