@@ -3,6 +3,7 @@
 GO      ?= go
 TOOLS   := -modfile=internal/tools/go.mod
 ROUNDS  ?= 50
+N       ?= 3
 SECONDS ?= 300
 CASES   ?= 100000
 FUZZ    ?= 30s
@@ -16,6 +17,10 @@ help: ## list the targets
 .PHONY: demo
 demo: ## run a continuous query over real data on an embedded node
 	$(GO) run ./cmd/leat demo
+
+.PHONY: cluster
+cluster: build ## run a cluster of N=3 nodes on this machine, its data in ./leat-cluster; 5 and 7 work as well
+	deploy/cluster.sh bin/leat leat-cluster $(N)
 
 .PHONY: build
 build: ## build bin/leat, a static binary

@@ -286,8 +286,12 @@ func TestPriorities(t *testing.T) {
 	}
 	eventually(t, "every node leads", func() bool { return len(leaders()) == 3 })
 	g.do(bus.MetaShard, func(n *Node) error { return n.Transfer(within(t, 10*time.Second), bus.MetaShard, 3) })
-	if g.leader(bus.MetaShard) != 2 {
-		t.Error("the leader has not moved")
+	if g.leader(bus.MetaShard) != 2 || !g.nodes[2].shards[bus.MetaShard].kept.Load() {
+		t.Error("the leader has not moved, or not to stay")
+	}
+	g.stop(2)
+	if g.leader(bus.MetaShard) == 2 {
+		t.Error("a node that is gone leads")
 	}
 }
 
@@ -301,4 +305,17 @@ func TestLostIdentity(t *testing.T) {
 	g.configs[1].RaftListener = listenOn(t, g.configs[1].Members[1].RaftAddress)
 	_, err := Open(g.configs[1])
 	kind(t, err, fault.Conflict, "identity_lost")
+}
+
+func TestForemost(t *testing.T) {
+	t.Parallel()
+	for want, priorities := range map[int][]int{0: nil, 1: {1, 9, 3}, 2: {4, 1, 4}, 3: {0, 0, 0}} {
+		var members []Member
+		for _, p := range priorities {
+			members = append(members, Member{Priority: p})
+		}
+		if got := foremost(members); got != want {
+			t.Errorf("%v: %d", priorities, got)
+		}
+	}
 }

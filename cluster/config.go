@@ -40,9 +40,10 @@ type Config struct {
 	// RaftListener is where the other nodes reach this one. Open owns it.
 	RaftListener net.Listener
 	// DataShards is the number of raft groups that new topics are spread over, by
-	// default 1 alone and one for each member in a cluster, so that every node can
-	// lead some. More do not make one node faster: they split its group commit. It
-	// counts at the first start of a directory only.
+	// default 1 alone and in a cluster one for each member with the highest priority, so
+	// that each of them leads some. More do not make one node faster: they split its
+	// group commit. It counts at the first start of a directory only, and is the same on
+	// all nodes.
 	DataShards int
 	// Depth is how many proposals of a shard are under way at once, by default 4
 	// alone and 2 in a cluster.
@@ -100,7 +101,7 @@ func (c Config) withDefaults() Config {
 		c.BootID = kernelBootID(c.Clock)
 	}
 	if c.DataShards <= 0 {
-		c.DataShards = max(1, len(c.Members))
+		c.DataShards = max(1, foremost(c.Members))
 	}
 	c.DataShards = min(c.DataShards, maxDataShards)
 	if c.Depth <= 0 {

@@ -120,7 +120,7 @@ func newIdentity(c Config) (identity, error) {
 	}
 	if c.clustered() {
 		id.Members, id.RaftAddress = seats(c.Members), c.NodeID
-		id.Cluster = clusterName(id.Members)
+		id.Cluster = clusterName(id.Members, id.DataShards)
 		for _, s := range id.Members {
 			if s.ID == c.NodeID {
 				id.ReplicaID = s.ReplicaID

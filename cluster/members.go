@@ -45,9 +45,25 @@ func seats(members []Member) []seat {
 	return all
 }
 
-// clusterName is the same for all nodes that were first started with the same list.
-func clusterName(all []seat) string {
+// foremost is how many members have the highest priority.
+func foremost(members []Member) int {
+	most, n := 0, 0
+	for _, m := range members {
+		switch {
+		case n == 0 || m.Priority > most:
+			most, n = m.Priority, 1
+		case m.Priority == most:
+			n++
+		}
+	}
+	return n
+}
+
+// clusterName is the same for all nodes that were first started with the same list and
+// so have the same shards.
+func clusterName(all []seat, dataShards int) string {
 	h := fnv.New64a()
+	_, _ = h.Write([]byte{byte(dataShards)})
 	for _, s := range all {
 		_, _ = h.Write(append([]byte(s.ID), 0))
 	}

@@ -192,7 +192,7 @@ func (n *Node) steer(ctx context.Context) {
 		}
 		for i, id := range n.shardIDs() {
 			s := n.shards[id]
-			if !n.ready.Load() || !s.leads() || time.Since(moved[id]) < steerEvery {
+			if !n.ready.Load() || !s.leads() || s.kept.Load() || time.Since(moved[id]) < steerEvery {
 				continue
 			}
 			if to := n.preferred(i); to != n.identity.ReplicaID && n.follows(to, s) {
@@ -238,8 +238,17 @@ func (n *Node) transfer(s *shard, to uint64) {
 	}
 }
 
+// Keep tells this node that it is about to be made the leader of a shard by hand.
+func (s *service) Keep(shard uint64, _ *int) error {
+	if !s.node.taking.Load() || s.node.shards[shard] == nil {
+		return errors.New("the node is starting")
+	}
+	s.node.shards[shard].kept.Store(true)
+	return nil
+}
+
 // Transfer makes another node the leader of a shard that this one leads, and returns
-// once it is.
+// once it is. It stays there until that node goes, whatever the priorities say.
 func (n *Node) Transfer(ctx context.Context, shard, replica uint64) error {
 	s := n.shards[shard]
 	if s == nil {
@@ -249,12 +258,16 @@ func (n *Node) Transfer(ctx context.Context, shard, replica uint64) error {
 		lead := s.lead.Load()
 		switch {
 		case lead.id == replica:
+			s.kept.Store(lead.id == s.self) // asked of the one that leads already
 			return nil
 		case lead.id != 0 && lead.id != s.self:
 			return n.errNotLeader(lead.id)
 		case lead.id == s.self && !n.follows(replica, s):
 			return fault.New(fault.Unavailable, "not_ready", "node %q is not reachable, or too far behind to lead shard %d", n.memberName(replica), shard)
 		case lead.id == s.self:
+			if err := n.network.Call(ctx, n.memberName(replica), "Keep", shard, new(int)); err != nil {
+				return fault.New(fault.Unavailable, "not_ready", "node %q does not answer: %w", n.memberName(replica), err)
+			}
 			n.transfer(s, replica)
 		}
 		select {

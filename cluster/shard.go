@@ -16,7 +16,7 @@ type shard struct {
 	id        uint64
 	self      uint64 // replica number of this node
 	lead      atomic.Pointer[leadership]
-	compacted uint64 // applied index at the last compaction; of housekeeping alone
+	kept      atomic.Bool // somebody wants this node to lead, whoever else should
 	host      *dragonboat.NodeHost
 	session   *client.Session
 	machine   *machine
@@ -43,6 +43,9 @@ func (s *shard) ledBy(id, term uint64) bool {
 	}
 	if id == s.self {
 		s.clock.anchor(s.machine.logTimeMs())
+	}
+	if id != 0 && id != s.self {
+		s.kept.Store(false)
 	}
 	s.lead.Store(&leadership{id: id, term: term, changed: make(chan struct{})})
 	close(was.changed)

@@ -48,6 +48,18 @@ func TestClusterQuery(t *testing.T) {
 		f.await(t, victim)
 	}
 	produce(perWindow*windows + 1) // the one more closes the last window
+	checkCounts(t, f, perWindow, windows)
+	for i, n := range f.nodes {
+		if exit, took := n.terminate(t); exit != 0 || took > 5*time.Second {
+			t.Errorf("the end of node %d: exit %d after %s, the log:\n%s", i, exit, took, n.logs)
+		}
+	}
+}
+
+// checkCounts waits until every node has the results of all windows, and what the query
+// wrote of them.
+func checkCounts(t *testing.T, f *fleet, perWindow, windows int) {
+	t.Helper()
 	var want []string
 	for w := range windows {
 		total := 0
@@ -85,11 +97,6 @@ func TestClusterQuery(t *testing.T) {
 			}
 			return counted(&got, rows, want)
 		})
-	}
-	for i, n := range f.nodes {
-		if exit, took := n.terminate(t); exit != 0 || took > 5*time.Second {
-			t.Errorf("the end of node %d: exit %d after %s, the log:\n%s", i, exit, took, n.logs)
-		}
 	}
 }
 
