@@ -43,3 +43,20 @@ type FramedDecoder interface {
 	// were written is known to Decode. It may ask other nodes, and fails as they do.
 	Prepare(ctx context.Context, values [][]byte) error
 }
+
+// RowFormat writes rows as records of a registered schema. Immutable; safe for concurrent
+// use.
+type RowFormat interface {
+	// String, Pin and TypeOf are those of Format.
+	String() string
+	Pin() string
+	TypeOf(path Path) (KindSet, error)
+	// Writer makes a writer, which one goroutine uses.
+	Writer() RowWriter
+}
+
+// RowWriter appends a row, which is JSON text, as a record behind the frame of its schema.
+// On an error, which says what of the row has no place in the schema, it appends nothing.
+type RowWriter interface {
+	Append(dst, row []byte) ([]byte, error)
+}

@@ -116,7 +116,7 @@ func Bind(ctx context.Context, spec *Spec, names Names) (*Bound, Problems) {
 	b.sourceExpressions()
 	b.grouping()
 	b.output()
-	b.sinks(topics)
+	b.sinks(ctx, names)
 	if len(b.problems) > 0 {
 		b.problems.sort()
 		return nil, b.problems

@@ -1,6 +1,7 @@
 package queries
 
 import (
+	"context"
 	"slices"
 	"strings"
 
@@ -21,6 +22,7 @@ type SinkPlan struct {
 	// Follow tells that a row goes to the partition its source row came from; else it
 	// goes by the hash of its key, and without one to partition 0.
 	Follow bool
+	Format codecs.FormatSpec // of the records; without a Name they are JSON
 
 	node *jsonNode // of the topic's name
 }
@@ -58,6 +60,7 @@ func sinkPlans(spec *Spec) []SinkPlan {
 			continue
 		}
 		s.plan.Topic, s.plan.node = s.spec.Topic, s.spec.node
+		s.plan.Format = codecs.FormatSpec{Topic: s.spec.Topic, Name: s.spec.Format, Schema: s.spec.Schema}
 		if s.plan.KV = s.spec.KV; s.plan.KV != "" {
 			s.plan.Follow, s.plan.TTLMs = false, s.spec.TTLMs
 		}
@@ -99,8 +102,12 @@ func outputMembers(spec *Spec) []string {
 
 // sinks checks what the query writes to. Topics that do not exist are made by the
 // query; those that do may need a partition for each of the source's.
-func (b *binder) sinks(topics TopicLookup) {
+func (b *binder) sinks(ctx context.Context, n Names) {
+	topics := n.Topics
 	b.bound.sinks = sinkPlans(b.spec)
+	for i := range b.bound.sinks {
+		b.sinkFormat(ctx, n, &b.bound.sinks[i])
+	}
 	widest := bus.Topic{}
 	for i := range b.bound.sources {
 		if t := b.bound.sources[i].topic; t.Partitions > widest.Partitions {
@@ -133,7 +140,11 @@ func (b *binder) sinks(topics TopicLookup) {
 // detail is the sink in the JSON form of a plan.
 func (s *SinkPlan) detail() map[string]any {
 	if s.KV == "" {
-		return map[string]any{"topic": s.Topic}
+		detail := map[string]any{"topic": s.Topic}
+		if s.Format.Name != "" {
+			detail["format"] = s.Format.Name
+		}
+		return detail
 	}
 	detail := map[string]any{"kv": s.KV}
 	if s.TTLMs > 0 {
@@ -175,11 +186,20 @@ func (s *SinkPlan) text() string {
 			text += ", for " + FormatDuration(s.TTLMs)
 		}
 	case s.Key != nil:
-		text += ", key " + s.Key.String()
+		text += s.formatText() + ", key " + s.Key.String()
 	case !s.Follow:
-		text += ", partition 0"
+		text += s.formatText() + ", partition 0"
+	default:
+		text += s.formatText()
 	}
 	return text
+}
+
+func (s *SinkPlan) formatText() string {
+	if s.Format.Name == "" {
+		return ""
+	}
+	return " in " + s.Format.Name
 }
 
 // sinkSet tells which logs have a sink.

@@ -12,6 +12,7 @@ import (
 // says wrongly.
 type Formats interface {
 	Source(ctx context.Context, spec codecs.FormatSpec) (codecs.Format, error)
+	Sink(ctx context.Context, spec codecs.FormatSpec) (codecs.RowFormat, error)
 }
 
 // Names is what the names in a spec stand for.
@@ -59,11 +60,46 @@ func (b *binder) noFormat(s *SourceSpec, err error) {
 	if at == nil {
 		at = s.topic
 	}
+	b.addFault(at, err)
+}
+
+// addFault notes an error of the formats.
+func (b *binder) addFault(at *jsonNode, err error) {
 	kind, code := fault.KindOf(err), codeInvalid
 	if f := fault.As(err); f != nil && kind != fault.Invalid {
 		code = f.Code
 	}
 	b.add(at, kind, code, "%v", err)
+}
+
+// sinkFormat resolves how the rows are written, and pins it.
+func (b *binder) sinkFormat(ctx context.Context, n Names, s *SinkPlan) {
+	if s.Format.Name == "" {
+		return
+	}
+	spec := b.spec.Sink
+	if n.Formats == nil {
+		b.add(spec.format, fault.Unprocessable, codeUnsupported, "format %q is not available in this version", s.Format.Name)
+		return
+	}
+	if at := len(b.spec.Sources); at < len(n.Pins) {
+		s.Format.Pin = n.Pins[at]
+	}
+	at := spec.schema
+	if at == nil {
+		at = spec.format
+	}
+	f, err := n.Formats.Sink(ctx, s.Format)
+	if err != nil {
+		b.addFault(at, err)
+		return
+	}
+	s.Format.Pin = f.Pin()
+	for _, name := range outputMembers(b.spec) {
+		if _, err := f.TypeOf(codecs.NewPath(codecs.Step{Member: name})); err != nil {
+			b.invalid(at, "the output row has the member %q: %v", name, err)
+		}
+	}
 }
 
 // kindsOf is what an expression knows of cells that a schema describes.
@@ -95,12 +131,17 @@ func (s *SourcePlan) formatText() string {
 	return s.Format.String()
 }
 
-// Pins name the formats of the sources, for Names.
+// Pins name the formats of the sources and, behind them, of the sink, for Names.
 func (p *Plan) Pins() []string {
 	var pins []string
 	for i := range p.Sources {
 		if f := p.Sources[i].Format; f != nil {
 			pins = append(pins, f.Pin())
+		}
+	}
+	for i := range p.Sinks {
+		if p.Sinks[i].Format.Name != "" {
+			pins = append(pins, p.Sinks[i].Format.Pin)
 		}
 	}
 	return pins

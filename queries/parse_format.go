@@ -14,6 +14,7 @@ func (p *specParser) formatOf(n *jsonNode, s *SourceSpec) {
 		text, ok := p.text(s.format)
 		if s.Format = text; ok && !slices.Contains(formatNames, text) {
 			p.invalid(s.format, `"format" is %s`, quotedList(formatNames))
+			s.Format = ""
 		}
 	}
 	s.schema = n.member("schema")
@@ -29,5 +30,28 @@ func (p *specParser) formatOf(n *jsonNode, s *SourceSpec) {
 	}
 	if s.schema != nil && s.Format == codecs.FormatJSON {
 		p.invalid(s.schema, `"schema" goes with the formats "avro" and "protobuf": JSON has none`)
+	}
+}
+
+// sinkFormat reads how the records of a sink are written.
+func (p *specParser) sinkFormat(n *jsonNode, s *SinkSpec) {
+	if s.format = n.member("format"); s.format != nil {
+		text, ok := p.text(s.format)
+		if s.Format = text; ok && !slices.Contains(formatNames, text) {
+			p.invalid(s.format, `"format" is %s`, quotedList(formatNames))
+			s.Format = ""
+		}
+	}
+	if s.Format == codecs.FormatJSON {
+		s.Format = ""
+	}
+	if s.schema = n.member("schema"); s.schema != nil {
+		s.Schema, _ = p.text(s.schema)
+		if s.Format == "" {
+			p.invalid(s.schema, `"schema" goes with the formats "avro" and "protobuf"`)
+		}
+	}
+	if s.Format != "" && n.member("kv") != nil {
+		p.invalid(s.format, `a namespace has JSON: "format" goes with "topic"`)
 	}
 }

@@ -1,9 +1,6 @@
 package queries
 
-import (
-	"leat/codecs"
-	"leat/internal/fault"
-)
+import "leat/codecs"
 
 // SinkSpec is one of the members "sink", "late" and "on_error" that name a topic or,
 // "sink" alone, a key-value namespace.
@@ -12,12 +9,15 @@ type SinkSpec struct {
 	KV    string      // the namespace, in place of a topic
 	Keys  []FieldSpec // of "sink" alone: paths into the output row; at most one for a topic, at least one for a namespace
 	TTLMs int64       // of the keys of a namespace; 0 = for ever
+	// Format is how the records of "sink" are written to a topic, "" = JSON, and Schema
+	// the subject of their schema, "" = the topic's.
+	Format, Schema string
 
-	node *jsonNode // of the topic's name
+	node, format, schema *jsonNode // node is that of the topic's name
 }
 
 var (
-	sinkMembers      = []string{"topic", "kv", "format", "key", "ttl_ms"}
+	sinkMembers      = []string{"topic", "kv", "format", "schema", "key", "ttl_ms"}
 	letterMembers    = []string{"topic"}
 	sinkMembersLater = []string{"webhook"}
 )
@@ -63,15 +63,7 @@ func (p *specParser) sink(n *jsonNode) *SinkSpec {
 	p.topicOf(n, s)
 	p.spaceOf(n, s)
 	p.sinkKeys(n, s)
-	if m := n.member("format"); m != nil {
-		switch text, ok := p.text(m); {
-		case !ok || text == "json":
-		case text == "avro" || text == "protobuf":
-			p.add(m, fault.Unprocessable, codeUnsupported, "format %q is not available in this version", text)
-		default:
-			p.invalid(m, `"format" is "json"`)
-		}
-	}
+	p.sinkFormat(n, s)
 	return s
 }
 

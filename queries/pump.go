@@ -39,6 +39,11 @@ type sinkStanding struct {
 	TopicID uint64     `json:"topic_id"`
 	From    log.Offset `json:"from"`
 	End     log.Offset `json:"end"`
+	// Skipped are the rows before From that have no place in the schema of the topic's
+	// records, and Skips those from From to End.
+	Skipped  int64 `json:"skipped,omitempty"`
+	Skips    int64 `json:"skips,omitempty"`
+	LastSkip *Skip `json:"last_skip,omitempty"`
 }
 
 func sinkKey(id, of string) string { return "sink/" + id + "/" + of }
@@ -63,8 +68,13 @@ type pump struct {
 	topics  Topics
 	target  SinkTopics
 	docs    Documents
-	settled func() // called whenever all is well
+	formats Formats // may be nil where the records are JSON
+	settled func()  // called whenever all is well
 
+	writer     codecs.RowWriter // nil: the records are the rows
+	record     []byte
+	skips      int64 // of the rows collected last
+	lastSkip   *Skip
 	partitions int32 // of the target
 	saved      sinkStanding
 	version    uint64 // of its document
@@ -122,6 +132,9 @@ func (p *pump) open(ctx context.Context) error {
 		return fmt.Errorf("wait for the log to catch up: %w", err)
 	}
 	p.applied = false
+	if err := p.openFormat(ctx); err != nil {
+		return err
+	}
 	doc, found := p.docs.Doc(p.shard, sinkKey(p.id, p.sink.Log))
 	if !found {
 		return p.begin(ctx)
@@ -135,6 +148,22 @@ func (p *pump) open(ctx context.Context) error {
 		return fault.New(fault.NotFound, codeUnknownTopic, "topic %q, which the %s are written to, was deleted", saved.Topic, p.sink.title())
 	}
 	p.saved, p.version, p.partitions = saved, doc.Version, topic.Partitions
+	return nil
+}
+
+// openFormat makes the writer of the topic's records.
+func (p *pump) openFormat(ctx context.Context) error {
+	if p.sink.Format.Name == "" {
+		return nil
+	}
+	if p.formats == nil {
+		return fault.New(fault.Unprocessable, codeUnsupported, "format %q is not available here", p.sink.Format.Name)
+	}
+	f, err := p.formats.Sink(ctx, p.sink.Format)
+	if err != nil {
+		return fmt.Errorf("write to topic %q: %w", p.sink.Topic, err)
+	}
+	p.writer = f.Writer()
 	return nil
 }
 
@@ -168,6 +197,11 @@ func (p *pump) begin(ctx context.Context) error {
 func (p *pump) write(ctx context.Context, from, end log.Offset) error {
 	next := p.saved
 	next.From, next.End = from, end
+	next.Skipped, next.Skips = next.Skipped+next.Skips, p.skips
+	if p.lastSkip != nil {
+		next.LastSkip = p.lastSkip
+	}
+	p.skips, p.lastSkip = 0, nil
 	value, err := json.Marshal(next)
 	if err != nil {
 		return fmt.Errorf("encode the standing of a sink: %w", err)
@@ -202,6 +236,7 @@ func (p *pump) repeat(ctx context.Context, own string) error {
 	if err != nil {
 		return err
 	}
+	p.skips, p.lastSkip = 0, nil // they are in the document
 	if end != p.saved.End {
 		return fault.New(fault.Corrupt, "corrupt_record", "%s ends at offset %d, before %d", own, end, p.saved.End)
 	}
@@ -237,7 +272,8 @@ func (p *pump) append(ctx context.Context, own string) error {
 // after so many bytes, if not 0, and returns where.
 func (p *pump) collect(own string, from, to log.Offset, maxBytes int) (end log.Offset, err error) {
 	p.blocks = make([]log.Block, p.partitions)
-	return collectLog(p.topics, own, from, to, maxBytes, &p.buf, func(_ log.Offset, values, routes [][]byte) { p.sort(values, routes) })
+	p.skips, p.lastSkip = 0, nil
+	return collectLog(p.topics, own, from, to, maxBytes, &p.buf, p.sort)
 }
 
 // collectLog hands values and keys of a range of one of the query's own logs to take,
@@ -277,8 +313,8 @@ func collectLog(
 	return end, nil
 }
 
-// sort adds records to the blocks.
-func (p *pump) sort(values, routes [][]byte) {
+// sort adds records to the blocks. first is the offset of the first one.
+func (p *pump) sort(first log.Offset, values, routes [][]byte) {
 	if p.sink.Key != nil {
 		if p.decoder == nil {
 			p.decoder = jsoncodec.New([]codecs.Path{*p.sink.Key})
@@ -293,6 +329,15 @@ func (p *pump) sort(values, routes [][]byte) {
 			partition = routed(routes[i])
 		case key != nil:
 			partition = p.target.KeyPartition(key, p.partitions)
+		}
+		if p.writer != nil {
+			var err error
+			if p.record, err = p.writer.Append(p.record[:0], value); err != nil {
+				p.skips++
+				p.lastSkip = &Skip{Offset: first + log.Offset(i), Reason: cutText(err.Error(), maxReasonBytes)}
+				continue
+			}
+			value = p.record
 		}
 		p.blocks[partition].Add(key, value)
 	}

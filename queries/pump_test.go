@@ -72,7 +72,7 @@ func (e *endOfPump) Wait(topic string, partition int32, after log.Offset) (<-cha
 }
 
 // pumpAll runs pumps one after the other until one has copied the whole log.
-func pumpAll(t *testing.T, b *fakebus.Bus, sinks *fakebus.Sinks, sink SinkPlan) (pumps int) {
+func pumpAll(t *testing.T, b *fakebus.Bus, sinks *fakebus.Sinks, sink SinkPlan, known ...Formats) (pumps int) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
@@ -81,6 +81,9 @@ func pumpAll(t *testing.T, b *fakebus.Bus, sinks *fakebus.Sinks, sink SinkPlan) 
 		end := &endOfPump{b, sink.logTopic("q1"), sinkKey("q1", sink.Log), cancel}
 		p := &pump{
 			id: "q1", shard: fakebus.DataShard, sources: []string{"in"}, sink: sink, topics: end, target: sinks, docs: end, settled: func() {},
+		}
+		if len(known) > 0 {
+			p.formats = known[0]
 		}
 		err := p.run(ctx)
 		if ctx.Err() == nil && !errors.Is(err, fakebus.ErrKilled) && !passing(err) && fault.KindOf(err) != fault.Conflict {

@@ -14,7 +14,7 @@ type SinkStatus struct {
 	Topic    string     `json:"topic,omitempty"`
 	KV       string     `json:"kv,omitempty"`
 	Written  log.Offset `json:"written"`           // rows of the log that certainly have been
-	Skipped  int64      `json:"skipped,omitempty"` // rows that cannot be in the namespace
+	Skipped  int64      `json:"skipped,omitempty"` // rows that cannot be in the namespace, or have no place in the schema
 	LastSkip *Skip      `json:"last_skip,omitempty"`
 	Error    string     `json:"error,omitempty"` // why the next ones have to wait
 }
@@ -36,6 +36,9 @@ func (m *Manager) startPumps(r *queryRun) {
 		sources = append(sources, spec.Sources[i].Topic)
 	}
 	for _, sink := range sinkPlans(spec) {
+		if at := len(spec.Sources); sink.Format.Name != "" && at < len(r.entry.Formats) {
+			sink.Format.Pin = r.entry.Formats[at]
+		}
 		r.goroutines.Go(func() { m.fill(r, sources, sink) })
 	}
 }
@@ -49,7 +52,7 @@ func (m *Manager) filler(r *queryRun, sources []string, sink SinkPlan) filler {
 	}
 	return &pump{
 		id: r.entry.ID, shard: r.entry.Shard, sources: sources, sink: sink,
-		topics: m.topics, target: m.sinks, docs: m.docs, settled: settled,
+		topics: m.topics, target: m.sinks, docs: m.docs, formats: m.formats, settled: settled,
 	}
 }
 
@@ -107,7 +110,7 @@ func (m *Manager) sinkStatus(e entry) ([]SinkStatus, error) {
 			if err != nil {
 				return nil, err
 			}
-			one.Written = s.From
+			one.Written, one.Skipped, one.LastSkip = s.From-log.Offset(s.Skipped), s.Skipped, s.LastSkip
 		}
 		if r := m.run(e.ID); r != nil {
 			one.Error = r.sinkError(sink.Log)
