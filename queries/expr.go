@@ -159,7 +159,8 @@ func newField(s scope, op opcode, path codecs.Path) (*term, error) {
 }
 
 // newTerm makes an operation, checks what is certain about the kinds of its operands
-// and folds it if all of them are literals.
+// and folds it if all of them are literals. What gives null is not folded: beside == and
+// != it would be taken for the literal nil, which asks whether the other side is null.
 func newTerm(t *term) (*term, error) {
 	kinds, err := checkKinds(t)
 	if err != nil {
@@ -178,8 +179,8 @@ func newTerm(t *term) (*term, error) {
 	if err != nil {
 		return nil, err
 	}
-	if setOf(v.Kind) == kindOther {
-		return t, nil // there are no literals of such kinds
+	if v.IsNull() || setOf(v.Kind) == kindOther {
+		return t, nil // of the other kinds there are no literals
 	}
 	return literal(v), nil
 }

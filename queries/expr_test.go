@@ -86,6 +86,7 @@ func TestExprValues(t *testing.T) {
 		{"len('héllo')", "5"}, {"1 < i < 8", "true"}, {"8 < i < 1", "false"}, {"t ? i : s", "7"}, {"z ? i : s", `"Hello"`},
 		{"z ?? i", "7"}, {"m ?? z ?? 'x'", `"x"`}, {"has(z)", "true"}, {"has(m)", "false"}, {"has(a.b[0].c)", "true"},
 		{"z == nil", "true"}, {"m == nil", "true"}, {"nil != i", "true"}, {"(i + z) == nil", "true"}, {"z in [nil]", "true"}, {"m in [1, nil]", "true"},
+		{"z == (nil + 1)", "false"}, {"m == regexp_extract('a', 'k')", "false"}, {"i != (nil ?? nil)", "false"}, {"(nil + 1) == nil", "true"},
 		{"abs(-f)", "2.5"}, {"ceil(f)", "3.0"}, {"floor(-f)", "-3.0"}, {"round(f)", "3.0"}, {"round(-f)", "-3.0"}, {"round(i)", "7"},
 		{"round(2.675, 2)", "2.68"}, {"round(1.005, 2)", "1.01"}, {"round(-9.99, 1)", "-10.0"}, {"round(99.96, 1)", "100.0"}, {"round(0.04, 1)", "0.0"},
 		{"round(1e300, 3)", "1e+300"}, {"round(-0.00049, 3)", "-0.0"}, {"int(f)", "2"}, {"int('-12')", "-12"}, {"float('1.5e1')", "15.0"}, {"float(i)", "7.0"},
