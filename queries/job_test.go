@@ -245,7 +245,7 @@ func compareWithPlainRun(t *testing.T, seed uint64, spec string) {
 		return fakebus.Pass
 	})
 	o := RunOptions{
-		BatchRows: 1 + r.IntN(100), ReadBytes: 1 + r.IntN(20000), ReadSeed: r.Uint64(),
+		BatchRows: 1 + r.IntN(100), ReadBytes: 1 + r.IntN(20000), ReadSeed: r.Uint64(), Workers: 1 + r.IntN(4),
 		EpochRows: 1 + r.IntN(200), EpochBytes: 100 + r.IntN(5000), FixedEpochs: r.IntN(2) == 0,
 		StateChunkBytes: 20 + r.IntN(2000), StateLogBytes: 100 + r.Int64N(5000),
 	}
