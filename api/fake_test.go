@@ -296,7 +296,7 @@ func (f *fakeQueries) status(name string, q *fakeQuery) QueryStatus {
 	if q.paused {
 		state = "paused"
 	}
-	partition := map[string]any{"topic": q.topics[0], "partition": 0, "offset": 2, "lag": 0, "lag_ms": 0, "watermark": nil, "holds": false}
+	partition := map[string]any{"topic": q.topics[0], "partition": 0, "offset": 2, "lag": 0, "lag_ms": 0, "watermark": nil, "holds": false, "idle": false}
 	return QueryStatus{Name: name, Topics: q.topics, Status: struct {
 		Name       string          `json:"name"`
 		State      string          `json:"state"`

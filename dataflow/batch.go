@@ -33,8 +33,8 @@ type Batch struct {
 	Keys    [][]byte       // of output rows, what a group is found by again; nil where there are no groups
 	Times   []Time         // event times
 	// Watermarks holds W(p,o) of each row: (highest event time of the partition
-	// before this row) - max_out_of_orderness - allowed_lateness, MinTime before
-	// the first row. Lateness is decided against it and nothing else.
+	// before this row) - max_out_of_orderness - allowed_lateness, or the idle mark of
+	// the partition where that is higher; MinTime where there is neither. Lateness is decided against it and nothing else.
 	Watermarks []Time
 	Windows    []Time  // start of the first window each row counts in; nil before a window operator
 	Selected   []int32 // rows still alive, ascending

@@ -139,7 +139,7 @@ func (p *Partition) roll() error {
 	p.indexFile = indexFile
 	p.mu.Lock()
 	p.active = active
-	p.segments = append(p.segments, segment{base: h.base, mark: h.mark, sizeBytes: segmentHeaderBytes, maxTimeMs: noTime})
+	p.segments = append(p.segments, segment{base: h.base, mark: h.mark, sizeBytes: segmentHeaderBytes, maxTimeMs: noTime, beforeMs: h.beforeTime})
 	p.unsynced = mergeNames(p.unsynced, unsynced)
 	p.mu.Unlock()
 	if old == nil {

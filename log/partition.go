@@ -115,6 +115,18 @@ func (p *Partition) Next() Offset {
 	return p.next
 }
 
+// Tail is Next and the latest append time of the records before it, those of the last
+// segment dropped included; ok is false where there never were any.
+func (p *Partition) Tail() (next Offset, timeMs int64, ok bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	timeMs = noTime
+	for i := range p.segments {
+		timeMs = max(timeMs, p.segments[i].maxTimeMs, p.segments[i].beforeMs)
+	}
+	return p.next, timeMs, timeMs != noTime
+}
+
 // LastMark is the mark of the last frame appended, 0 if there was none. Trimming
 // that frame away does not change it.
 func (p *Partition) LastMark() Mark {

@@ -200,7 +200,7 @@ func (r *recovery) checkTrusted() error {
 				bad("the segment has %d bytes, it was sealed with %d", before.sizeBytes, s.header.beforeBytes))
 		}
 		r.p.segments = append(r.p.segments, segment{base: before.base, mark: before.header.mark,
-			sizeBytes: before.sizeBytes, maxTimeMs: s.header.beforeTime, synced: before.sizeBytes})
+			sizeBytes: before.sizeBytes, maxTimeMs: s.header.beforeTime, beforeMs: before.header.beforeTime, synced: before.sizeBytes})
 	}
 	return nil
 }
@@ -275,7 +275,7 @@ func (r *recovery) scanFrames(f File, s *foundSegment, vouched int64) (segment, 
 // scanFrom verifies frames from the last entry of x on. It returns what is sound
 // of the segment, and a *badFrame if that is not all that was vouched for.
 func (r *recovery) scanFrom(f File, s *foundSegment, x *index, vouched int64) (segment, error) {
-	done := segment{base: s.base, mark: s.header.mark, maxTimeMs: noTime}
+	done := segment{base: s.base, mark: s.header.mark, maxTimeMs: noTime, beforeMs: s.header.beforeTime}
 	scan := scanner{file: f, pos: segmentHeaderBytes, end: s.sizeBytes, next: s.base, mark: s.header.mark, chunk: scanChunk}
 	if n := len(x.entries); n > 0 {
 		e := x.entries[n-1]

@@ -17,6 +17,10 @@ func TestDropTrimmed(t *testing.T) {
 	o.Synced = point
 	p := mustOpen(t, disk, o)
 	files := len(listing(t, disk, ".seg"))
+	next, last, ok := p.Tail()
+	if !ok || next != h.next {
+		t.Fatalf("the tail is %d, %d, %v", next, last, ok)
+	}
 	p.Trim(h.next + 100)
 	p.Trim(3) // never back
 	if p.First() != h.next {
@@ -33,9 +37,15 @@ func TestDropTrimmed(t *testing.T) {
 	if err := p.CutAfter(0); fault.KindOf(err) != fault.Conflict {
 		t.Fatalf("cut below what was dropped: %v", err)
 	}
+	if end, ms, ok := p.Tail(); end != next || ms != last || !ok {
+		t.Fatalf("the tail was %d, %d, and is %d, %d, %v without records", next, last, end, ms, ok)
+	}
 	mustClose(t, p)
 	// The old sync point lies in a segment that is gone.
 	p = mustOpen(t, disk.Crash(), o)
+	if end, ms, ok := p.Tail(); end != next || ms != last || !ok {
+		t.Fatalf("the tail was %d, %d, and is %d, %d, %v after a restart", next, last, end, ms, ok)
+	}
 	if p.Next() != h.next || p.LastMark() != h.mark {
 		t.Fatalf("the log ends at %d, mark %d, not at %d, %d", p.Next(), p.LastMark(), h.next, h.mark)
 	}

@@ -104,6 +104,7 @@ type segment struct {
 	mark      Mark // of the last frame before it
 	sizeBytes int64
 	maxTimeMs int64 // latest append time in it, noTime where it is empty
+	beforeMs  int64 // that of the segment before, noTime where there was none
 	synced    int64 // bytes known to be on stable storage, 0 if its name is not
 }
 

@@ -14,20 +14,21 @@ const AppendTime = -1
 
 // EventTime finds the event time of each row and moves the watermark of its
 // partition: W(p,o) is the highest event time of partition p before offset o, less
-// the delay. An event time is an integer of epoch milliseconds, also one written as
+// the delay, or the mark that was set for p before o where that is higher. An event time is an integer of epoch milliseconds, also one written as
 // a float, or RFC 3339 text; anything else is a dead letter and moves nothing.
 type EventTime struct {
 	column  int
 	delay   int64 // max_out_of_orderness + allowed_lateness
 	highest []dataflow.Time
+	marks   []dataflow.Time
 }
 
 // NewEventTime makes the operator for a number of source partitions. column is the
 // column that holds the event time, or AppendTime: then Times already holds it.
 func NewEventTime(column int, delayMs int64, partitions int) *EventTime {
-	e := &EventTime{column: column, delay: delayMs, highest: make([]dataflow.Time, partitions)}
+	e := &EventTime{column: column, delay: delayMs, highest: make([]dataflow.Time, partitions), marks: make([]dataflow.Time, partitions)}
 	for i := range e.highest {
-		e.highest[i] = dataflow.MinTime
+		e.highest[i], e.marks[i] = dataflow.MinTime, dataflow.MinTime
 	}
 	return e
 }
@@ -38,16 +39,20 @@ func (e *EventTime) Highest(source int) dataflow.Time { return e.highest[source]
 // SetHighest restores what Highest has returned.
 func (e *EventTime) SetHighest(source int, t dataflow.Time) { e.highest[source] = t }
 
-// Watermark is W(p,o) of the next row of a partition, MinTime before the first.
+// SetMark has the watermark of a partition be at least t from its next row on.
+func (e *EventTime) SetMark(source int, t dataflow.Time) { e.marks[source] = max(e.marks[source], t) }
+
+// Watermark is W(p,o) of the next row of a partition, MinTime before the first one and
+// without a mark.
 func (e *EventTime) Watermark(source int) dataflow.Time {
-	return e.watermark(e.highest[source])
+	return e.watermark(source, e.highest[source])
 }
 
-func (e *EventTime) watermark(highest dataflow.Time) dataflow.Time {
+func (e *EventTime) watermark(source int, highest dataflow.Time) dataflow.Time {
 	if highest == dataflow.MinTime {
-		return dataflow.MinTime
+		return e.marks[source]
 	}
-	return highest.Minus(e.delay)
+	return max(e.marks[source], highest.Minus(e.delay))
 }
 
 // Process implements dataflow.Operator. It sets Times and Watermarks.
@@ -55,7 +60,7 @@ func (e *EventTime) Process(_ int, b *dataflow.Batch, out dataflow.Emitter) erro
 	b.Times = resize(b.Times, b.Rows)
 	b.Watermarks = resize(b.Watermarks, b.Rows)
 	highest := e.highest[b.Source]
-	w := e.watermark(highest)
+	w := e.watermark(b.Source, highest)
 	kept := b.Selected[:0]
 	for _, row := range b.Selected {
 		t := b.Times[row]
@@ -70,7 +75,7 @@ func (e *EventTime) Process(_ int, b *dataflow.Batch, out dataflow.Emitter) erro
 		b.Watermarks[row] = w
 		if t > highest {
 			highest = t
-			w = e.watermark(highest)
+			w = e.watermark(b.Source, highest)
 		}
 		kept = append(kept, row)
 	}

@@ -344,7 +344,7 @@ func (b *binder) selected(s *SelectSpec, names scope) *term {
 // warn looks for what is legal and may surprise.
 func (b *binder) warn(topics TopicLookup) {
 	for i := range b.spec.Sources {
-		if b.spec.Window != nil && !b.spec.Sources[i].UntilEnd {
+		if b.spec.Window != nil && !b.spec.Sources[i].UntilEnd && b.spec.Sources[i].IdleTimeout == 0 {
 			b.warnEmpty(topics, b.bound.sources[i].topic)
 		}
 	}
@@ -364,7 +364,7 @@ func (b *binder) warnEmpty(topics TopicLookup, topic bus.Topic) {
 			noun = "partitions"
 		}
 		b.bound.Warnings = append(b.bound.Warnings, fmt.Sprintf(
-			"topic %q has no records in %s %s: no window closes before every partition has some",
+			"topic %q has no records in %s %s: no window closes before every partition has some; \"idle_timeout\" passes over those that stay without",
 			topic.Name, noun, strings.Join(empty, ", ")))
 	}
 }

@@ -40,6 +40,7 @@ type standing struct {
 	Offset  log.Offset  `json:"offset"`             // of the next record
 	Stop    *log.Offset `json:"stop,omitempty"`     // end of a bounded run
 	Highest *int64      `json:"max_time,omitempty"` // highest event time, absent before the first
+	Idle    *idleMark   `json:"idle,omitempty"`     // absent if it never was
 }
 
 func checkpointKey(id string) string { return "checkpoint/" + id }

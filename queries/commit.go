@@ -21,6 +21,15 @@ const fullSnapshotFactor = 4
 // State that is too large for one transaction goes ahead of it in transactions of
 // its own, under the same fence. Without the mark at its end it counts for nothing.
 func (j *Job) cut(ctx context.Context, completed bool) error {
+	marks, err := j.idleMarks(ctx)
+	if err != nil {
+		return err
+	}
+	for i, mark := range marks {
+		if mark != nil {
+			j.lanes[i].mark = mark
+		}
+	}
 	next, err := j.standing()
 	if err != nil {
 		return err
@@ -58,6 +67,7 @@ func (j *Job) cut(ctx context.Context, completed bool) error {
 	if err := j.write(ctx, next, txn); err != nil {
 		return err
 	}
+	j.passOver()
 	j.wantFull = false
 	j.out.reset()
 	j.lastCut = j.clock.Now()
@@ -75,7 +85,7 @@ func (j *Job) standing() (checkpoint, error) {
 	for i := range next.Sources {
 		list := slices.Clone(next.Sources[i].Partitions)
 		for p, l := range lanes[:len(list)] {
-			list[p].Offset = l.counted
+			list[p].Offset, list[p].Idle = l.counted, l.mark
 			if t := int64(l.highest); l.highest != dataflow.MinTime {
 				list[p].Highest = &t
 			}

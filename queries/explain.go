@@ -29,6 +29,9 @@ func (p *Plan) String() string {
 			line(2, "format: %s", s.Format)
 		}
 		line(2, "event time: %s", s.timeText())
+		if s.IdleTimeout > 0 {
+			line(2, "pass over a partition that is idle for %s", FormatDuration(s.IdleTimeout))
+		}
 		if len(s.pathTexts()) > 0 {
 			line(2, "fields: %s", strings.Join(s.pathTexts(), ", "))
 		}
@@ -247,6 +250,9 @@ func (s *SourcePlan) node(id string) planNode {
 	}
 	if s.Format != nil {
 		n.Detail["format"] = s.Format.String()
+	}
+	if s.IdleTimeout > 0 {
+		n.Detail["idle_timeout_ms"] = s.IdleTimeout
 	}
 	return n
 }

@@ -47,6 +47,7 @@ type Job struct {
 	advanced dataflow.Time // the watermark the operators have fully acted on
 	random   *rand.Rand    // nil: by watermark
 	lastCut  time.Time
+	askAt    time.Time // when to ask again which partitions have become quiet
 
 	saved     checkpoint // the last epoch committed
 	version   uint64     // of its document
@@ -87,12 +88,12 @@ func (j *Job) Run(ctx context.Context) error {
 	if j.saved.Completed {
 		return nil
 	}
-	if err := j.advance(ctx); err != nil {
-		return err
-	}
 	for {
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
+		}
+		if err := j.advance(ctx); err != nil {
+			return j.explain(err)
 		}
 		lanes, err := j.pick()
 		switch {
@@ -105,7 +106,7 @@ func (j *Job) Run(ctx context.Context) error {
 		case !j.out.empty() && !j.options.FixedEpochs:
 			err = j.cut(ctx, false)
 		default:
-			err = j.wait(ctx)
+			err = j.rest(ctx)
 		}
 		if err != nil {
 			return j.explain(err)
@@ -252,7 +253,7 @@ func (j *Job) finish(ctx context.Context) error {
 }
 
 // wait blocks until there is something to read that was not there when the lanes were
-// picked, a source topic is gone or ctx ends.
+// picked, a partition may have become idle, a source topic is gone or ctx ends.
 func (j *Job) wait(ctx context.Context) error {
 	if err := j.sameTopics(); err != nil {
 		return err
@@ -278,7 +279,11 @@ func (j *Job) wait(ctx context.Context) error {
 			}
 		})
 	}
-	<-waiting.Done()
+	select {
+	case <-waiting.Done():
+	case <-j.nextAsk():
+		stop()
+	}
 	all.Wait()
 	return ctx.Err()
 }

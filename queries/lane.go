@@ -20,6 +20,10 @@ type lane struct {
 	counted log.Offset
 	highest dataflow.Time
 
+	idleMs int64      // idle_timeout of its source, 0 for none
+	quiet  log.Offset // it was found quiet while it ended here, notQuiet for never
+	mark   *idleMark  // its last one, nil for none
+
 	ready  bool // it has rows
 	chosen bool // for the next round
 	held   bool // but they have to wait: see Job.survey

@@ -132,6 +132,12 @@ func (s *scratch) Partition(topic string, p int32) (bus.Partition, error) {
 	return s.SourceTopics.Partition(topic, p)
 }
 
+// Quiet implements Topics: no run over a scratch has an idle timeout.
+func (s *scratch) Quiet(_ context.Context, topic string, p int32, spanMs int64) (leftMs int64, end log.Offset, err error) {
+	standing, err := s.Partition(topic, p)
+	return spanMs, standing.Next, err
+}
+
 // OffsetAtTime implements Topics: no run over a scratch begins at a time.
 func (s *scratch) OffsetAtTime(topic string, p int32, _ int64) (log.Offset, error) {
 	standing, err := s.Partition(topic, p)

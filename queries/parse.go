@@ -10,10 +10,9 @@ import (
 
 // The members of a spec, first those this version runs.
 var (
-	specMembers        = []string{"name", "source", "filter", "group_by", "window", "aggregate", "having", "select", "emit", "allowed_lateness", "sink", "late", "on_error"}
-	specMembersLater   = []string{"join", "lookup", "ttl", "max_state_bytes"}
-	sourceMembers      = []string{"topic", "start", "until", "event_time", "max_out_of_orderness", "format", "schema"}
-	sourceMembersLater = []string{"idle_timeout"}
+	specMembers      = []string{"name", "source", "filter", "group_by", "window", "aggregate", "having", "select", "emit", "allowed_lateness", "sink", "late", "on_error"}
+	specMembersLater = []string{"join", "lookup", "ttl", "max_state_bytes"}
+	sourceMembers    = []string{"topic", "start", "until", "event_time", "max_out_of_orderness", "idle_timeout", "format", "schema"}
 )
 
 // Parse reads a spec. Where there are problems, all of them are returned that can be

@@ -14,7 +14,7 @@ func (p *specParser) source(n *jsonNode) (s SourceSpec) {
 		p.invalid(n, `"source" has to be an object like {"topic": "flights"}, not %s`, article(n.kind))
 		return s
 	}
-	p.members(n, sourceMembers, sourceMembersLater)
+	p.members(n, sourceMembers, nil)
 	switch topic := n.member("topic"); {
 	case topic == nil:
 		p.invalid(n, `member "topic" is missing in "source"`)
@@ -43,6 +43,12 @@ func (p *specParser) source(n *jsonNode) (s SourceSpec) {
 	}
 	if m := n.member("max_out_of_orderness"); m != nil {
 		s.MaxOutOfOrderness = p.duration(m)
+	}
+	if m := n.member("idle_timeout"); m != nil {
+		s.IdleTimeout = p.duration(m)
+		if _, err := durationOf(m); err == nil && s.IdleTimeout == 0 {
+			p.invalid(m, `"idle_timeout" is at least 1ms; without it no partition is ever passed over`)
+		}
 	}
 	p.formatOf(n, &s)
 	return s

@@ -123,6 +123,7 @@ func sourcePlans(spec *Spec) []SourcePlan {
 		plans[i] = SourcePlan{
 			Topic: s.Topic, Start: s.Start, UntilEnd: s.UntilEnd,
 			MaxOutOfOrderness: s.MaxOutOfOrderness, AllowedLateness: spec.AllowedLateness,
+			IdleTimeout: s.IdleTimeout,
 		}
 	}
 	return plans

@@ -17,6 +17,12 @@ type Topics interface {
 	// Wait returns a channel that is closed once Next is above after, and also when
 	// the topic is deleted.
 	Wait(topic string, p int32, after log.Offset) (<-chan struct{}, error)
+	// Quiet tells how much is missing, in ms, until the partition has had no append for
+	// a span of log time, 0 or less if it has had none, and the end of the partition,
+	// which is not behind what the answer speaks of. A partition that never had a record
+	// is quiet since its topic was created. Where nothing else does, it moves log time
+	// up to the present.
+	Quiet(ctx context.Context, topic string, p int32, spanMs int64) (leftMs int64, end log.Offset, err error)
 	OffsetAtTime(topic string, p int32, ms int64) (log.Offset, error)
 	// CreateInternal makes a topic of one partition that lies wholly in a shard. It is
 	// idempotent.

@@ -216,6 +216,7 @@ func (j *Job) build() error {
 			l := &lane{
 				topic: j.plan.Sources[side].Topic, partition: int32(i),
 				next: s.Offset, counted: s.Offset, highest: dataflow.MinTime, stop: -1,
+				idleMs: j.plan.Sources[side].IdleTimeout, quiet: notQuiet, mark: s.Idle,
 			}
 			if s.Stop != nil {
 				l.stop = *s.Stop
@@ -227,6 +228,7 @@ func (j *Job) build() error {
 			j.lanes = append(j.lanes, l)
 		}
 	}
+	j.passOver()
 	j.stateful = j.graph.Stateful()
 	j.out = output{rows: j.saved.Rows}
 	j.turn = j.newTurn()

@@ -38,6 +38,7 @@ type SourceSpec struct {
 	UntilEnd          bool
 	EventTime         *FieldSpec // nil = append time
 	MaxOutOfOrderness int64      // ms
+	IdleTimeout       int64      // ms; 0 = there is none
 	Format            string     // "" = that of the schema, or JSON
 	Schema            string     // a subject, subject:version, or text; "" = the topic's
 

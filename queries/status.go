@@ -26,7 +26,8 @@ type Status struct {
 // PartitionStatus is how far one source partition has been read. Lag counts the
 // records up to the end of the partition, or to where a bounded run stops; LagMs is
 // the age of the first of them by append time. Holds tells that the partition holds
-// back the watermark of the query.
+// back the watermark of the query. Idle tells that the partition has been passed over at
+// its end: it holds nothing back, unless all do nothing.
 type PartitionStatus struct {
 	Topic     string `json:"topic"`
 	Partition int32  `json:"partition"`
@@ -35,6 +36,7 @@ type PartitionStatus struct {
 	LagMs     int64  `json:"lag_ms"`
 	Watermark *int64 `json:"watermark"` // null before the first event time
 	Holds     bool   `json:"holds"`
+	Idle      bool   `json:"idle"`
 }
 
 // CheckpointStatus tells about the last epoch.
@@ -125,27 +127,38 @@ func sourcesOf(e entry) ([]SourcePlan, error) {
 	return sourcePlans(spec), nil
 }
 
+// partitions are those of all sources. A partition holds the watermark back if it is the
+// lowest of those that are not idle, or of all where all are.
 func (m *Manager) partitions(sources []SourcePlan, saved checkpoint) []PartitionStatus {
 	list := []PartitionStatus{}
-	lowest := dataflow.MaxTime
-	for i := range saved.Sources {
-		for _, p := range saved.Sources[i].Partitions {
-			if !p.finished() {
-				lowest = min(lowest, p.watermark(sources[i]))
-			}
-		}
-	}
+	lowest, active := dataflow.MaxTime, dataflow.MaxTime
 	for i := range saved.Sources {
 		topic := sources[i].Topic
 		for number, p := range saved.Sources[i].Partitions {
 			s := PartitionStatus{Topic: topic, Partition: int32(number), Offset: int64(p.Offset)}
+			s.Lag, s.LagMs = m.lag(topic, s.Partition, p)
+			s.Idle = p.Idle != nil && p.Idle.Offset == p.Offset && s.Lag == 0
 			mark := p.watermark(sources[i])
 			if w := int64(mark); mark != dataflow.MinTime {
 				s.Watermark = &w
 			}
-			s.Holds = !p.finished() && mark == lowest
-			s.Lag, s.LagMs = m.lag(topic, s.Partition, p)
+			if !p.finished() {
+				lowest = min(lowest, mark)
+			}
+			if !p.finished() && !s.Idle {
+				active = min(active, mark)
+			}
 			list = append(list, s)
+		}
+	}
+	at := 0
+	for i := range saved.Sources {
+		for _, p := range saved.Sources[i].Partitions {
+			s, mark := &list[at], p.watermark(sources[i])
+			if s.Holds = !p.finished() && mark == lowest; active < dataflow.MaxTime {
+				s.Holds = !p.finished() && !s.Idle && mark == active
+			}
+			at++
 		}
 	}
 	return list
@@ -154,10 +167,14 @@ func (m *Manager) partitions(sources []SourcePlan, saved checkpoint) []Partition
 func (p *standing) finished() bool { return p.Stop != nil && p.Offset >= *p.Stop }
 
 func (p *standing) watermark(source SourcePlan) dataflow.Time {
-	if p.Highest == nil {
-		return dataflow.MinTime
+	w := dataflow.MinTime
+	if p.Highest != nil {
+		w = dataflow.Time(*p.Highest).Minus(source.delay())
 	}
-	return dataflow.Time(*p.Highest).Minus(source.delay())
+	if p.Idle != nil {
+		w = max(w, p.Idle.Watermark)
+	}
+	return w
 }
 
 // lag is 0 where it cannot be told.

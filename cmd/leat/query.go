@@ -121,6 +121,7 @@ type standing struct {
 		Lag       int64  `json:"lag"`
 		Watermark *int64 `json:"watermark"`
 		Holds     bool   `json:"holds"`
+		Idle      bool   `json:"idle"`
 	} `json:"partitions"`
 	Sinks []struct {
 		Log     string `json:"log"`
@@ -244,8 +245,11 @@ func drawStanding(w io.Writer, q *standing) error {
 		if p.Watermark != nil {
 			watermark = instant(*p.Watermark)
 		}
-		if p.Holds {
+		switch {
+		case p.Holds:
 			holds = "yes"
+		case p.Idle:
+			holds = "idle"
 		}
 		g.add(p.Topic, p.Partition, p.Offset, p.Lag, watermark, holds)
 	}

@@ -28,11 +28,18 @@ func TestOracle(t *testing.T) {
 		}
 	}
 	var next, refused, failed atomic.Uint64
+	var passedOver, tooLate atomic.Uint64
 	var workers sync.WaitGroup
 	for range runtime.GOMAXPROCS(0) {
 		workers.Go(func() {
 			for n := next.Add(1) - 1; n < cases && failed.Load() < 3; n = next.Add(1) - 1 {
-				err := checkBoth(t.Context(), Generate(first+n))
+				marks, err := checkBoth(t.Context(), Generate(first+n))
+				if len(marks) > 0 {
+					c := Generate(first + n)
+					with, without := Evaluate(c, marks...), Evaluate(c)
+					passedOver.Add(min(1, uint64(max(0, len(with.Rows)-len(without.Rows)))))
+					tooLate.Add(min(1, uint64(max(0, with.Counts.Late-without.Counts.Late))))
+				}
 				switch {
 				case errors.Is(err, errRefused):
 					refused.Add(1)
@@ -47,6 +54,10 @@ func TestOracle(t *testing.T) {
 	if r := refused.Load(); cases >= 100 && r > cases/10 {
 		t.Errorf("%d of %d queries were refused: the generator makes too few that run", r, cases)
 	}
+	if cases >= defaultCases && (passedOver.Load() == 0 || tooLate.Load() == 0) {
+		t.Errorf("idle marks closed windows in %d cases and made rows late in %d", passedOver.Load(), tooLate.Load())
+	}
+	t.Logf("idle marks closed windows in %d cases and made rows late in %d", passedOver.Load(), tooLate.Load())
 }
 
 // FuzzOracle is TestOracle with seeds chosen by what they reach.
@@ -55,33 +66,36 @@ func FuzzOracle(f *testing.F) {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, seed uint64) {
-		if err := checkBoth(t.Context(), Generate(seed)); err != nil && !errors.Is(err, errRefused) {
+		if _, err := checkBoth(t.Context(), Generate(seed)); err != nil && !errors.Is(err, errRefused) {
 			t.Fatal(explain(t.Context(), seed, err))
 		}
 	})
 }
 
-// checkBoth runs a case as it is and in several formats.
-func checkBoth(ctx context.Context, c *Case) error {
-	if err := check(ctx, c); err != nil {
-		return err
+// checkBoth runs a case as it is and in several formats, and returns the idle marks of
+// the first run.
+func checkBoth(ctx context.Context, c *Case) ([]Mark, error) {
+	marks, err := check(ctx, c)
+	if err != nil {
+		return marks, err
 	}
-	return check(ctx, InFormats(c))
+	_, err = check(ctx, InFormats(c))
+	return marks, err
 }
 
-// check runs a case on one schedule of its seed.
-func check(ctx context.Context, c *Case) error {
+// check runs a case on one schedule of its seed, and returns the idle marks there were.
+func check(ctx context.Context, c *Case) ([]Mark, error) {
 	got, err := runEngine(ctx, c, newSchedule(c))
 	if err != nil {
-		return err
+		return nil, err
 	}
-	return difference(c, Evaluate(c), got)
+	return got.marks, difference(c, Evaluate(c, got.marks...), got)
 }
 
 // explain shrinks a failing case and prints it with the command that reruns it.
 func explain(ctx context.Context, seed uint64, err error) string {
 	fails := func(c *Case) bool {
-		err := check(ctx, c)
+		_, err := check(ctx, c)
 		return err != nil && !errors.Is(err, errRefused)
 	}
 	c := Generate(seed)
@@ -89,6 +103,7 @@ func explain(ctx context.Context, seed uint64, err error) string {
 		c = InFormats(c)
 	}
 	c = Shrink(c, fails)
+	_, left := check(ctx, c)
 	return fmt.Sprintf("seed %d: %v\n\nshrunk: %v\n%s\n%+v\nrerun with: LEAT_ORACLE_SEED=%d LEAT_ORACLE_CASES=1 go test -run '^TestOracle$' ./internal/oracle",
-		seed, err, check(ctx, c), c, newSchedule(c).options, seed)
+		seed, err, left, c, newSchedule(c).options, seed)
 }

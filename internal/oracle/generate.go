@@ -40,6 +40,9 @@ func Generate(seed uint64) *Case {
 			c.Trimmed[p] = g.IntN(len(log) + 1)
 		}
 	}
+	if !q.UntilEnd && q.Window > 0 && g.chance(0.7) {
+		q.Idle = 1 + g.Int64N(1+pick(g, g.step, 20*g.step))
+	}
 	return c
 }
 

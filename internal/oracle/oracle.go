@@ -54,9 +54,17 @@ type Counts struct {
 	FailedPanes  int64 `json:"failed_panes"`
 }
 
+// Mark is an idle mark: from offset on, partition is judged as if its watermark were at
+// least this. When there are marks is not for the oracle to say: it takes those that were
+// recorded.
+type Mark struct {
+	Partition, Offset int
+	Watermark         int64
+}
+
 // Evaluate runs a query over the logs of all its source partitions. The logs of a
 // query that is not bounded are taken for all that has come so far.
-func Evaluate(c *Case) *Outcome {
+func Evaluate(c *Case, marks ...Mark) *Outcome {
 	q, n := c.Query, len(c.Logs)
 	e := &evaluation{q: q, rfc3339: regexp.MustCompile(rfc3339), windows: map[int64]map[string]*group{}, sessions: map[string]*group{}, out: &Outcome{
 		ByPartition: make([][]string, n), Late: make([][]string, n), Dead: make([][]string, n),
@@ -64,7 +72,8 @@ func Evaluate(c *Case) *Outcome {
 	closed := func(end int64) bool { return true }
 	for p, log := range c.Logs {
 		from := max(q.Start.offset(p, log), c.Trimmed[p])
-		w, moved := q.watermark(e.partition(p, log, from))
+		own := slices.DeleteFunc(slices.Clone(marks), func(m Mark) bool { return m.Partition != p })
+		w, moved := e.partition(p, log, from, own)
 		others := closed
 		closed = func(end int64) bool { return moved && end <= w && others(end) }
 	}
@@ -102,16 +111,23 @@ type entry struct {
 	gap       int64 // of session windows; 0 = others
 }
 
-// watermark is W behind rows the highest of whose event times is given, nil for none.
-func (q *Query) watermark(highest *int64) (w int64, moved bool) {
-	if highest == nil {
-		return 0, false
+// watermark is W before offset, behind rows the highest of whose event times is given,
+// nil for none.
+func (q *Query) watermark(highest *int64, offset int, marks []Mark) (w int64, moved bool) {
+	if highest != nil {
+		w, moved = *highest-q.OutOfOrder-q.Lateness, true
 	}
-	return *highest - q.OutOfOrder - q.Lateness, true
+	for _, m := range marks {
+		if m.Offset <= offset && (!moved || m.Watermark > w) {
+			w, moved = m.Watermark, true
+		}
+	}
+	return w, moved
 }
 
-// partition takes the rows of partition p and returns the highest event time.
-func (e *evaluation) partition(p int, log []Record, from int) (highest *int64) {
+// partition takes the rows of partition p and returns W behind all of them.
+func (e *evaluation) partition(p int, log []Record, from int, marks []Mark) (w int64, moved bool) {
+	var highest *int64
 	counts := &e.out.Counts
 	for offset := from; offset < len(log); offset++ {
 		r := log[offset]
@@ -130,7 +146,7 @@ func (e *evaluation) partition(p int, log []Record, from int) (highest *int64) {
 			dead("event_time")
 			continue
 		}
-		w, moved := e.q.watermark(highest)
+		w, moved := e.q.watermark(highest, offset, marks)
 		if highest == nil || t > *highest {
 			highest = &t
 		}
@@ -159,7 +175,7 @@ func (e *evaluation) partition(p int, log []Record, from int) (highest *int64) {
 		}
 		e.windowed(p, record, t, ends, missed, dead)
 	}
-	return highest
+	return e.q.watermark(highest, len(log), marks)
 }
 
 // windows are the ends of the windows that a row counts in, from the last to the

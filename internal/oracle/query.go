@@ -18,6 +18,7 @@ type Query struct {
 	EventTime     *Expr // a field; nil = append time
 	OutOfOrder    int64 // ms
 	Lateness      int64 // ms
+	Idle          int64 // ms after which an idle partition is passed over; 0 = never
 	Filter        *Expr
 	FilterList    bool // written as a list of conditions
 	GroupBy       []*Expr
@@ -135,6 +136,9 @@ func (q *Query) JSON() []byte {
 	}
 	if q.OutOfOrder > 0 {
 		source = append(source, `"max_out_of_orderness":`+duration(q.OutOfOrder))
+	}
+	if q.Idle > 0 {
+		source = append(source, `"idle_timeout":`+duration(q.Idle))
 	}
 	parts := []string{`"name":` + quote(q.Name), `"source":{` + strings.Join(source, ",") + "}"}
 	if q.Filter != nil {

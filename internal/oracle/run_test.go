@@ -24,6 +24,7 @@ type observed struct {
 	rows, late, dead []string // the query's logs
 	counts           Counts
 	stateBytes       int64
+	marks            []Mark
 }
 
 // schedule is one way to run a case. None of it may show in what is observed.
@@ -75,6 +76,8 @@ type engine struct {
 	mu     sync.Mutex
 	at     []log.Offset // where each lane of a live query waits
 	caught func()       // called once all of them wait at the end
+	feed   *feeding     // of a query with an idle timeout: it is fed when it waits
+	marks  *markKeeper
 }
 
 func runEngine(ctx context.Context, c *Case, s *schedule) (*observed, error) {
@@ -93,6 +96,7 @@ func runEngine(ctx context.Context, c *Case, s *schedule) (*observed, error) {
 	}
 	e.plan = plan
 	register()
+	e.marks = watchMarks(e.Bus, q)
 	feed := e.newFeed()
 	part := 1.0
 	if !q.UntilEnd && q.Start.Kind == "" && c.Trimmed == [maxPartitions]int{} {
@@ -208,7 +212,11 @@ func (e *engine) run(ctx context.Context, feed *feeding) error {
 	}
 	var feeder sync.WaitGroup
 	var feedErr error
-	feeder.Go(func() { feedErr = feed.run(func(*feeding) bool { return true }) })
+	if e.c.Query.Idle > 0 {
+		e.feed = feed
+	} else {
+		feeder.Go(func() { feedErr = feed.run(func(*feeding) bool { return true }) })
+	}
 	defer feeder.Wait()
 	for n := range 60 {
 		err := e.jobs(ctx, n)
@@ -267,6 +275,12 @@ func (e *engine) grow() error {
 // Wait sees where the lanes of a live query have come to.
 func (e *engine) Wait(name string, p int32, after log.Offset) (<-chan struct{}, error) {
 	if name == e.c.Query.Topic {
+		if e.feed != nil && p == 0 {
+			left := e.feed.left
+			if err := e.feed.run(func(f *feeding) bool { return f.left == left }); err != nil {
+				return nil, err
+			}
+		}
 		e.mu.Lock()
 		defer e.mu.Unlock()
 		e.at[p] = after
@@ -279,6 +293,14 @@ func (e *engine) Wait(name string, p int32, after log.Offset) (<-chan struct{}, 
 		}
 	}
 	return e.Bus.Wait(name, p, after)
+}
+
+// Quiet has log time go on now and then.
+func (e *engine) Quiet(ctx context.Context, name string, p int32, spanMs int64) (leftMs int64, end log.Offset, err error) {
+	if e.s.IntN(4) == 0 {
+		e.Pass(e.s.Int64N(2 * spanMs))
+	}
+	return e.Bus.Quiet(ctx, name, p, spanMs)
 }
 
 // hurry is a clock on which all waits are over at once, and time passes in leaps.
@@ -322,6 +344,10 @@ func (e *engine) observe() (*observed, error) {
 		return nil, err
 	}
 	o.counts, o.stateBytes = c.Rows, c.StateBytes
+	if e.marks != nil {
+		o.marks = e.marks.marks
+		return o, e.marks.err
+	}
 	return o, nil
 }
 

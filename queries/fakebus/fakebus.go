@@ -25,7 +25,10 @@ type Bus struct {
 	docs    map[docKey]bus.Doc
 	version uint64
 	changed map[uint64]chan struct{}
-	timeMs  int64
+	timeMs  int64 // append time
+	nowMs   int64 // log time
+	asked   int   // calls of Quiet
+	applied func(bus.Txn)
 	calls   int
 	judge   func(call int, t bus.Txn) Outcome
 	delayed []bus.Txn
@@ -41,6 +44,7 @@ type topic struct {
 	bus.Topic
 	shard uint64
 	parts []*log.Partition
+	last  []int64 // log time of the last append to each
 }
 
 // DataShard is the shard of all queries.
@@ -62,11 +66,27 @@ func (b *Bus) Interfere(judge func(call int, t bus.Txn) Outcome) {
 	b.judge, b.calls = judge, 0
 }
 
-// SetTime sets the append time of the records that follow, epoch ms.
+// Watch has seen be called with each transaction that is applied, with the bus locked.
+func (b *Bus) Watch(seen func(bus.Txn)) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.applied = seen
+}
+
+// SetTime sets the append time of the records that follow, epoch ms. Log time is the
+// latest there was.
 func (b *Bus) SetTime(ms int64) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.timeMs = ms
+	b.nowMs = max(b.nowMs, ms)
+}
+
+// Pass has log time go on.
+func (b *Bus) Pass(ms int64) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.nowMs += ms
 }
 
 // BiggestTxn is the size of the largest transaction seen: records and documents.
@@ -107,7 +127,7 @@ func (b *Bus) create(name string, partitions int32, shard uint64, internal bool)
 		if err != nil {
 			return bus.Topic{}, fmt.Errorf("open partition: %w", err)
 		}
-		t.parts = append(t.parts, p)
+		t.parts, t.last = append(t.parts, p), append(t.last, b.nowMs)
 	}
 	b.topics[name] = t
 	return t.Topic, nil
@@ -155,6 +175,7 @@ func (b *Bus) append(a bus.Append) (log.Offset, error) {
 		return 0, fault.New(fault.Invalid, "empty_body", "an append without records")
 	}
 	b.mark++
+	t.last[a.Partition] = b.nowMs
 	return t.parts[a.Partition].Append(log.Batch{Mark: b.mark, TimeMs: b.timeMs, Blocks: []log.Block{a.Block}})
 }
 
@@ -227,6 +248,25 @@ func (b *Bus) Wait(name string, p int32, after log.Offset) (<-chan struct{}, err
 		return nil, err
 	}
 	return part.Wait(after), nil
+}
+
+// AskedQuiet is how often Quiet was called.
+func (b *Bus) AskedQuiet() int {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.asked
+}
+
+// Quiet is queries.Topics.
+func (b *Bus) Quiet(ctx context.Context, name string, p int32, spanMs int64) (leftMs int64, end log.Offset, err error) {
+	t, part, err := b.partition(name, p)
+	if err != nil {
+		return 0, 0, err
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.asked++
+	return spanMs - (b.nowMs - t.last[p]), part.Next(), ctx.Err()
 }
 
 // OffsetAtTime is queries.Topics.

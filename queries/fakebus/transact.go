@@ -130,6 +130,9 @@ func (b *Bus) apply(t bus.Txn) (bus.TxnResult, error) {
 			topic.parts[trim.Partition].Trim(trim.Before)
 		}
 	}
+	if b.applied != nil {
+		b.applied(t)
+	}
 	if ch := b.changed[t.Shard]; ch != nil && len(t.Puts)+len(t.Deletes) > 0 {
 		close(ch)
 		delete(b.changed, t.Shard)
