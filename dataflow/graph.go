@@ -122,6 +122,27 @@ func (g *Graph) Advance(w Time, sink Sink) (done bool, err error) {
 	return true, nil
 }
 
+// Changes has every operator give out what has changed, as Advance does.
+func (g *Graph) Changes(sink Sink) (done bool, err error) {
+	g.sinks[0] = sink
+	for _, n := range g.nodes {
+		if n.can.change == nil {
+			continue
+		}
+		if done, err := n.can.change.OnChanges(&n.ports[0]); err != nil || !done {
+			return false, n.failed(err)
+		}
+	}
+	return true, nil
+}
+
+func (n *node) failed(err error) error {
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("%s: %w", n.name, err)
+}
+
 // Snapshot writes the state of all operators.
 func (g *Graph) Snapshot(w *StateWriter) error {
 	for i, n := range g.nodes {

@@ -53,6 +53,14 @@ type WatermarkHandler interface {
 	OnWatermark(w Time, out Emitter) (done bool, err error)
 }
 
+// ChangeHandler is an Operator that gives out what may still change.
+type ChangeHandler interface {
+	// OnChanges emits the present rows of what has changed since it was called before,
+	// and returns done = false as long as it holds more of them: the job may then cut an
+	// epoch, and calls again before it feeds another batch or moves the watermark.
+	OnChanges(out Emitter) (done bool, err error)
+}
+
 // Stateful is an Operator with state that outlives an epoch.
 type Stateful interface {
 	// Snapshot writes the entries changed since the last Snapshot, or all that
@@ -85,11 +93,13 @@ type Sink interface {
 type capabilities struct {
 	timers WatermarkHandler
 	state  Stateful
+	change ChangeHandler
 }
 
 func capabilitiesOf(op Operator) capabilities {
 	var c capabilities
 	c.timers, _ = op.(WatermarkHandler)
 	c.state, _ = op.(Stateful)
+	c.change, _ = op.(ChangeHandler)
 	return c
 }

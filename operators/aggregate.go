@@ -15,6 +15,7 @@ type AggregateConfig struct {
 	Aggregates      []AggregateSpec
 	Having          dataflow.Expr // over the grouped row; nil = every row leaves
 	Partitions      int           // of the source
+	Changes         bool          // the present rows of open windows are given too, see OnChanges
 }
 
 // Aggregate keeps one running partial per source partition, pane and group key, and
@@ -35,6 +36,7 @@ type AggregateConfig struct {
 type Aggregate struct {
 	grouping
 	size, every int64
+	changes     bool
 
 	shares   []*share // by source partition
 	segments map[pane]*segment
@@ -45,8 +47,9 @@ type Aggregate struct {
 	changed  []*segment // since the last snapshot
 	dropped  []pane
 
-	ranked   []ranked  // memory of the sorting
-	partials []partial // of closing
+	pending  []changedGroup // changes to be given; what they view stays until then
+	ranked   []ranked       // memory of the sorting
+	partials []partial      // of closing
 	key      []byte
 	value    []byte
 }
@@ -78,7 +81,7 @@ func NewAggregate(c AggregateConfig) (*Aggregate, error) {
 		return nil, err
 	}
 	a := &Aggregate{
-		grouping: g, size: c.SizeMs, every: c.EveryMs,
+		grouping: g, size: c.SizeMs, every: c.EveryMs, changes: c.Changes,
 		segments: map[pane]*segment{},
 		progress: progress{closed: dataflow.MinTime, end: dataflow.MinTime},
 	}
@@ -107,6 +110,9 @@ func (a *Aggregate) Process(_ int, b *dataflow.Batch, out dataflow.Emitter) erro
 			a.list[i].add(p, slot, &s.operands[i])
 		}
 		s.markChanged(p, slot)
+		if a.changes {
+			s.markDirty(p, slot)
+		}
 		used++
 		missed += late
 	}

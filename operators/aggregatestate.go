@@ -191,6 +191,9 @@ func (a *Aggregate) restorePane(of pane, source int, key, value []byte) error {
 		return err
 	}
 	a.settle(s)
+	if a.changes {
+		s.markDirty(p, slot)
+	}
 	return nil
 }
 

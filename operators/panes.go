@@ -33,6 +33,9 @@ type panes struct {
 	changed      []uint32 // slots changed since the last snapshot
 	isChanged    []uint64 // bit set of the same
 	changedBytes int64
+
+	dirty   []uint32 // slots changed since changes were given, where they are
+	isDirty []uint64 // bit set of the same
 }
 
 func newPanes(of pane, size layout) *panes {
@@ -147,7 +150,7 @@ func (p *panes) forgetChanges() {
 // bytes is the memory held.
 func (p *panes) bytes() int64 {
 	return p.bagBytes + int64(4*cap(p.table)+8*cap(p.hashes)+8*cap(p.ends)+cap(p.keys)+8*cap(p.words)+
-		cap(p.text)+4*cap(p.changed)+8*cap(p.isChanged)+int(unsafe.Sizeof(bag{}))*cap(p.bags))
+		cap(p.text)+4*cap(p.changed)+8*cap(p.isChanged)+4*cap(p.dirty)+8*cap(p.isDirty)+int(unsafe.Sizeof(bag{}))*cap(p.bags))
 }
 
 const (

@@ -8,6 +8,7 @@ type share struct {
 	last    *panes   // of the row before
 	fresh   []*panes // not yet in a segment
 	changed []*panes // that have had no change since the last snapshot before
+	dirty   []*panes // that have had no change since changes were given before
 	spare   []*panes // to be used again; what was emitted of them stays readable until then
 	bytes   int64    // memory of panes
 	written int64    // bytes the next incremental snapshot will take
@@ -77,6 +78,7 @@ func (s *share) drop(p *panes, spareBytes int64) {
 	if s.last == p {
 		s.last = nil
 	}
+	p.forgetDirty()
 	if len(s.spare) < maxSpare && p.settled <= spareBytes {
 		p.recycle()
 		s.spare = append(s.spare, p)

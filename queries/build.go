@@ -108,7 +108,7 @@ func (p *Plan) addWindow(g *dataflow.Graph, last, partitions int) (int, error) {
 		specs[i] = operators.AggregateSpec{Fn: a.Fn, Arg: a.Arg, By: a.By, Filter: a.Filter, Param: a.Param, Text: a.Text}
 		texts = append(texts, a.Name+"="+a.text())
 	}
-	op, err := w.aggregate(keys, specs, partitions)
+	op, err := w.aggregate(keys, specs, partitions, p.Changes)
 	if err != nil {
 		return 0, fmt.Errorf("build query %q: %w", p.Name, err)
 	}
@@ -120,14 +120,14 @@ func (p *Plan) addWindow(g *dataflow.Graph, last, partitions int) (int, error) {
 }
 
 // aggregate is the operator that has the window's state.
-func (w *WindowPlan) aggregate(keys []int, specs []operators.AggregateSpec, partitions int) (dataflow.Operator, error) {
+func (w *WindowPlan) aggregate(keys []int, specs []operators.AggregateSpec, partitions int, changes bool) (dataflow.Operator, error) {
 	if w.GapMs > 0 {
 		return operators.NewSessionAggregate(operators.SessionAggregateConfig{
 			GapMs: w.GapMs, Keys: keys, Aggregates: specs, Having: w.Having, Partitions: partitions,
 		})
 	}
 	return operators.NewAggregate(operators.AggregateConfig{
-		SizeMs: w.SizeMs, EveryMs: w.EveryMs, Keys: keys, Aggregates: specs, Having: w.Having, Partitions: partitions,
+		SizeMs: w.SizeMs, EveryMs: w.EveryMs, Keys: keys, Aggregates: specs, Having: w.Having, Partitions: partitions, Changes: changes,
 	})
 }
 

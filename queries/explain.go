@@ -55,6 +55,9 @@ func (p *Plan) String() string {
 	for _, o := range p.Select {
 		line(2, "%s = %s", memberText(o.Name), o.Text)
 	}
+	if p.MaxStateBytes > 0 {
+		line(1, "fail beyond %d bytes of state", p.MaxStateBytes)
+	}
 	if p.StopOnError {
 		line(1, "stop at the first row that fails")
 	}
@@ -118,11 +121,18 @@ func (p *Plan) closeText() string {
 }
 
 func (p *Plan) emitText() string {
+	when := "once a window"
+	if p.Changes {
+		when = "changes and once a window"
+	}
+	if p.ChangesEveryMs > 0 {
+		when = "changes every " + FormatDuration(p.ChangesEveryMs) + " and once a window"
+	}
 	switch {
 	case p.Window != nil && p.Select == nil:
-		return "once a window: " + strings.Join(p.Window.memberNames(), ", ")
+		return when + ": " + strings.Join(p.Window.memberNames(), ", ")
 	case p.Window != nil:
-		return "once a window"
+		return when
 	case p.Select == nil:
 		return "the record"
 	}

@@ -47,6 +47,8 @@ type Job struct {
 	advanced dataflow.Time // the watermark the operators have fully acted on
 	random   *rand.Rand    // nil: by watermark
 	lastCut  time.Time
+	changed  bool      // rows have been used since changes were given
+	givenAt  time.Time // when they were
 	askAt    time.Time // when to ask again which partitions have become quiet
 
 	saved     checkpoint // the last epoch committed
@@ -103,8 +105,8 @@ func (j *Job) Run(ctx context.Context) error {
 			err = j.round(ctx, lanes)
 		case j.ended():
 			return j.finish(ctx)
-		case !j.out.empty() && !j.options.FixedEpochs:
-			err = j.cut(ctx, false)
+		case !j.options.FixedEpochs && (!j.out.empty() || j.changesDue()):
+			err = j.flush(ctx)
 		default:
 			err = j.rest(ctx)
 		}
@@ -139,12 +141,25 @@ func (j *Job) round(ctx context.Context, lanes []int) error {
 	if err := j.advance(ctx); err != nil {
 		return err
 	}
-	if held := j.graph.StateBytes(); held > j.options.StateLimit {
-		return fault.New(fault.Unprocessable, "state_limit", "query %q holds %d bytes of state, more than the %d it may hold",
-			j.plan.Name, held, j.options.StateLimit)
+	if err := j.withinBudget(); err != nil {
+		return err
 	}
 	if j.due() {
-		return j.cut(ctx, false)
+		return j.flush(ctx)
+	}
+	return nil
+}
+
+// withinBudget fails where the state takes more memory than it may. The epoch is not
+// committed: whoever resumes the query finds the state of the one before.
+func (j *Job) withinBudget() error {
+	most := j.options.StateLimit
+	if own := j.plan.MaxStateBytes; own > 0 {
+		most = min(most, own)
+	}
+	if held := j.graph.StateBytes(); held > most {
+		return fault.New(fault.Unprocessable, "state_limit", "query %q holds %d bytes of state, more than the %d it may hold",
+			j.plan.Name, held, most)
 	}
 	return nil
 }
@@ -157,6 +172,7 @@ func (j *Job) take(ctx context.Context, source int, t *turn) error {
 			return err
 		}
 	}
+	j.changed = j.changed || t.rows.Used > 0
 	j.out.take(t)
 	l := j.lanes[source]
 	l.counted, l.highest = l.next, j.times[source].Highest(source)
@@ -198,10 +214,22 @@ func (j *Job) watermark() dataflow.Time {
 // takes. At the end of a bounded run the watermark is MaxTime.
 func (j *Job) advance(ctx context.Context) error {
 	w := j.watermark()
-	for w > j.advanced {
+	if w <= j.advanced {
+		return nil
+	}
+	err := j.drain(ctx, func(sink dataflow.Sink) (done bool, err error) { return j.graph.Advance(w, sink) })
+	if err == nil {
+		j.advanced = w
+	}
+	return err
+}
+
+// drain has the operators give out what they hold, over as many epochs as that takes.
+func (j *Job) drain(ctx context.Context, give func(dataflow.Sink) (done bool, err error)) error {
+	for {
 		j.turn.before = j.out.bytes()
 		j.turn.begin(0)
-		done, err := j.graph.Advance(w, &j.turn)
+		done, err := give(&j.turn)
 		if err == nil {
 			err = j.stopOnError(&j.turn)
 		}
@@ -211,19 +239,17 @@ func (j *Job) advance(ctx context.Context) error {
 		progress := len(j.turn.rejects) > 0 || j.turn.step.Out > 0
 		j.turn.end()
 		j.out.take(&j.turn)
-		if done {
-			j.advanced = w
-			break
-		}
-		if j.out.bytes() >= j.options.EpochBytes || !progress && j.out.bytes() > 0 {
+		switch {
+		case done:
+			return nil
+		case j.out.bytes() >= j.options.EpochBytes || !progress && j.out.bytes() > 0:
 			if err := j.cut(ctx, false); err != nil {
 				return err
 			}
-		} else if !progress {
+		case !progress:
 			return fault.New(fault.Internal, "internal", "query %q cannot give out a row", j.plan.Name)
 		}
 	}
-	return nil
 }
 
 // due tells whether the epoch is to be cut. No answer changes a result.
@@ -282,6 +308,8 @@ func (j *Job) wait(ctx context.Context) error {
 	select {
 	case <-waiting.Done():
 	case <-j.nextAsk():
+		stop()
+	case <-j.nextChanges():
 		stop()
 	}
 	all.Wait()

@@ -52,7 +52,7 @@ type LocalConfig struct {
 
 // RunLocal runs a plan over all that the topics hold, closes every window and keeps
 // nothing: no checkpoint, no results, no state. "start", "until" and "idle_timeout" do
-// not count, and nothing is written to sinks. It is the job that runs in a node, over other topics.
+// not count, no changes are given, and nothing is written to sinks. It is the job that runs in a node, over other topics.
 //
 // Output is called from the calling goroutine, epoch by epoch. The counts are those of
 // the last epoch, also with an error, and conserve: In = Used + Filtered + Late +
@@ -64,6 +64,7 @@ func RunLocal(ctx context.Context, c LocalConfig) (RowCounts, error) {
 		s := &plan.Sources[i]
 		s.Start, s.UntilEnd, s.IdleTimeout = Start{Kind: StartEarliest}, false, 0
 	}
+	plan.Changes = false // what is given between would be a matter of the clock
 	s := newScratch(c.Topics, c.Output)
 	err := runScratch(ctx, JobConfig{Plan: &plan, Topics: s, Docs: s, Clock: c.Clock, Options: c.Options})
 	if err != nil {

@@ -1,6 +1,7 @@
 package queries
 
 import (
+	"cmp"
 	"slices"
 	"strings"
 
@@ -10,8 +11,9 @@ import (
 
 // The members of a spec, first those this version runs.
 var (
-	specMembers      = []string{"name", "source", "filter", "group_by", "window", "aggregate", "having", "select", "emit", "allowed_lateness", "sink", "late", "on_error"}
-	specMembersLater = []string{"join", "lookup", "ttl", "max_state_bytes"}
+	specMembers = []string{"name", "source", "filter", "group_by", "window", "aggregate", "having", "select", "emit", "allowed_lateness", "sink", "late", "on_error",
+		"max_state_bytes"}
+	specMembersLater = []string{"join", "lookup", "ttl"}
 	sourceMembers    = []string{"topic", "start", "until", "event_time", "max_out_of_orderness", "idle_timeout", "format", "schema"}
 )
 
@@ -64,6 +66,7 @@ func (p *specParser) parse(root *jsonNode) {
 	p.selects(s.at.selects)
 	p.emit(root.member("emit"))
 	p.sinks(root)
+	p.stateBytes(root.member("max_state_bytes"))
 	if n := s.at.lateness; n != nil {
 		s.AllowedLateness = p.duration(n)
 	}
@@ -120,12 +123,17 @@ func (p *specParser) shape() {
 	at := &p.spec.at
 	const bound = `state would grow without bound: add "window", for example {"tumbling":"1h"}`
 	switch {
+	case at.window == nil && at.stateBytes != nil && (at.aggregate != nil || at.groupBy != nil):
+		p.unsupported(cmp.Or(at.groupBy, at.aggregate), `grouping without "window"`)
 	case at.window == nil && at.aggregate != nil:
 		p.add(at.aggregate, fault.Unprocessable, codeUnboundedState, `"aggregate" without "window": %s`, bound)
 	case at.window == nil && at.groupBy != nil:
 		p.add(at.groupBy, fault.Unprocessable, codeUnboundedState, `"group_by" without "window": %s`, bound)
 	case at.window != nil && at.aggregate == nil:
 		p.invalid(at.window, `"window" without "aggregate": say what to compute, for example "aggregate": {"rows": "count()"}`)
+	}
+	if s := p.spec; at.stateBytes != nil && at.window == nil && p.found == 0 && s.MaxStateBytes > 0 {
+		p.invalid(at.stateBytes, `"max_state_bytes" has no meaning without "window": the query keeps no state`)
 	}
 	if at.having != nil && at.window == nil {
 		p.invalid(at.having, `"having" has no meaning without "window": it keeps grouped rows`)
@@ -135,16 +143,58 @@ func (p *specParser) shape() {
 	}
 }
 
-func (p *specParser) emit(n *jsonNode) {
+// stateBytes reads how much memory the state may take.
+func (p *specParser) stateBytes(n *jsonNode) {
+	p.spec.at.stateBytes = n
 	if n == nil {
 		return
 	}
+	if n.kind != codecs.Int || n.value.Int() < 1 {
+		p.invalid(n, `"max_state_bytes" is an integer of bytes, from 1`)
+		return
+	}
+	p.spec.MaxStateBytes = n.value.Int()
+}
+
+func (p *specParser) emit(n *jsonNode) {
+	s := p.spec
 	switch {
-	case n.kind == codecs.String && n.value.Str == "final":
-	case n.kind == codecs.String && n.value.Str == "changes", n.member("changes") != nil, n.member("every") != nil:
-		p.unsupported(n, `emit "changes"`)
+	case n == nil, n.kind == codecs.String && n.value.Str == "final":
+		return
+	case n.kind == codecs.String && n.value.Str == "changes":
+		s.Changes = true
+	case n.kind == codecs.Object && n.member("changes") != nil:
+		s.Changes = true
+		p.changes(n.member("changes"))
+		p.members(n, []string{"changes"}, nil)
 	default:
-		p.invalid(n, `"emit" is "final"`)
+		p.invalid(n, `"emit" is "final", "changes" or {"changes": {"every": "1s"}}`)
+		return
+	}
+	at := &s.at
+	switch {
+	case at.window == nil && (at.groupBy != nil || at.aggregate != nil):
+		// a problem of its own
+	case at.window == nil:
+		p.invalid(n, `emit "changes" has no meaning without "window": each row comes out at once`)
+	case at.window.member("session") != nil:
+		p.unsupported(n, `emit "changes" of session windows`)
+	case at.having != nil:
+		p.unsupported(n, `emit "changes" with "having"`)
+	}
+}
+
+// changes reads how far apart the rows of changes are.
+func (p *specParser) changes(n *jsonNode) {
+	if n.kind != codecs.Object {
+		p.invalid(n, `"changes" is an object like {"every": "1s"}, not %s`, article(n.kind))
+		return
+	}
+	p.members(n, []string{"every"}, nil)
+	if every := n.member("every"); every != nil {
+		if p.spec.ChangesEveryMs = p.duration(every); p.spec.ChangesEveryMs > msPerDay {
+			p.invalid(every, `"every" is at most 1d`)
+		}
 	}
 }
 

@@ -23,6 +23,11 @@ type Plan struct {
 	Sinks      []SinkPlan  // topics the query's own logs are copied to
 	// StopOnError has the query fail instead of writing a dead letter.
 	StopOnError bool
+	// Changes has present rows of open windows come out too, at least so far apart.
+	Changes        bool
+	ChangesEveryMs int64
+	// MaxStateBytes is the memory of state beyond which the query fails; 0 = no bound.
+	MaxStateBytes int64
 }
 
 // SourcePlan says what is read and how time moves.
@@ -99,7 +104,10 @@ type Output struct {
 // NewPlan compiles a bound query.
 func NewPlan(b *Bound) *Plan {
 	spec := b.Spec
-	p := &Plan{Name: spec.Name, Sources: sourcePlans(spec), Whole: b.whole, Sinks: b.sinks, StopOnError: spec.StopOnError}
+	p := &Plan{
+		Name: spec.Name, Sources: sourcePlans(spec), Whole: b.whole, Sinks: b.sinks, StopOnError: spec.StopOnError,
+		MaxStateBytes: spec.MaxStateBytes, Changes: spec.Changes, ChangesEveryMs: spec.ChangesEveryMs,
+	}
 	for i := range p.Sources {
 		p.Sources[i].Paths, p.Sources[i].EventTime, p.Sources[i].Format = b.sources[i].paths, b.sources[i].eventTime, b.sources[i].format
 	}

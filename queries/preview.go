@@ -44,6 +44,7 @@ func (m *Manager) Preview(ctx context.Context, body []byte, records, limit int) 
 		return Preview{}, fmt.Errorf("wait for the log to catch up: %w", err)
 	}
 	bounded := *plan
+	bounded.Changes = false
 	bounded.Sources = slices.Clone(plan.Sources)
 	for i := range bounded.Sources {
 		s := &bounded.Sources[i]

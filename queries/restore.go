@@ -232,7 +232,7 @@ func (j *Job) build() error {
 	j.stateful = j.graph.Stateful()
 	j.out = output{rows: j.saved.Rows}
 	j.turn = j.newTurn()
-	j.advanced = dataflow.MinTime
+	j.advanced, j.changed = dataflow.MinTime, true
 	return nil
 }
 

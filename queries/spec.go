@@ -20,6 +20,9 @@ type Spec struct {
 	Late            *SinkSpec       // nil = only its late log
 	OnError         *SinkSpec       // nil = only its dead-letter log
 	StopOnError     bool            // the first dead letter ends the query
+	Changes         bool            // emit "changes"
+	ChangesEveryMs  int64           // at least so far apart
+	MaxStateBytes   int64           // of memory; 0 = no bound but the windows
 
 	doc    *document
 	at     specNodes
@@ -28,7 +31,7 @@ type Spec struct {
 
 // specNodes are where the parts of a spec that Bind may complain about were written.
 type specNodes struct {
-	root, groupBy, aggregate, window, having, lateness, selects *jsonNode
+	root, groupBy, aggregate, window, having, lateness, selects, stateBytes *jsonNode
 }
 
 // SourceSpec is the member "source".

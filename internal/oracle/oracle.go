@@ -40,6 +40,10 @@ type Outcome struct {
 	Late, Dead  [][]string // by partition, in order of offsets
 	Failed      []string   // grouped rows that could not be given, in order
 	Counts      Counts
+	// Present are the rows of windows that have not closed, of a query that gives changes;
+	// PresentFailed is how many more there would be.
+	Present       []string
+	PresentFailed int
 }
 
 // Counts count rows. In = Used + Filtered + Late + DeadLettered.
@@ -81,6 +85,12 @@ func Evaluate(c *Case, marks ...Mark) *Outcome {
 	for _, end := range slices.Sorted(maps.Keys(e.windows)) {
 		if q.UntilEnd || closed(end) {
 			e.close(end)
+		} else if q.Changes {
+			out := e.out
+			e.out = &Outcome{}
+			e.close(end)
+			out.Present, out.PresentFailed = append(out.Present, e.out.Rows...), out.PresentFailed+len(e.out.Failed)
+			e.out = out
 		}
 	}
 	return e.out

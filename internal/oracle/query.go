@@ -18,6 +18,8 @@ type Query struct {
 	EventTime     *Expr // a field; nil = append time
 	OutOfOrder    int64 // ms
 	Lateness      int64 // ms
+	Changes       bool  // emit "changes"
+	ChangesEvery  int64 // ms; 0 = with each epoch
 	Idle          int64 // ms after which an idle partition is passed over; 0 = never
 	Filter        *Expr
 	FilterList    bool // written as a list of conditions
@@ -191,6 +193,12 @@ func (q *Query) windowJSON() (parts []string) {
 		parts = append(parts, `"having":`+q.Having.list())
 	case q.Having != nil:
 		parts = append(parts, `"having":`+quote(q.Having.String()))
+	}
+	switch {
+	case q.ChangesEvery > 0:
+		parts = append(parts, `"emit":{"changes":{"every":`+duration(q.ChangesEvery)+"}}")
+	case q.Changes:
+		parts = append(parts, `"emit":"changes"`)
 	}
 	if q.Lateness > 0 {
 		parts = append(parts, `"allowed_lateness":`+duration(q.Lateness))

@@ -22,6 +22,7 @@ import (
 // observed is what a query has left behind.
 type observed struct {
 	rows, late, dead []string // the query's logs
+	keys             []string // of the records of rows
 	counts           Counts
 	stateBytes       int64
 	marks            []Mark
@@ -326,11 +327,14 @@ func (e *engine) observe() (*observed, error) {
 		log  string
 		into *[]string
 	}{{"$results/", &o.rows}, {"$late/", &o.late}, {"$dead/", &o.dead}} {
-		values, err := readAll(e.Bus, own.log+queryID)
+		keys, values, err := readLog(e.Bus, own.log+queryID)
 		if err != nil {
 			return nil, err
 		}
 		*own.into = values
+		if own.into == &o.rows {
+			o.keys = keys
+		}
 	}
 	doc, ok := e.Doc(fakebus.DataShard, "checkpoint/"+queryID)
 	if !ok {
@@ -357,14 +361,19 @@ type reader interface {
 }
 
 func readAll(from reader, topic string) (values []string, err error) {
+	_, values, err = readLog(from, topic)
+	return values, err
+}
+
+func readLog(from reader, topic string) (keys, values []string, err error) {
 	for at := log.Offset(0); ; {
 		frames, err := from.Read(topic, 0, at, 1<<20, nil)
 		if err != nil || frames.Empty() {
-			return values, err
+			return keys, values, err
 		}
 		cursor := frames.Records(at)
 		for r, ok := cursor.Next(); ok; r, ok = cursor.Next() {
-			values = append(values, string(r.Value))
+			keys, values = append(keys, string(r.Key)), append(values, string(r.Value))
 		}
 		at = frames.Next()
 	}

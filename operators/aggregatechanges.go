@@ -1,0 +1,164 @@
+package operators
+
+import (
+	"bytes"
+	"cmp"
+	"errors"
+	"slices"
+
+	"leat/codecs"
+	"leat/dataflow"
+)
+
+// Where an Aggregate gives changes it also emits, when it is asked to, the present row of
+// each group of an open window that has changed since it was last asked: the rows of a
+// group and window replace each other, and the one that leaves with the window is the
+// last. What has changed is not part of the state: after a restore every group that is
+// there has.
+
+// changedGroup is a group of an open window that has changed. key is a view.
+type changedGroup struct {
+	end dataflow.Time
+	key []byte
+}
+
+// markDirty remembers that a slot has changed since changes were given.
+func (s *share) markDirty(p *panes, slot uint32) {
+	for int(slot)>>6 >= len(p.isDirty) {
+		p.isDirty = append(p.isDirty, 0)
+	}
+	word, bit := &p.isDirty[slot>>6], uint64(1)<<(slot&63)
+	if *word&bit != 0 {
+		return
+	}
+	*word |= bit
+	if len(p.dirty) == 0 {
+		s.dirty = append(s.dirty, p)
+	}
+	p.dirty = append(p.dirty, slot)
+}
+
+func (p *panes) forgetDirty() {
+	for _, slot := range p.dirty {
+		p.isDirty[slot>>6] = 0
+	}
+	p.dirty = p.dirty[:0]
+}
+
+// lookup returns the slot of a key, if there is one.
+func (p *panes) lookup(hash uint64, key []byte) (slot uint32, found bool) {
+	mask := uint64(len(p.table) - 1)
+	for i := hash & mask; p.table[i] != 0; i = (i + 1) & mask {
+		if slot = p.table[i] - 1; p.hashes[slot] == hash && bytes.Equal(p.key(slot), key) {
+			return slot, true
+		}
+	}
+	return 0, false
+}
+
+// OnChanges implements dataflow.ChangeHandler: each call emits at most one batch, by end
+// and key. A row that cannot be given is passed over: it is for the close of its window
+// to say so.
+func (a *Aggregate) OnChanges(out dataflow.Emitter) (done bool, err error) {
+	if !a.changes {
+		return true, nil
+	}
+	if len(a.pending) == 0 {
+		a.gatherAll()
+		a.collectChanges()
+	}
+	for limit := chunkRows; len(a.pending) > 0; {
+		next := a.fillChanges(limit)
+		if len(a.out.Selected) == 0 {
+			a.pending = a.pending[next:]
+			continue
+		}
+		rows := a.out.Rows
+		err := out.Emit(&a.out)
+		switch {
+		case errors.Is(err, dataflow.ErrFull) && rows == 1:
+			return false, nil
+		case errors.Is(err, dataflow.ErrFull):
+			limit = max(1, rows/2)
+			continue
+		case err != nil:
+			return false, err
+		}
+		a.pending = a.pending[next:]
+		return false, nil
+	}
+	a.pending = nil
+	return true, nil
+}
+
+// collectChanges lists what has changed in open windows, each group of a window once.
+func (a *Aggregate) collectChanges() {
+	for _, s := range a.shares {
+		for _, p := range s.dirty {
+			for end := p.first; end <= p.last; end = end.Plus(a.every) {
+				if end <= a.progress.closed {
+					continue
+				}
+				for _, slot := range p.dirty {
+					a.pending = append(a.pending, changedGroup{end, p.key(slot)})
+				}
+			}
+			p.forgetDirty()
+		}
+		clear(s.dirty)
+		s.dirty = s.dirty[:0]
+	}
+	slices.SortFunc(a.pending, func(x, y changedGroup) int {
+		return cmp.Or(cmp.Compare(x.end, y.end), bytes.Compare(x.key, y.key))
+	})
+	a.pending = slices.CompactFunc(a.pending, func(x, y changedGroup) bool { return x.end == y.end && bytes.Equal(x.key, y.key) })
+}
+
+// fillChanges makes the next chunk, of at most limit rows, and returns how many groups it
+// is of.
+func (a *Aggregate) fillChanges(limit int) (next int) {
+	a.beginChunk(limit)
+	var over []*segment // those with rows of the window
+	size := 0
+	for ; next < limit && next < len(a.pending) && size < chunkBytes; next++ {
+		g := a.pending[next]
+		if next == 0 || g.end != a.pending[next-1].end {
+			over = a.segmentsOf(g.end)
+		}
+		hash := codecs.KeyHash(g.key)
+		parts := a.partials[:0]
+		for source := range a.shares {
+			for i, s := range over {
+				if p := s.bySource[source]; p != nil {
+					if slot, found := p.lookup(hash, g.key); found {
+						parts = append(parts, partial{p, slot, int32(source*len(over) + i)})
+					}
+				}
+			}
+		}
+		size += len(g.key) + a.fillRow(next, g.key, parts, g.end.Minus(a.size), g.end)
+		clear(parts)
+	}
+	a.endChunk(next)
+	return next
+}
+
+// segmentsOf are the segments of the panes that count in the window with the given end,
+// in the order in which they are merged.
+func (a *Aggregate) segmentsOf(end dataflow.Time) (list []*segment) {
+	if a.every == a.size {
+		if s := a.segments[pane{end, end}]; s != nil {
+			list = append(list, s)
+		}
+		return list
+	}
+	for _, s := range a.segments {
+		if s.first <= end && end <= s.last {
+			list = append(list, s)
+		}
+	}
+	slices.SortFunc(list, func(x, y *segment) int {
+		return cmp.Or(cmp.Compare(x.last, y.last), cmp.Compare(x.first, y.first))
+	})
+	return list
+}
