@@ -36,8 +36,9 @@ type Batch struct {
 	// before this row) - max_out_of_orderness - allowed_lateness, or the idle mark of
 	// the partition where that is higher; MinTime where there is neither. Lateness is decided against it and nothing else.
 	Watermarks []Time
-	Windows    []Time  // start of the first window each row counts in; nil before a window operator
-	Selected   []int32 // rows still alive, ascending
+	Windows    []Time   // start of the first window each row counts in; nil before a window operator
+	Selected   []int32  // rows still alive, ascending
+	Names      []string // of the columns, where rows are joined ones; nil for others
 }
 
 // Plus adds d without wrapping: the result stays between MinTime and MaxTime.

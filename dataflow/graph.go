@@ -34,6 +34,7 @@ type node struct {
 	inputs     []int
 	outputs    []edge
 	ports      []port // by source + 1
+	mark       Time   // of Advance: the watermark behind the node
 }
 
 // edge leads to input number input of a node.
@@ -103,23 +104,44 @@ func (g *Graph) Process(b *Batch, sink Sink) error {
 	return g.nodes[g.entries[b.Source]].ports[b.Source+1].Emit(b)
 }
 
-// Advance tells every operator the watermark. It returns done = false as soon as
-// one holds more output than it could give, and is then called again.
-func (g *Graph) Advance(w Time, sink Sink) (done bool, err error) {
+// Advance tells every operator the watermark: the one that its inputs have come to. It
+// returns done = false as soon as one holds more output than it could give, and is then
+// called again. moved tells that some output has been taken, by the sink or by an
+// operator; without it nothing is given away before the sink has room.
+func (g *Graph) Advance(w Time, sink Sink) (done, moved bool, err error) {
 	g.sinks[0] = sink
 	for _, n := range g.nodes {
-		if n.can.timers == nil {
-			continue
+		n.mark = w
+		for _, from := range n.inputs {
+			n.mark = min(n.mark, g.nodes[from].mark)
 		}
-		done, err := n.can.timers.OnWatermark(w, &n.ports[0])
-		if err != nil {
-			return false, fmt.Errorf("%s: %w", n.name, err)
+		if n.can.timers != nil {
+			out := &watched{port: &n.ports[0]}
+			done, err := n.can.timers.OnWatermark(n.mark, out)
+			if err != nil {
+				return false, false, fmt.Errorf("%s: %w", n.name, err)
+			}
+			if !done {
+				return false, out.moved, nil
+			}
 		}
-		if !done {
-			return false, nil
+		if n.can.holder != nil {
+			n.mark = n.can.holder.Behind(n.mark)
 		}
 	}
-	return true, nil
+	return true, true, nil
+}
+
+// watched is a port that notes that something has gone through.
+type watched struct {
+	*port
+	moved bool
+}
+
+func (w *watched) Emit(b *Batch) error {
+	err := w.port.Emit(b)
+	w.moved = w.moved || err == nil
+	return err
 }
 
 // Changes has every operator give out what has changed, as Advance does.

@@ -116,11 +116,11 @@ func TestAdvanceInTurns(t *testing.T) {
 	g.Add("second", "", second, 0)
 	var out record
 	for _, held := range [][2]int{{1, 1}, {0, 1}, {0, 0}} {
-		if done, err := g.Advance(5, &out); err != nil || done || first.held != held[0] || second.held != held[1] {
+		if done, _, err := g.Advance(5, &out); err != nil || done || first.held != held[0] || second.held != held[1] {
 			t.Fatalf("done %v, %v, held %d and %d, want %v", done, err, first.held, second.held, held)
 		}
 	}
-	if done, err := g.Advance(5, &out); err != nil || !done || len(out.lines) != 3 {
+	if done, _, err := g.Advance(5, &out); err != nil || !done || len(out.lines) != 3 {
 		t.Errorf("done %v, %v, %q", done, err, out.lines)
 	}
 }

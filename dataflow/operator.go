@@ -61,6 +61,13 @@ type ChangeHandler interface {
 	OnChanges(out Emitter) (done bool, err error)
 }
 
+// Holder is an Operator whose rows may be behind the watermark that it has acted on.
+type Holder interface {
+	// Behind is the watermark that holds for its rows once it has acted on w. It does not
+	// fall as w rises.
+	Behind(w Time) Time
+}
+
 // Stateful is an Operator with state that outlives an epoch.
 type Stateful interface {
 	// Snapshot writes the entries changed since the last Snapshot, or all that
@@ -92,6 +99,7 @@ type Sink interface {
 // here and nowhere else.
 type capabilities struct {
 	timers WatermarkHandler
+	holder Holder
 	state  Stateful
 	change ChangeHandler
 }
@@ -99,6 +107,7 @@ type capabilities struct {
 func capabilitiesOf(op Operator) capabilities {
 	var c capabilities
 	c.timers, _ = op.(WatermarkHandler)
+	c.holder, _ = op.(Holder)
 	c.state, _ = op.(Stateful)
 	c.change, _ = op.(ChangeHandler)
 	return c

@@ -14,7 +14,7 @@ type AggregateConfig struct {
 	Keys            []int // columns that form the group key
 	Aggregates      []AggregateSpec
 	Having          dataflow.Expr // over the grouped row; nil = every row leaves
-	Partitions      int           // of the source
+	Partitions      int           // of the source, 0 behind an exchange
 	Changes         bool          // the present rows of open windows are given too, see OnChanges
 }
 
@@ -85,7 +85,7 @@ func NewAggregate(c AggregateConfig) (*Aggregate, error) {
 		segments: map[pane]*segment{},
 		progress: progress{closed: dataflow.MinTime, end: dataflow.MinTime},
 	}
-	for range c.Partitions {
+	for range max(1, c.Partitions) {
 		a.shares = append(a.shares, newShare(len(g.list)))
 	}
 	return a, nil
@@ -93,10 +93,10 @@ func NewAggregate(c AggregateConfig) (*Aggregate, error) {
 
 // Process implements dataflow.Operator.
 func (a *Aggregate) Process(_ int, b *dataflow.Batch, out dataflow.Emitter) error {
-	if b.Source < 0 || b.Source >= len(a.shares) {
+	if b.Source >= len(a.shares) {
 		return fmt.Errorf("source %d of %d", b.Source, len(a.shares))
 	}
-	s := a.shares[b.Source]
+	s := a.shares[max(b.Source, 0)]
 	used, missed := 0, int64(0)
 	for _, row := range b.Selected {
 		if reason := a.evaluate(&s.given, b, int(row)); reason != "" {
@@ -117,8 +117,10 @@ func (a *Aggregate) Process(_ int, b *dataflow.Batch, out dataflow.Emitter) erro
 		missed += late
 	}
 	a.settle(s)
-	out.Used(used)
-	out.LateWindows(missed)
+	if b.Source >= 0 {
+		out.Used(used)
+		out.LateWindows(missed)
+	}
 	return nil
 }
 

@@ -8,7 +8,7 @@ import (
 )
 
 // Filter keeps the rows for which a condition is true. Rows for which it is false
-// or null are counted as filtered; where it fails, or gives anything else, the row
+// or null are counted as filtered, unless they come from behind an exchange; where it fails, or gives anything else, the row
 // is a dead letter.
 type Filter struct {
 	condition dataflow.Expr
@@ -34,7 +34,9 @@ func (f *Filter) Process(_ int, b *dataflow.Batch, out dataflow.Emitter) error {
 			out.Dead(b, int(row), fmt.Sprintf("the filter gives %s, not true or false", v.Kind))
 		}
 	}
-	out.Filtered(filtered)
+	if b.Source >= 0 {
+		out.Filtered(filtered)
+	}
 	b.Selected = kept
 	return out.Emit(b)
 }

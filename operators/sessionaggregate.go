@@ -16,7 +16,7 @@ type SessionAggregateConfig struct {
 	Keys       []int // columns that form the group key
 	Aggregates []AggregateSpec
 	Having     dataflow.Expr // over the grouped row; nil = every row leaves
-	Partitions int           // of the source
+	Partitions int           // of the source, 0 behind an exchange
 }
 
 // SessionAggregate aggregates by session windows. A session of a key is a longest run
@@ -77,7 +77,7 @@ func NewSessionAggregate(c SessionAggregateConfig) (*SessionAggregate, error) {
 		return nil, err
 	}
 	a := &SessionAggregate{grouping: g, gap: c.GapMs}
-	for source := range c.Partitions {
+	for source := range max(1, c.Partitions) {
 		a.stores = append(a.stores, newSessions(source, c.GapMs, g.list, g.layout))
 	}
 	return a, nil
@@ -85,10 +85,10 @@ func NewSessionAggregate(c SessionAggregateConfig) (*SessionAggregate, error) {
 
 // Process implements dataflow.Operator.
 func (a *SessionAggregate) Process(_ int, b *dataflow.Batch, out dataflow.Emitter) error {
-	if b.Source < 0 || b.Source >= len(a.stores) {
+	if b.Source >= len(a.stores) {
 		return fmt.Errorf("source %d of %d", b.Source, len(a.stores))
 	}
-	s := a.stores[b.Source]
+	s := a.stores[max(b.Source, 0)]
 	used := 0
 	for _, row := range b.Selected {
 		if reason := a.evaluate(&s.given, b, int(row)); reason != "" {
@@ -103,7 +103,9 @@ func (a *SessionAggregate) Process(_ int, b *dataflow.Batch, out dataflow.Emitte
 		used++
 	}
 	s.settle()
-	out.Used(used)
+	if b.Source >= 0 {
+		out.Used(used)
+	}
 	return nil
 }
 

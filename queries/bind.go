@@ -25,6 +25,7 @@ type Bound struct {
 	Warnings Warnings
 
 	sources    []boundSource // one for each of the spec's
+	join       *boundJoin    // nil = there is one source
 	filter     *term         // nil = every row
 	keys       []Key
 	aggregates []boundAggregate
@@ -106,9 +107,17 @@ func Bind(ctx context.Context, spec *Spec, names Names) (*Bound, Problems) {
 		reporter: &reporter{doc: spec.doc},
 		spec:     spec,
 		bound:    &Bound{Spec: spec, sources: make([]boundSource, len(spec.Sources)), whole: -1},
-		source:   &sourceScope{},
+		sources:  make([]sourceScope, len(spec.Sources)),
 	}
-	b.names = b.source
+	b.rows = &sourceScope{} // of a spec without a source
+	switch {
+	case spec.Join != nil:
+		b.bound.join = &boundJoin{}
+		b.rows = &joinedScope{sides: b.sources, bound: b.bound.join, windows: spec.Join.TumblingMs > 0, flawed: spec.flawed}
+	case len(spec.Sources) > 0:
+		b.rows = &b.sources[0]
+	}
+	b.names = b.rows
 	for i := range spec.Sources {
 		b.topic(topics, &spec.Sources[i], &b.bound.sources[i])
 		b.format(ctx, names, i)
@@ -116,13 +125,16 @@ func Bind(ctx context.Context, spec *Spec, names Names) (*Bound, Problems) {
 	b.sourceExpressions()
 	b.grouping()
 	b.output()
+	if spec.Join != nil {
+		b.wholeRows()
+	}
 	b.sinks(ctx, names)
 	if len(b.problems) > 0 {
 		b.problems.sort()
 		return nil, b.problems
 	}
 	for i := range b.bound.sources {
-		b.bound.sources[i].paths = b.source.paths
+		b.bound.sources[i].paths = b.sources[i].paths
 	}
 	b.warn(topics)
 	return b.bound, nil
@@ -130,10 +142,11 @@ func Bind(ctx context.Context, spec *Spec, names Names) (*Bound, Problems) {
 
 type binder struct {
 	*reporter
-	spec   *Spec
-	bound  *Bound
-	source *sourceScope
-	names  scope // of the conditions that are read
+	spec    *Spec
+	bound   *Bound
+	sources []sourceScope
+	rows    scope // of the rows of the source, or the joined ones
+	names   scope // of the conditions that are read
 }
 
 func (b *binder) topic(topics TopicLookup, source *SourceSpec, bound *boundSource) {
@@ -171,30 +184,31 @@ func (b *binder) expr(n *jsonNode, text string, names scope) *term {
 func (b *binder) sourceExpressions() {
 	for i := range b.spec.Sources {
 		if field := b.spec.Sources[i].EventTime; field != nil {
-			b.eventTime(field, &b.bound.sources[i])
+			b.eventTime(field, i)
 		}
 	}
+	b.joinKeys()
 	if f := b.spec.Filter; f != nil {
 		b.bound.filter = b.condition(f, "a filter")
 	}
 }
 
-func (b *binder) eventTime(field *FieldSpec, source *boundSource) {
-	col, kinds, err := b.source.field(field.Path)
+func (b *binder) eventTime(field *FieldSpec, source int) {
+	col, kinds, err := b.sources[source].field(field.Path)
 	switch {
 	case err != nil:
 		b.invalid(field.node, "%v", err)
 	case kinds.outside(kindNumber | kindText):
 		b.invalid(field.node, "an event time is a number of milliseconds or an RFC 3339 text, and %q is %s", field.Text, kinds)
 	}
-	source.eventTime = col
+	b.bound.sources[source].eventTime = col
 }
 
 // condition reads a condition over the records of the source, in either form. The result
 // is nil for an empty list and after a problem.
 func (b *binder) condition(f *FilterSpec, what string) (t *term) {
 	if f.Expr != "" {
-		t = b.expr(f.node, f.Expr, b.source)
+		t = b.expr(f.node, f.Expr, b.rows)
 	} else {
 		t = b.conditionsTerm(opAnd, f.Conditions)
 	}
@@ -226,17 +240,17 @@ func (s *names) take(n *jsonNode, name, what string) {
 func (b *binder) grouping() {
 	row := &names{reporter: b.reporter, taken: map[string]string{windowStart: "the window's start", windowEnd: "the window's end"}}
 	for _, field := range b.spec.GroupBy {
-		for _, k := range b.bound.keys {
-			if k.Name != field.Text && b.source.paths[k.Column].Equal(field.Path) {
-				b.invalid(field.node, "%q and %q are the same field", k.Name, field.Text)
-			}
-		}
-		row.take(field.node, field.Text, `a "group_by" field`)
-		col, kinds, err := b.source.field(field.Path)
+		col, kinds, err := b.rows.field(field.Path)
 		if err != nil {
 			b.invalid(field.node, "%v", err)
 			kinds = kindAny
 		}
+		for _, k := range b.bound.keys {
+			if err == nil && k.Name != field.Text && k.Column == col {
+				b.invalid(field.node, "%q and %q are the same field", k.Name, field.Text)
+			}
+		}
+		row.take(field.node, field.Text, `a "group_by" field`)
 		b.bound.keys = append(b.bound.keys, Key{Name: field.Text, Column: col})
 		b.bound.keyKinds = append(b.bound.keyKinds, kinds)
 	}
@@ -256,7 +270,7 @@ func (b *binder) aggregate(a *AggregateSpec) {
 	switch {
 	case a.Fn == "":
 		var failure *exprError
-		bound, failure = parseAggregate(a.Expr, b.source)
+		bound, failure = parseAggregate(a.Expr, b.rows)
 		bound.name = a.Name
 		if failure != nil {
 			b.invalid(a.node, "%v", failure)
@@ -284,9 +298,9 @@ func (b *binder) aggregate(a *AggregateSpec) {
 // operand reads what an aggregate is taken of. The result is nil after a problem.
 func (b *binder) operand(o *OperandSpec) *term {
 	if o.Expr != "" {
-		return b.expr(o.node, o.Expr, b.source)
+		return b.expr(o.node, o.Expr, b.rows)
 	}
-	t, err := newField(b.source, opField, o.Path)
+	t, err := newField(b.rows, opField, o.Path)
 	if err != nil {
 		b.invalid(o.node, "%v", err)
 		return nil
@@ -295,12 +309,12 @@ func (b *binder) operand(o *OperandSpec) *term {
 }
 
 func (b *binder) output() {
-	var scope scope = b.source
+	scope := b.rows
 	if b.spec.Window != nil {
 		scope = &groupedScope{bound: b.bound}
 		b.having(scope)
-	} else if b.spec.Select == nil && b.source.format != nil {
-		b.bound.whole, _, _ = b.source.field(codecs.Path{})
+	} else if b.spec.Select == nil && b.spec.Join == nil && len(b.sources) > 0 && b.sources[0].format != nil {
+		b.bound.whole, _, _ = b.sources[0].field(codecs.Path{})
 	}
 	for i := range b.spec.Select {
 		s := &b.spec.Select[i]
@@ -344,7 +358,8 @@ func (b *binder) selected(s *SelectSpec, names scope) *term {
 // warn looks for what is legal and may surprise.
 func (b *binder) warn(topics TopicLookup) {
 	for i := range b.spec.Sources {
-		if b.spec.Window != nil && !b.spec.Sources[i].UntilEnd && b.spec.Sources[i].IdleTimeout == 0 {
+		s := &b.spec.Sources[i]
+		if (b.spec.Window != nil || b.spec.Join != nil) && !s.UntilEnd && s.IdleTimeout == 0 {
 			b.warnEmpty(topics, b.bound.sources[i].topic)
 		}
 	}

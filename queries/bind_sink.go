@@ -52,7 +52,7 @@ func sinkPlans(spec *Spec) []SinkPlan {
 		spec *SinkSpec
 		plan SinkPlan
 	}{
-		{spec.Sink, SinkPlan{Log: sinkResults, Follow: spec.Window == nil}},
+		{spec.Sink, SinkPlan{Log: sinkResults, Follow: spec.Window == nil && spec.Join == nil}},
 		{spec.Late, SinkPlan{Log: sinkLate, Follow: true}},
 		{spec.OnError, SinkPlan{Log: sinkDead, Follow: true}},
 	} {
@@ -96,6 +96,8 @@ func outputMembers(spec *Spec) []string {
 			members = append(members, a.Name)
 		}
 		members = append(members, windowStart, windowEnd)
+	case spec.Join != nil:
+		members = joinedMembers(spec)
 	}
 	return members
 }

@@ -40,13 +40,16 @@ func (p *Plan) pipeline(partitions []int) (pipeline, error) {
 	for i := range p.Sources {
 		ends[i] = built.addSource(&p.Sources[i], i, partitions[i], total)
 	}
-	g, last := built.graph, ends[0]
+	g, last, behind := built.graph, ends[0], total // source partitions: behind a join there are none
+	if p.Join != nil {
+		last, behind = g.Add("join", p.joinText(), p.Join.operator(partitions), ends...), 0
+	}
 	if p.Filter != nil {
 		last = g.Add("filter", p.FilterText, operators.NewFilter(p.Filter), last)
 	}
 	if p.Window != nil {
 		var err error
-		if last, err = p.addWindow(g, last, total); err != nil {
+		if last, err = p.addWindow(g, last, behind); err != nil {
 			return pipeline{}, err
 		}
 	}
@@ -64,10 +67,7 @@ func (p *Plan) pipeline(partitions []int) (pipeline, error) {
 // addSource adds what turns the records of a source into rows with event times. Of all
 // the source partitions its own follow those that have been added.
 func (b *pipeline) addSource(s *SourcePlan, input, partitions, total int) (last int) {
-	fields := make([]string, len(s.Paths))
-	for i, path := range s.Paths {
-		fields[i] = path.String()
-	}
+	fields := s.pathTexts()
 	decoders := make([]codecs.Decoder, total)
 	for i := range partitions {
 		decoder, prepare := s.decoder()
@@ -85,6 +85,19 @@ func (b *pipeline) addSource(s *SourcePlan, input, partitions, total int) (last 
 		b.times = append(b.times, times)
 	}
 	return b.graph.Add("event_time", fmt.Sprintf("%s, watermark %d ms behind", text, delay), times, last)
+}
+
+// operator is the join of sources of so many partitions.
+func (j *JoinPlan) operator(partitions []int) *operators.Join {
+	outer := [2]bool{j.Type == "left" || j.Type == "full", j.Type == "right" || j.Type == "full"}
+	reach := operators.IntervalJoin(j.BeforeMs, j.AfterMs, outer, j.Once)
+	if j.TumblingMs > 0 {
+		reach = operators.TumblingJoin(j.TumblingMs)
+	}
+	return operators.NewJoin(operators.JoinConfig{
+		Reach: reach, Keys: j.Keys, Columns: j.Columns, Names: j.Names, Outer: outer, Once: j.Once,
+		Partitions: [2]int{partitions[0], partitions[1]},
+	})
 }
 
 func (p *Plan) addWindow(g *dataflow.Graph, last, partitions int) (int, error) {

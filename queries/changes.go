@@ -29,12 +29,12 @@ func (j *Job) flush(ctx context.Context) error {
 
 // changes has the operators give out what has changed. A row that fails further down is
 // passed over: whether it does in the end is for the close of its window to say.
-func (j *Job) changes(sink dataflow.Sink) (done bool, err error) {
+func (j *Job) changes(sink dataflow.Sink) (done, moved bool, err error) {
 	for {
 		passing := &unreported{Sink: sink}
 		done, err = j.graph.Changes(passing)
 		if done || err != nil || passing.dead == 0 {
-			return done, err
+			return done, false, err
 		}
 	}
 }

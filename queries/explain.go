@@ -36,6 +36,9 @@ func (p *Plan) String() string {
 			line(2, "fields: %s", strings.Join(s.pathTexts(), ", "))
 		}
 	}
+	if p.Join != nil {
+		line(1, "%s, closed %s", p.joinText(), p.closeText())
+	}
 	if p.Filter != nil {
 		line(1, "filter %s", p.FilterText)
 	}
@@ -133,6 +136,8 @@ func (p *Plan) emitText() string {
 		return when + ": " + strings.Join(p.Window.memberNames(), ", ")
 	case p.Window != nil:
 		return when
+	case p.Join != nil:
+		return "each joined row"
 	case p.Select == nil:
 		return "the record"
 	}
@@ -196,7 +201,7 @@ type planNode struct {
 
 // nodes are the steps of the plan, each after its inputs.
 func (p *Plan) nodes() []planNode {
-	nodes := []planNode{p.Sources[0].node("source")}
+	nodes := p.sourceNodes()
 	add := func(n planNode) {
 		n.Inputs = []string{nodes[len(nodes)-1].ID}
 		nodes = append(nodes, n)
@@ -246,6 +251,52 @@ func (p *Plan) nodes() []planNode {
 		})
 	}
 	return nodes
+}
+
+// sourceNodes are the steps up to the rows that are filtered.
+func (p *Plan) sourceNodes() []planNode {
+	if p.Join == nil {
+		return []planNode{p.Sources[0].node("source")}
+	}
+	j := p.Join
+	on := make([][2]string, len(j.Keys[0]))
+	for i := range on {
+		on[i] = [2]string{p.Sources[0].Paths[j.Keys[0][i]].String(), p.Sources[1].Paths[j.Keys[1][i]].String()}
+	}
+	detail := map[string]any{
+		"type": j.Type, "on": on, "dedupe_once": j.Once, "allowed_lateness_ms": p.Sources[0].AllowedLateness, "fields": j.Names,
+	}
+	if j.TumblingMs > 0 {
+		detail["tumbling_ms"] = j.TumblingMs
+	} else {
+		detail["before_ms"], detail["after_ms"] = j.BeforeMs, j.AfterMs
+	}
+	return []planNode{
+		p.Sources[0].node("left"), p.Sources[1].node("right"),
+		{ID: "join", Kind: "join", Text: p.joinText(), Inputs: []string{"left", "right"}, Detail: detail},
+	}
+}
+
+// joinText says what is joined with what.
+func (p *Plan) joinText() string {
+	j := p.Join
+	var on []string
+	for i := range j.Keys[0] {
+		on = append(on, fmt.Sprintf("left.%s = right.%s", p.Sources[0].Paths[j.Keys[0][i]], p.Sources[1].Paths[j.Keys[1][i]]))
+	}
+	text := j.Type + " join on " + strings.Join(on, " and ")
+	switch {
+	case j.TumblingMs > 0:
+		text += ", tumbling " + FormatDuration(j.TumblingMs)
+	case j.BeforeMs == j.AfterMs:
+		text += ", within " + FormatDuration(j.BeforeMs)
+	default:
+		text += fmt.Sprintf(", right from %s before to %s after left", FormatDuration(j.BeforeMs), FormatDuration(j.AfterMs))
+	}
+	if j.Once {
+		text += ", each left row once"
+	}
+	return text
 }
 
 // node is the step that reads the source.

@@ -32,6 +32,7 @@ type term struct {
 	prepared prepared
 	re       *regexp.Regexp // opMatches
 	kinds    kindSet        // what it can evaluate to
+	folded   bool           // opLiteral: the result of an operation
 }
 
 // opcode is the kind of a term.
@@ -182,7 +183,9 @@ func newTerm(t *term) (*term, error) {
 	if v.IsNull() || setOf(v.Kind) == kindOther {
 		return t, nil // of the other kinds there are no literals
 	}
-	return literal(v), nil
+	folded := literal(v)
+	folded.folded = true
+	return folded, nil
 }
 
 // newLogic joins operands with opAnd or opOr, as one flat list in order of
@@ -202,8 +205,8 @@ func newLogic(op opcode, operands ...*term) (*term, error) {
 	return newTerm(t)
 }
 
-// newComparison makes one of opEq … opGe; == and != with a null literal are null
-// tests.
+// newComparison makes one of opEq … opGe; == and != with a null that is written there
+// are null tests. A null that was computed is in no relation to anything.
 func newComparison(op opcode, a, b *term) (*term, error) {
 	switch {
 	case op != opEq && op != opNe:
@@ -215,7 +218,7 @@ func newComparison(op opcode, a, b *term) (*term, error) {
 	return newTerm(&term{op: op, args: []*term{a, b}})
 }
 
-func (t *term) isNullLiteral() bool { return t.op == opLiteral && t.value.IsNull() }
+func (t *term) isNullLiteral() bool { return t.op == opLiteral && t.value.IsNull() && !t.folded }
 
 func nullTest(op opcode) opcode {
 	if op == opEq {

@@ -48,7 +48,7 @@ func (b *binder) format(ctx context.Context, n Names, i int) {
 		b.noFormat(s, err)
 		return
 	}
-	bound.format, b.source.format = f, f
+	bound.format, b.sources[i].format = f, f
 }
 
 // noFormat notes why there is no format, where the spec says what it should be.

@@ -217,7 +217,7 @@ func (j *Job) advance(ctx context.Context) error {
 	if w <= j.advanced {
 		return nil
 	}
-	err := j.drain(ctx, func(sink dataflow.Sink) (done bool, err error) { return j.graph.Advance(w, sink) })
+	err := j.drain(ctx, func(sink dataflow.Sink) (done, moved bool, err error) { return j.graph.Advance(w, sink) })
 	if err == nil {
 		j.advanced = w
 	}
@@ -225,18 +225,18 @@ func (j *Job) advance(ctx context.Context) error {
 }
 
 // drain has the operators give out what they hold, over as many epochs as that takes.
-func (j *Job) drain(ctx context.Context, give func(dataflow.Sink) (done bool, err error)) error {
+func (j *Job) drain(ctx context.Context, give func(dataflow.Sink) (done, moved bool, err error)) error {
 	for {
 		j.turn.before = j.out.bytes()
 		j.turn.begin(0)
-		done, err := give(&j.turn)
+		done, moved, err := give(&j.turn)
 		if err == nil {
 			err = j.stopOnError(&j.turn)
 		}
 		if err != nil {
 			return err
 		}
-		progress := len(j.turn.rejects) > 0 || j.turn.step.Out > 0
+		progress := moved || len(j.turn.rejects) > 0 || j.turn.step.Out > 0
 		j.turn.end()
 		j.out.take(&j.turn)
 		switch {

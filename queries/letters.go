@@ -17,8 +17,8 @@ const maxReasonBytes = 256
 //	{"topic","partition","offset","event_time","watermark","window_start","window_end","value_b64"}
 //	{"topic","partition","offset","operator","reason","value_b64"}
 //
-// A dead grouped row has null for partition and offset, and as its value the JSON
-// of the row.
+// A dead grouped or joined row has null for partition and offset, and as its value the
+// JSON of the row: of a joined one the fields that the query uses, by their paths.
 type letterWriter struct {
 	lanes   []*lane  // by source: only where they read is looked at
 	grouped []string // names of the columns of a grouped row
@@ -74,7 +74,11 @@ func (w *letterWriter) value(v []byte) []byte {
 
 func (w *letterWriter) groupedRow(b *dataflow.Batch, row int) []byte {
 	w.row = append(w.row[:0], '{')
-	for i, name := range w.grouped {
+	names := w.grouped
+	if b.Names != nil {
+		names = b.Names
+	}
+	for i, name := range names {
 		if i > 0 {
 			w.row = append(w.row, ',')
 		}

@@ -90,7 +90,7 @@ func (p shotParser) shotFilter(n *jsonNode, names *sourceScope) dataflow.Expr {
 	if f == nil || p.found > before {
 		return nil
 	}
-	b := &binder{reporter: p.reporter, spec: p.spec, source: names, names: names}
+	b := &binder{reporter: p.reporter, spec: p.spec, rows: names, names: names}
 	var t *term
 	if f.Expr != "" {
 		t = b.expr(n, f.Expr, names)

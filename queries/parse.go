@@ -11,9 +11,9 @@ import (
 
 // The members of a spec, first those this version runs.
 var (
-	specMembers = []string{"name", "source", "filter", "group_by", "window", "aggregate", "having", "select", "emit", "allowed_lateness", "sink", "late", "on_error",
+	specMembers = []string{"name", "source", "join", "filter", "group_by", "window", "aggregate", "having", "select", "emit", "allowed_lateness", "sink", "late", "on_error",
 		"max_state_bytes"}
-	specMembersLater = []string{"join", "lookup", "ttl"}
+	specMembersLater = []string{"lookup", "ttl"}
 	sourceMembers    = []string{"topic", "start", "until", "event_time", "max_out_of_orderness", "idle_timeout", "format", "schema"}
 )
 
@@ -50,10 +50,15 @@ func (p *specParser) parse(root *jsonNode) {
 		window: root.member("window"), having: root.member("having"), lateness: root.member("allowed_lateness"), selects: root.member("select"),
 	}
 	p.name(root)
-	switch source := root.member("source"); {
+	switch source, join := root.member("source"), root.member("join"); {
+	case source != nil && join != nil:
+		p.invalid(source, `"source" and "join" exclude each other: the sides of a join are "left" and "right" in it`)
+	case join != nil:
+		s.at.join = join
+		p.join(join)
 	case source != nil:
 		s.Sources = append(s.Sources, p.source(source))
-	case root.member("join") == nil:
+	default:
 		p.invalid(root, `member "source" is missing`)
 	}
 	if n := root.member("filter"); n != nil {
@@ -138,8 +143,8 @@ func (p *specParser) shape() {
 	if at.having != nil && at.window == nil {
 		p.invalid(at.having, `"having" has no meaning without "window": it keeps grouped rows`)
 	}
-	if at.lateness != nil && at.window == nil {
-		p.invalid(at.lateness, `"allowed_lateness" has no meaning without "window"`)
+	if at.lateness != nil && at.window == nil && at.join == nil {
+		p.invalid(at.lateness, `"allowed_lateness" has no meaning without "window" or "join"`)
 	}
 }
 
@@ -177,6 +182,8 @@ func (p *specParser) emit(n *jsonNode) {
 		// a problem of its own
 	case at.window == nil:
 		p.invalid(n, `emit "changes" has no meaning without "window": each row comes out at once`)
+	case at.join != nil:
+		p.unsupported(n, `emit "changes" behind a join`)
 	case at.window.member("session") != nil:
 		p.unsupported(n, `emit "changes" of session windows`)
 	case at.having != nil:

@@ -6,6 +6,7 @@ import (
 	"leat/codecs"
 	"leat/dataflow"
 	"leat/log"
+	"leat/operators"
 )
 
 // Plan is a bound query in the shape the engine runs: names resolved to columns,
@@ -14,7 +15,8 @@ import (
 type Plan struct {
 	Name    string
 	Sources []SourcePlan
-	Filter  dataflow.Expr // over a source batch, always a Bool; nil = every row
+	Join    *JoinPlan     // of two sources; nil = there is one
+	Filter  dataflow.Expr // over a source batch or joined rows, always a Bool; nil = every row
 	// FilterText and the other texts are what String prints.
 	FilterText string
 	Window     *WindowPlan // nil = stateless
@@ -62,6 +64,18 @@ const (
 	StartOffset
 	StartTimestamp
 )
+
+// JoinPlan joins the rows of two sources.
+type JoinPlan struct {
+	Type    string   // inner, left, right or full
+	Keys    [2][]int // by side: columns of its batches
+	Columns []operators.JoinColumn
+	Names   []string // of the columns
+	Once    bool
+	// TumblingMs > 0 joins rows of the same window; else a right row is from BeforeMs
+	// before a left one to AfterMs after it.
+	TumblingMs, BeforeMs, AfterMs int64
+}
 
 // WindowPlan is a windowed aggregation. The grouped row has the columns: one per
 // key, one per aggregate, window_start, window_end, in this order.
@@ -111,6 +125,9 @@ func NewPlan(b *Bound) *Plan {
 	for i := range p.Sources {
 		p.Sources[i].Paths, p.Sources[i].EventTime, p.Sources[i].Format = b.sources[i].paths, b.sources[i].eventTime, b.sources[i].format
 	}
+	if b.join != nil {
+		p.Join = newJoinPlan(spec.Join, b.join)
+	}
 	if b.filter != nil {
 		p.Filter, p.FilterText = compileFilter(b.filter), b.filter.String()
 	}
@@ -121,6 +138,25 @@ func NewPlan(b *Bound) *Plan {
 		p.Select = append(p.Select, Output{Name: s.name, Expr: compileExpr(s.term), Text: s.term.String()})
 	}
 	return p
+}
+
+func newJoinPlan(spec *JoinSpec, b *boundJoin) *JoinPlan {
+	j := &JoinPlan{
+		Type: spec.Type, Keys: b.keys, Once: spec.Once,
+		TumblingMs: spec.TumblingMs, BeforeMs: spec.BeforeMs, AfterMs: spec.AfterMs,
+	}
+	for _, c := range b.columns {
+		col, name := operators.JoinColumn{Side: c.side, Column: c.column, Whole: len(c.path.Steps()) == 1}, c.path.String()
+		switch {
+		case c.side >= 0:
+		case name == windowStart:
+			col = operators.JoinColumn{Kind: operators.JoinWindowStart}
+		default:
+			col = operators.JoinColumn{Kind: operators.JoinWindowEnd}
+		}
+		j.Columns, j.Names = append(j.Columns, col), append(j.Names, name)
+	}
+	return j
 }
 
 // sourcePlans are the sources of a spec but for what Bind finds out.

@@ -18,7 +18,7 @@ type specTopics struct{}
 
 func (specTopics) Topic(name string) (bus.Topic, bool) {
 	switch name {
-	case "flights", "quiet":
+	case "flights", "quiet", "weather":
 		return bus.Topic{Name: name, Partitions: 4}, true
 	case "hidden":
 		return bus.Topic{Name: name, Partitions: 1, Internal: true}, true

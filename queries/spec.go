@@ -8,8 +8,9 @@ import (
 // not looked up and expressions not read. It is immutable.
 type Spec struct {
 	Name            string
-	Sources         []SourceSpec
-	Filter          *FilterSpec // nil = every row
+	Sources         []SourceSpec // one, or the left and the right side of a join
+	Join            *JoinSpec    // nil = there is one source
+	Filter          *FilterSpec  // nil = every row
 	GroupBy         []FieldSpec
 	Aggregate       []AggregateSpec // as written
 	Window          *WindowSpec     // nil = stateless
@@ -31,7 +32,7 @@ type Spec struct {
 
 // specNodes are where the parts of a spec that Bind may complain about were written.
 type specNodes struct {
-	root, groupBy, aggregate, window, having, lateness, selects, stateBytes *jsonNode
+	root, join, groupBy, aggregate, window, having, lateness, selects, stateBytes *jsonNode
 }
 
 // SourceSpec is the member "source".
@@ -46,6 +47,16 @@ type SourceSpec struct {
 	Schema            string     // a subject, subject:version, or text; "" = the topic's
 
 	topic, start, format, schema *jsonNode // nil where they are not written
+}
+
+// JoinSpec is the member "join" but for its sides, which are the sources.
+type JoinSpec struct {
+	Type string         // inner, left, right or full
+	On   [][2]FieldSpec // left and right field of each pair that has to be equal
+	Once bool           // a left row matches at most one right row
+	// TumblingMs > 0 joins rows of the same window. Else a right row may be BeforeMs
+	// before a left one to AfterMs after it.
+	TumblingMs, BeforeMs, AfterMs int64
 }
 
 // FieldSpec is a field path as written.

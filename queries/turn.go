@@ -156,6 +156,7 @@ func (t *turn) Late(b *dataflow.Batch, row int, start, end dataflow.Time) {
 func (t *turn) Dead(b *dataflow.Batch, row int, operator, reason string) {
 	if b.Source < 0 {
 		t.step.FailedPanes++
+		t.rejectBytes += letterBytes + min(len(reason), maxReasonBytes)
 	} else {
 		t.step.DeadLettered++
 		t.rejectBytes += letterBytes + min(len(reason), maxReasonBytes) + len(b.Values[row])*4/3

@@ -11,9 +11,10 @@ type Case struct {
 	Seed  uint64
 	Query *Query
 	Logs  [][]Record
+	Left  int // of a join: how many of the logs are the left side's
 	// Trimmed is the offset of the first record that each log still has. A query that
 	// begins at a time has nothing trimmed.
-	Trimmed [maxPartitions]int
+	Trimmed [2 * maxPartitions]int
 	Schemas []Schema // what is registered; the first has the id 1
 	Crowd   bool     // one window has many groups: more than leave it at once
 }
@@ -31,19 +32,29 @@ func Generate(seed uint64) *Case {
 	if g.crowd {
 		n = maxPartitions - g.IntN(3)
 	}
+	if q.Join != nil {
+		n = 1 + g.IntN(3)
+	}
 	for p := range n {
 		c.Logs = append(c.Logs, g.log(p))
 	}
-	g.start(q, c.Logs)
-	if g.chance(0.05) && q.Start.Kind != "timestamp" {
+	q.Start = g.start(c.Logs)
+	if q.Join != nil {
+		c.Left = n
+		for p := range 1 + g.IntN(3) {
+			c.Logs = append(c.Logs, g.log(n+p))
+		}
+		q.Join.Start = g.start(c.Logs[n:])
+	}
+	if g.chance(0.05) && q.Start.Kind != "timestamp" && (q.Join == nil || q.Join.Start.Kind != "timestamp") {
 		for p, log := range c.Logs {
 			c.Trimmed[p] = g.IntN(len(log) + 1)
 		}
 	}
-	if !q.UntilEnd && q.Window > 0 && g.chance(0.7) {
+	if !q.UntilEnd && (q.Window > 0 || q.Join != nil) && g.chance(0.7) {
 		q.Idle = 1 + g.Int64N(1+pick(g, g.step, 20*g.step))
 	}
-	if q.Window > 0 && !q.Session && q.Having == nil && g.chance(0.3) {
+	if q.Window > 0 && q.Join == nil && !q.Session && q.Having == nil && g.chance(0.3) {
 		q.Changes = true
 		if q.UntilEnd { // at the end of a live one some would still be due
 			q.ChangesEvery = pick[int64](g, 0, 1, second, 60*second)
@@ -66,6 +77,7 @@ type generator struct {
 	keys                          int
 	floats                        []string
 	crowd                         bool
+	join                          bool
 }
 
 func (g *generator) chance(p float64) bool { return g.Float64() < p }
@@ -97,6 +109,11 @@ func (g *generator) temper() {
 		g.base = pick[int64](g, 0, 1_357_016_400_000)
 	}
 	switch {
+	case g.chance(0.25):
+		g.join = true
+		if g.chance(0.5) {
+			g.window = 0
+		}
 	case g.chance(0.3):
 		g.window = 0
 	case g.chance(0.04):
@@ -117,10 +134,14 @@ func (g *generator) query() *Query {
 	if g.chance(0.6) {
 		q.OutOfOrder = g.Int64N(1 + pick(g, g.step, g.jitter, 3*g.jitter))
 	}
-	if g.window > 0 && g.chance(0.3) {
+	if (g.window > 0 || g.join) && g.chance(0.3) {
 		q.Lateness = g.Int64N(1 + 2*g.step)
 	}
 	g.leaf = sourceLeaves()
+	if g.join {
+		q.Join = g.joinOf()
+		g.leaf = joinedLeaves(q.Join)
+	}
 	switch g.IntN(5) {
 	case 0, 1:
 		q.Filter = g.condition(1 + g.IntN(3))
@@ -159,7 +180,12 @@ func (g *generator) grouping(q *Query) {
 	fields := []*Expr{field("k"), field("s"), field("n", "x"), field("a"), field("flag"), field("arr"), field("obj"), field("u"), field("b")}
 	g.Shuffle(len(fields), func(i, j int) { fields[i], fields[j] = fields[j], fields[i] })
 	q.GroupBy = fields[:g.IntN(4)]
-	if len(q.GroupBy) > 0 && g.chance(0.5) && !slices.ContainsFunc(q.GroupBy, func(e *Expr) bool { return e.Text == "k" }) {
+	for i, f := range q.GroupBy {
+		if q.Join != nil {
+			q.GroupBy[i] = f.of(pick(g, "left", "left", "right"))
+		}
+	}
+	if len(q.GroupBy) > 0 && q.Join == nil && g.chance(0.5) && !slices.ContainsFunc(q.GroupBy, func(e *Expr) bool { return e.Text == "k" }) {
 		q.GroupBy[0] = field("k")
 	}
 	if g.crowd {
@@ -211,20 +237,55 @@ func (g *generator) leafFor(fn string) *Expr {
 }
 
 // start makes a query begin elsewhere than at the first record.
-func (g *generator) start(q *Query, logs [][]Record) {
+func (g *generator) start(logs [][]Record) (s Start) {
 	switch g.IntN(20) {
 	case 0:
-		q.Start.Kind = "latest"
+		s.Kind = "latest"
 	case 1, 2:
-		q.Start = Start{Kind: "offset", Offsets: map[int]int{}}
+		s = Start{Kind: "offset", Offsets: map[int]int{}}
 		for p, log := range logs {
 			if g.chance(0.6) {
-				q.Start.Offsets[p] = g.IntN(len(log) + 1)
+				s.Offsets[p] = g.IntN(len(log) + 1)
 			}
 		}
 	case 3:
 		if log := logs[g.IntN(len(logs))]; len(log) > 0 {
-			q.Start = Start{Kind: "timestamp", Timestamp: log[g.IntN(len(log))].AppendMs + g.Int64N(2)}
+			s = Start{Kind: "timestamp", Timestamp: log[g.IntN(len(log))].AppendMs + g.Int64N(2)}
 		}
 	}
+	return s
+}
+
+// joinOf makes a join, mostly on the field that has few values.
+func (g *generator) joinOf() *Join {
+	j := &Join{Type: pick(g, "inner", "left", "right", "full"), Topic: "other", Once: g.chance(0.3)}
+	j.On = [][2]*Expr{{field("k"), field("k")}}
+	switch g.IntN(6) {
+	case 0:
+		j.On = append(j.On, [2]*Expr{field("flag"), field("flag")})
+	case 1:
+		j.On = [][2]*Expr{{field("a"), field("n", "x")}}
+	case 2:
+		j.On = [][2]*Expr{{field("flag"), field("flag")}}
+	}
+	span := func() int64 { return g.Int64N(1 + pick[int64](g, 0, 1, g.step, 3*g.step, 10*g.step)) }
+	switch g.IntN(3) {
+	case 0:
+		j.Window = 1 + span()
+	case 1:
+		j.Before = span()
+		j.After = j.Before
+	default:
+		j.Before, j.After = span(), span()
+	}
+	if !g.appendTime && g.chance(0.95) {
+		j.EventTime = field("t")
+		if g.nested {
+			j.EventTime = field("e", "t")
+		}
+	}
+	if g.chance(0.6) {
+		j.OutOfOrder = g.Int64N(1 + pick(g, g.step, g.jitter, 3*g.jitter))
+	}
+	return j
 }

@@ -48,6 +48,31 @@ func sourceLeaves() leaves {
 	return l
 }
 
+// of is the field of the joined row in which that side has the field.
+func (e *Expr) of(side string) *Expr {
+	return &Expr{Op: "field", Path: append([]Step{{Member: side}}, e.Path...), Text: side + "." + e.Text}
+}
+
+// joinedLeaves are the fields of both sides, and what only joined rows have.
+func joinedLeaves(j *Join) (l leaves) {
+	from := sourceLeaves()
+	for _, side := range sideNames {
+		for _, list := range []struct {
+			from []*Expr
+			to   *[]*Expr
+		}{{from.numbers, &l.numbers}, {from.texts, &l.texts}, {from.bools, &l.bools}, {from.times, &l.times}, {from.all, &l.all}} {
+			for _, e := range list.from {
+				*list.to = append(*list.to, e.of(side))
+			}
+		}
+		l.all = append(l.all, field(side))
+	}
+	if j.Window > 0 {
+		l.numbers = append(l.numbers, field("window_start"), field("window_end"))
+	}
+	return l
+}
+
 func groupedLeaves(q *Query) leaves {
 	l := leaves{}
 	named := func(name string) *Expr { return &Expr{Op: "field", Text: name} }

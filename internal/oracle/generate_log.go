@@ -10,8 +10,11 @@ import (
 // log makes the log of partition p.
 func (g *generator) log(p int) []Record {
 	n := pick(g, 0, 1+g.IntN(10), 1+g.IntN(10), 1+g.IntN(60), 1+g.IntN(60), 1+g.IntN(60), 1+g.IntN(300))
-	if g.crowd {
+	switch {
+	case g.crowd:
 		n = 300
+	case g.join:
+		n = pick(g, 0, 1+g.IntN(5), 1+g.IntN(20), 1+g.IntN(40))
 	}
 	ahead := g.Int64N(1 + 4*g.step) // of the other partitions
 	appendMs := max(0, g.base)      // never falls

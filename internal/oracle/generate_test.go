@@ -51,7 +51,7 @@ func TestGenerateReaches(t *testing.T) {
 			note("an aggregate has a filter", a.Filter != nil && o.Counts.Out > 1)
 		}
 		note("a crowd leaves", c.Crowd && len(o.Rows) > 1024)
-		note("logs are trimmed", c.Trimmed != [maxPartitions]int{})
+		note("logs are trimmed", c.Trimmed != [2 * maxPartitions]int{})
 		note("begins "+c.Query.Start.Kind, true)
 	}
 	for _, what := range []string{
@@ -74,7 +74,7 @@ func TestShrink(t *testing.T) {
 	for seed := uint64(3); len(c.Logs) < 3 || len(c.Logs[2]) < 30; seed++ {
 		c = Generate(seed)
 	}
-	c.Trimmed = [maxPartitions]int{}
+	c.Trimmed = [2 * maxPartitions]int{}
 	c.Logs[2][17].Value = []byte(`{"the":"one"}`)
 	small := Shrink(c, func(c *Case) bool { return strings.Contains(c.String(), `the\":\"one`) })
 	records := 0

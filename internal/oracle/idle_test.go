@@ -12,7 +12,7 @@ import (
 
 // markKeeper collects the idle marks that a query commits, and checks them.
 type markKeeper struct {
-	q     *Query
+	e     evaluation
 	marks []Mark
 	last  []standing
 	err   error
@@ -29,8 +29,8 @@ type standing struct {
 }
 
 // watchMarks keeps the marks of all transactions that the bus applies from now on.
-func watchMarks(b *fakebus.Bus, q *Query) *markKeeper {
-	k := &markKeeper{q: q}
+func watchMarks(b *fakebus.Bus, c *Case) *markKeeper {
+	k := &markKeeper{e: evaluation{c: c, q: c.Query}}
 	b.Watch(func(t bus.Txn) {
 		for _, d := range t.Puts {
 			if d.Key == "checkpoint/"+queryID {
@@ -48,17 +48,20 @@ func (k *markKeeper) commit(checkpoint []byte) {
 			Partitions []standing `json:"partitions"`
 		} `json:"sources"`
 	}
-	if err := json.Unmarshal(checkpoint, &saved); err != nil || len(saved.Sources) != 1 {
+	if err := json.Unmarshal(checkpoint, &saved); err != nil {
 		k.err = fmt.Errorf("the checkpoint %s: %w", checkpoint, err)
 		return
 	}
-	c := saved.Sources[0]
-	if k.last == nil {
-		k.last = make([]standing, len(c.Partitions))
+	var all []standing
+	for _, source := range saved.Sources {
+		all = append(all, source.Partitions...)
 	}
-	marked := make([]bool, len(c.Partitions))
+	if k.last == nil {
+		k.last = make([]standing, len(all))
+	}
+	marked := make([]bool, len(all))
 	lowest, some := int64(0), false // of the partitions that get no mark now
-	for p, s := range c.Partitions {
+	for p, s := range all {
 		before := k.last[p].Idle
 		switch {
 		case s.Idle == nil && before == nil || s.Idle != nil && before != nil && *s.Idle == *before:
@@ -68,18 +71,18 @@ func (k *markKeeper) commit(checkpoint []byte) {
 			marked[p] = true
 			k.marks = append(k.marks, Mark{Partition: p, Offset: s.Idle.Offset, Watermark: s.Idle.Watermark})
 		}
-		if w, moved := k.q.watermark(s.Highest, s.Offset, k.of(p)); !marked[p] && (!some || !moved || w < lowest) {
+		if w, moved := k.e.watermark(p, s.Highest, s.Offset, k.of(p)); !marked[p] && (!some || !moved || w < lowest) {
 			if lowest, some = w, true; !moved {
 				lowest = -1 << 63
 			}
 		}
 	}
-	for p, s := range c.Partitions {
+	for p, s := range all {
 		if marked[p] && (!some || s.Idle.Watermark != lowest || s.Idle.Offset != s.Offset) {
 			k.err = fmt.Errorf("partition %d got a mark that is not the minimum of those without, or not at its end: %s", p, checkpoint)
 		}
 	}
-	k.last = c.Partitions
+	k.last = all
 }
 
 func (k *markKeeper) of(p int) []Mark {

@@ -1,16 +1,12 @@
 package oracle
 
 import (
-	"bufio"
-	"bytes"
-	"compress/gzip"
 	"context"
 	"database/sql"
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
 	"math/rand/v2"
-	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -18,7 +14,6 @@ import (
 	_ "github.com/ncruces/go-sqlite3/driver"
 
 	"leat/cluster"
-	"leat/examples"
 	"leat/internal/bus"
 	"leat/log"
 	"leat/queries"
@@ -49,22 +44,9 @@ func (q flightQuery) spec() []byte {
 // flightLines are the records of the example data in their order.
 func flightLines(t *testing.T) [][]byte {
 	t.Helper()
-	topics, err := examples.Topics()
-	if err != nil {
-		t.Fatal(err)
-	}
-	at := slices.IndexFunc(topics, func(topic examples.Topic) bool { return topic.Name == "flights" })
-	unzipped, err := gzip.NewReader(bytes.NewReader(topics[at].Lines))
-	if err != nil {
-		t.Fatal(err)
-	}
-	var lines [][]byte
-	scanner := bufio.NewScanner(unzipped)
-	for scanner.Scan() {
-		lines = append(lines, slices.Clone(scanner.Bytes()))
-	}
-	if scanner.Err() != nil || len(lines) != 32_735 {
-		t.Fatalf("%d flights: %v", len(lines), scanner.Err())
+	lines := exampleLines(t, "flights")
+	if len(lines) != 32_735 {
+		t.Fatalf("%d flights", len(lines))
 	}
 	return lines
 }

@@ -10,6 +10,7 @@ import (
 	"encoding/base64"
 	"fmt"
 	"maps"
+	"math"
 	"regexp"
 	"slices"
 	"strings"
@@ -33,9 +34,10 @@ func (r Record) stored() []byte {
 //
 // A late row is the JSON of its letter. A dead row is its offset, the operator that
 // refused it and its value in base64, with spaces between; a grouped row that could
-// not be given has no offset, and its JSON as the value.
+// not be given has no offset, and its JSON as the value; of a joined row only the
+// operator is there.
 type Outcome struct {
-	Rows        []string   // of a windowed query, in order
+	Rows        []string   // of a windowed query or a join, in order
 	ByPartition [][]string // of a stateless query: what each partition gives, in order
 	Late, Dead  [][]string // by partition, in order of offsets
 	Failed      []string   // grouped rows that could not be given, in order
@@ -70,20 +72,33 @@ type Mark struct {
 // query that is not bounded are taken for all that has come so far.
 func Evaluate(c *Case, marks ...Mark) *Outcome {
 	q, n := c.Query, len(c.Logs)
-	e := &evaluation{q: q, rfc3339: regexp.MustCompile(rfc3339), windows: map[int64]map[string]*group{}, sessions: map[string]*group{}, out: &Outcome{
+	e := &evaluation{c: c, q: q, rfc3339: regexp.MustCompile(rfc3339), windows: map[int64]map[string]*group{}, sessions: map[string]*group{}, out: &Outcome{
 		ByPartition: make([][]string, n), Late: make([][]string, n), Dead: make([][]string, n),
 	}}
-	closed := func(end int64) bool { return true }
+	lowest, all := int64(math.MaxInt64), true // of the watermarks
 	for p, log := range c.Logs {
-		from := max(q.Start.offset(p, log), c.Trimmed[p])
+		start := q.Start
+		side, _, number := c.place(p)
+		if side == 1 {
+			start = q.Join.Start
+		}
+		from := max(start.offset(number, log), c.Trimmed[p])
 		own := slices.DeleteFunc(slices.Clone(marks), func(m Mark) bool { return m.Partition != p })
 		w, moved := e.partition(p, log, from, own)
-		others := closed
-		closed = func(end int64) bool { return moved && end <= w && others(end) }
+		lowest, all = min(lowest, w), all && moved
+	}
+	if q.Join != nil {
+		lowest = q.Join.behind(lowest)
+		switch {
+		case q.UntilEnd:
+			e.joined(nil)
+		case all:
+			e.joined(&lowest)
+		}
 	}
 	e.sessionWindows()
 	for _, end := range slices.Sorted(maps.Keys(e.windows)) {
-		if q.UntilEnd || closed(end) {
+		if q.UntilEnd || all && end <= lowest {
 			e.close(end)
 		} else if q.Changes {
 			out := e.out
@@ -97,6 +112,8 @@ func Evaluate(c *Case, marks ...Mark) *Outcome {
 }
 
 type evaluation struct {
+	c       *Case
+	sides   [2][]*sideRow // of a join
 	q       *Query
 	rfc3339 *regexp.Regexp
 	windows map[int64]map[string]*group // by end, by key
@@ -121,11 +138,15 @@ type entry struct {
 	gap       int64 // of session windows; 0 = others
 }
 
-// watermark is W before offset, behind rows the highest of whose event times is given,
-// nil for none.
-func (q *Query) watermark(highest *int64, offset int, marks []Mark) (w int64, moved bool) {
+// watermark is W of partition p before offset, behind rows the highest of whose event
+// times is given, nil for none.
+func (e *evaluation) watermark(p int, highest *int64, offset int, marks []Mark) (w int64, moved bool) {
+	outOfOrder := e.q.OutOfOrder
+	if side, _, _ := e.c.place(p); side == 1 {
+		outOfOrder = e.q.Join.OutOfOrder
+	}
 	if highest != nil {
-		w, moved = *highest-q.OutOfOrder-q.Lateness, true
+		w, moved = *highest-outOfOrder-e.q.Lateness, true
 	}
 	for _, m := range marks {
 		if m.Offset <= offset && (!moved || m.Watermark > w) {
@@ -151,14 +172,25 @@ func (e *evaluation) partition(p int, log []Record, from int, marks []Mark) (w i
 			dead("decode")
 			continue
 		}
-		t, ok := e.eventTime(record, r.AppendMs)
+		t, ok := e.eventTime(p, record, r.AppendMs)
 		if !ok {
 			dead("event_time")
 			continue
 		}
-		w, moved := e.q.watermark(highest, offset, marks)
+		w, moved := e.watermark(p, highest, offset, marks)
 		if highest == nil || t > *highest {
 			highest = &t
+		}
+		late := func(start, end int64) {
+			_, topic, number := e.c.place(p)
+			counts.Late++
+			e.out.Late[p] = append(e.out.Late[p], fmt.Sprintf(
+				`{"topic":%s,"partition":%d,"offset":%d,"event_time":%d,"watermark":%d,"window_start":%d,"window_end":%d,"value_b64":"%s"}`,
+				quote(topic), number, offset, t, w, start, end, base64.StdEncoding.EncodeToString(r.stored())))
+		}
+		if e.q.Join != nil {
+			e.sideRow(p, offset, t, w, moved, record, late)
+			continue
 		}
 		if e.q.Filter != nil {
 			keep, err := e.q.Filter.condition(record.field)
@@ -177,15 +209,12 @@ func (e *evaluation) partition(p int, log []Record, from int, marks []Mark) (w i
 		}
 		start, end, ends, missed := e.q.windows(t, w, moved)
 		if len(ends) == 0 {
-			counts.Late++
-			e.out.Late[p] = append(e.out.Late[p], fmt.Sprintf(
-				`{"topic":%s,"partition":%d,"offset":%d,"event_time":%d,"watermark":%d,"window_start":%d,"window_end":%d,"value_b64":"%s"}`,
-				quote(e.q.Topic), p, offset, t, w, start, end, base64.StdEncoding.EncodeToString(r.stored())))
+			late(start, end)
 			continue
 		}
 		e.windowed(p, record, t, ends, missed, dead)
 	}
-	return e.q.watermark(highest, len(log), marks)
+	return e.watermark(p, highest, len(log), marks)
 }
 
 // windows are the ends of the windows that a row counts in, from the last to the

@@ -62,7 +62,7 @@ func TestEvaluateWindows(t *testing.T) {
 		{"but in the others", hopping(10, 5, 0), [][]Record{times(2, 11, 7)}, "-5:1 0:1 5:2 10:1", ""},
 		{"a partition without rows holds all", counting(10, 0, false), [][]Record{times(5, 30), nil}, "", ""},
 	} {
-		n := [maxPartitions]int{}
+		n := [2 * maxPartitions]int{}
 		got := Evaluate(&Case{Query: c.query, Logs: c.logs, Trimmed: n})
 		var rows, late []string
 		for _, r := range got.Rows {

@@ -32,6 +32,7 @@ type Query struct {
 	Aggregates    []Aggregate
 	AggregateList bool // written as a list
 	Select        []Member
+	Join          *Join // nil = one topic
 }
 
 // Start is where a query begins to read: Kind is "" for the first record, "latest",
@@ -82,11 +83,15 @@ const maxTime = 8_640_000_000_000_000
 
 // eventTime is false where a record has none: it is missing, null or of the wrong
 // type, a fraction, or out of range.
-func (e *evaluation) eventTime(record value, appendMs int64) (ms int64, ok bool) {
-	if e.q.EventTime == nil {
+func (e *evaluation) eventTime(p int, record value, appendMs int64) (ms int64, ok bool) {
+	of := e.q.EventTime
+	if side, _, _ := e.c.place(p); side == 1 {
+		of = e.q.Join.EventTime
+	}
+	if of == nil {
 		return appendMs, true
 	}
-	return instant(record.field(e.q.EventTime), e.rfc3339)
+	return instant(record.field(of), e.rfc3339)
 }
 
 // instant is a value as epoch milliseconds. Text has to be of the given form.
@@ -119,30 +124,13 @@ const rfc3339 = `^\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]([01]\d|2[0
 
 // JSON is the query as a spec.
 func (q *Query) JSON() []byte {
-	source := []string{`"topic":` + quote(q.Topic)}
-	switch q.Start.Kind {
-	case "latest":
-		source = append(source, `"start":"latest"`)
-	case "offset":
-		b, err := json.Marshal(q.Start.Offsets)
-		must(err)
-		source = append(source, fmt.Sprintf(`"start":{"offset":%s}`, b))
-	case "timestamp":
-		source = append(source, fmt.Sprintf(`"start":{"timestamp":%d}`, q.Start.Timestamp))
+	source := sourceJSON(q.Topic, q.Start, q.UntilEnd, q.EventTime, q.OutOfOrder, q.Idle)
+	parts := []string{`"name":` + quote(q.Name)}
+	if q.Join != nil {
+		parts = append(parts, q.joinJSON(source))
+	} else {
+		parts = append(parts, `"source":`+source)
 	}
-	if q.UntilEnd {
-		source = append(source, `"until":"end"`)
-	}
-	if q.EventTime != nil {
-		source = append(source, `"event_time":`+quote(q.EventTime.Text))
-	}
-	if q.OutOfOrder > 0 {
-		source = append(source, `"max_out_of_orderness":`+duration(q.OutOfOrder))
-	}
-	if q.Idle > 0 {
-		source = append(source, `"idle_timeout":`+duration(q.Idle))
-	}
-	parts := []string{`"name":` + quote(q.Name), `"source":{` + strings.Join(source, ",") + "}"}
 	if q.Filter != nil {
 		filter := quote(q.Filter.String())
 		if q.FilterList {
@@ -161,6 +149,12 @@ func (q *Query) JSON() []byte {
 		parts = append(parts, `"select":{`+strings.Join(members, ",")+"}")
 	}
 	return []byte("{" + strings.Join(parts, ",\n ") + "}")
+}
+
+func offsetsJSON(offsets map[int]int) []byte {
+	b, err := json.Marshal(offsets)
+	must(err)
+	return b
 }
 
 func (q *Query) windowJSON() (parts []string) {
@@ -200,7 +194,7 @@ func (q *Query) windowJSON() (parts []string) {
 	case q.Changes:
 		parts = append(parts, `"emit":"changes"`)
 	}
-	if q.Lateness > 0 {
+	if q.Lateness > 0 && q.Join == nil {
 		parts = append(parts, `"allowed_lateness":`+duration(q.Lateness))
 	}
 	return parts

@@ -87,7 +87,14 @@ func runEngine(ctx context.Context, c *Case, s *schedule) (*observed, error) {
 		e.at[i] = -1
 	}
 	q := c.Query
-	if err := e.CreateTopic(q.Topic, int32(len(c.Logs))); err != nil {
+	left := len(c.Logs)
+	if q.Join != nil {
+		left = c.Left
+		if err := e.CreateTopic(q.Join.Topic, int32(len(c.Logs)-left)); err != nil {
+			return nil, err
+		}
+	}
+	if err := e.CreateTopic(q.Topic, int32(left)); err != nil {
 		return nil, err
 	}
 	names, register := e.names()
@@ -97,17 +104,18 @@ func runEngine(ctx context.Context, c *Case, s *schedule) (*observed, error) {
 	}
 	e.plan = plan
 	register()
-	e.marks = watchMarks(e.Bus, q)
+	e.marks = watchMarks(e.Bus, c)
 	feed := e.newFeed()
 	part := 1.0
-	if !q.UntilEnd && q.Start.Kind == "" && c.Trimmed == [maxPartitions]int{} {
+	if !q.UntilEnd && q.Start.Kind == "" && (q.Join == nil || q.Join.Start.Kind == "") && c.Trimmed == [2 * maxPartitions]int{} {
 		part = s.before
 	}
 	if err := feed.run(func(f *feeding) bool { return f.left > int(float64(f.total)*(1-part)) }); err != nil {
 		return nil, err
 	}
 	for p := range c.Logs {
-		if err := e.Trim(q.Topic, int32(p), log.Offset(c.Trimmed[p])); err != nil {
+		_, topic, number := c.place(p)
+		if err := e.Trim(topic, int32(number), log.Offset(c.Trimmed[p])); err != nil {
 			return nil, err
 		}
 	}
@@ -178,7 +186,8 @@ func (f *feeding) one(p int) error {
 	f.e.SetTime(l[0].AppendMs)
 	f.next[p] += len(values)
 	f.left -= len(values)
-	return f.e.Append(f.e.c.Query.Topic, int32(p), values...)
+	_, topic, number := f.e.c.place(p)
+	return f.e.Append(topic, int32(number), values...)
 }
 
 // judge spoils some transactions, though not for ever.
@@ -270,12 +279,13 @@ func (e *engine) grow() error {
 	if _, begun := e.Doc(fakebus.DataShard, "checkpoint/"+queryID); !begun || !e.c.Query.UntilEnd {
 		return nil
 	}
-	return e.Append(e.c.Query.Topic, int32(e.s.IntN(len(e.c.Logs))), []byte(`{"t":1,"e":{"t":1},"k":"never"}`), []byte("never"))
+	_, topic, number := e.c.place(e.s.IntN(len(e.c.Logs)))
+	return e.Append(topic, int32(number), []byte(`{"t":1,"e":{"t":1},"k":"never"}`), []byte("never"))
 }
 
 // Wait sees where the lanes of a live query have come to.
 func (e *engine) Wait(name string, p int32, after log.Offset) (<-chan struct{}, error) {
-	if name == e.c.Query.Topic {
+	if name == e.c.Query.Topic || e.c.Query.Join != nil && name == e.c.Query.Join.Topic {
 		if e.feed != nil && p == 0 {
 			left := e.feed.left
 			if err := e.feed.run(func(f *feeding) bool { return f.left == left }); err != nil {
@@ -284,7 +294,7 @@ func (e *engine) Wait(name string, p int32, after log.Offset) (<-chan struct{}, 
 		}
 		e.mu.Lock()
 		defer e.mu.Unlock()
-		e.at[p] = after
+		e.at[e.c.partitionOf(name, int(p))] = after
 		all := true
 		for i, l := range e.c.Logs {
 			all = all && e.at[i] == log.Offset(len(l))

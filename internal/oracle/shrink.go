@@ -54,7 +54,7 @@ func candidates(c *Case) (list []*Case) {
 			}
 		}
 	}
-	if n := len(c.Logs); n > 1 && len(c.Logs[n-1]) == 0 {
+	if n := len(c.Logs); n > 1+c.Left && len(c.Logs[n-1]) == 0 {
 		withLogs(c.Logs[:n-1])
 	}
 	if c.Query.Filter != nil {
