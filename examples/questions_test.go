@@ -137,6 +137,9 @@ func openTables(t *testing.T) *sql.DB {
 			t.Fatal(err)
 		}
 	}
+	if _, err := db.Exec("CREATE INDEX weather_by_time ON weather(origin, time)"); err != nil {
+		t.Fatal(err)
+	}
 	return db
 }
 

@@ -104,7 +104,6 @@ type Join struct {
 	progress joinProgress
 	fresh    bool // restored: shares have rows that are not waiting
 	out      dataflow.Batch
-	values   []codecs.Value
 	key      []byte
 	value    []byte
 }

@@ -91,7 +91,7 @@ func (s *joinSide) sort(slots []int64) {
 // key.
 func (j *Join) lefts(r *joinRow) (from, to dataflow.Time) {
 	from, to = j.reach.span(Right, r.t)
-	if right := &j.sides[Right]; j.once && r.prev >= right.base {
+	if right := &j.sides[Right]; j.once && r.prev >= right.first {
 		_, before := j.reach.span(Right, right.row(r.prev).t)
 		from = max(from, before.Plus(1))
 	}

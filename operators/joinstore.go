@@ -21,6 +21,7 @@ type joinShare struct {
 	changed []*joinBucket // with rows that are not in the state log
 	arrived []waitingRow  // since the last gather
 	waiting []waitingRow  // above the watermark, in order
+	spare   *joinBucket   // memory of one that was dropped, nil for none
 	bytes   int64         // memory of buckets
 	written int64         // bytes the next incremental snapshot will take
 
@@ -86,7 +87,11 @@ func (s *joinShare) use(number int64) *joinBucket {
 	}
 	b := s.buckets[number]
 	if b == nil {
-		b = &joinBucket{share: s, number: number}
+		b = s.spare
+		if s.spare = nil; b == nil {
+			b = &joinBucket{share: s}
+		}
+		b.number = number
 		s.buckets[number] = b
 		s.fresh = append(s.fresh, b)
 	}
@@ -105,6 +110,16 @@ func (s *joinShare) add(length int64, t dataflow.Time, offset log.Offset) {
 	b.fresh += size
 	s.written += size
 	s.arrived = append(s.arrived, waitingRow{t, b, i})
+}
+
+// maxSpareBucket bounds the memory that is kept of a bucket.
+const maxSpareBucket = 4 << 20
+
+// recycle makes b as good as new, with its memory.
+func (b *joinBucket) recycle() {
+	b.times, b.offsets, b.hashes = b.times[:0], b.offsets[:0], b.hashes[:0]
+	b.keyEnds, b.ends, b.data = b.keyEnds[:0], b.ends[:0], b.data[:0]
+	b.written, b.fresh, b.settled = 0, 0, 0
 }
 
 func (b *joinBucket) put(t dataflow.Time, offset log.Offset, key, cells []byte) (i uint32) {
@@ -133,7 +148,8 @@ type joinSide struct {
 	numbers []int64 // of slabs, ascending
 	dropped []int64 // numbers of slabs of which something lies in the state log
 	rows    []joinRow
-	base    int64 // slot of the first of rows
+	base    int64 // slot of the first of rows, which may have left the list
+	first   int64 // slot of the first row that is in the list
 	swept   int64 // slot of the first row that nothing has been made of
 	taken   []joinRow
 }
@@ -153,6 +169,23 @@ type joinRow struct {
 func (s *joinSide) row(slot int64) *joinRow { return &s.rows[slot-s.base] }
 
 func (s *joinSide) end() int64 { return s.base + int64(len(s.rows)) }
+
+func (s *joinSide) len() int { return int(s.end() - s.first) }
+
+// settle gives back the memory of rows that are not in the list any more, of many at
+// once.
+func (s *joinSide) settle() {
+	gone := int(s.first - s.base)
+	if 2*gone < len(s.rows) {
+		return
+	}
+	n := copy(s.rows, s.rows[gone:])
+	clear(s.rows[n:])
+	s.rows, s.base = s.rows[:n], s.first
+	if cap(s.rows) > 64<<10 && 8*n < cap(s.rows) {
+		s.rows = slices.Clone(s.rows)
+	}
+}
 
 // slab returns the slab of a number, making it if there is none.
 func (s *joinSide) slab(number int64) *slab {
@@ -175,6 +208,10 @@ func (s *joinSide) drop(number int64) {
 			b.share.last = nil
 		}
 		b.share.changed = slices.DeleteFunc(b.share.changed, func(c *joinBucket) bool { return c == b })
+		if b.share.spare == nil && b.settled <= maxSpareBucket {
+			b.recycle()
+			b.share.spare = b
+		}
 	}
 	if of.persisted {
 		s.dropped = append(s.dropped, number)
@@ -301,7 +338,7 @@ func (j *Join) append(side int, r joinRow) {
 // removeFirst takes the first row of a side out of the lists.
 func (j *Join) removeFirst(side int) {
 	s := &j.sides[side]
-	slot, r := s.base, &s.rows[0]
+	slot, r := s.first, s.row(s.first)
 	if r.key != noKey {
 		k := &j.index.keys[r.key]
 		k.first[side] = r.next
@@ -315,9 +352,8 @@ func (j *Join) removeFirst(side int) {
 			j.index.remove(r.key)
 		}
 	}
-	s.rows[0].bucket = nil
-	s.rows = s.rows[1:]
-	s.base++
+	r.bucket = nil
+	s.first++
 }
 
 // gatherSlabs takes the buckets that the shares have made into slabs.
@@ -410,16 +446,12 @@ func (j *Join) forget() {
 		needed := j.reach.needed(side, j.final)
 		for len(s.numbers) > 0 && endOf(s.numbers[0], length) <= needed {
 			number := s.numbers[0]
-			for len(s.rows) > 0 && s.rows[0].bucket.number == number {
+			for s.len() > 0 && s.row(s.first).bucket.number == number {
 				j.removeFirst(side)
 			}
 			s.drop(number)
 		}
-		if len(s.rows) == 0 {
-			s.rows = nil
-		} else if cap(s.rows) > 1024 && len(s.rows) < cap(s.rows)/4 {
-			s.rows = slices.Clone(s.rows)
-		}
+		s.settle()
 	}
 	if j.index.len() == 0 && len(j.index.keys) > 0 {
 		j.index.reset()
@@ -438,7 +470,7 @@ func (j *Join) StateBytes() int64 {
 		total += s.bytes + int64(unsafe.Sizeof(waitingRow{}))*int64(len(s.waiting)+len(s.arrived))
 	}
 	for side := range j.sides {
-		total += int64(unsafe.Sizeof(joinRow{})) * int64(len(j.sides[side].rows))
+		total += int64(unsafe.Sizeof(joinRow{})) * int64(j.sides[side].len())
 	}
 	return total + int64(unsafe.Sizeof(joinKey{}))*int64(j.index.len())
 }

@@ -87,3 +87,22 @@ func runPlan(b *testing.B, bus *fakebus.Bus, plan *Plan, rows int, o RunOptions)
 	}
 	b.ReportMetric(float64(rows)*float64(b.N)/b.Elapsed().Seconds()/1e6, "Mevents/s")
 }
+
+// BenchmarkJoin joins events with themselves, each with one other, or with what its user
+// has done shortly before.
+func BenchmarkJoin(b *testing.B) {
+	const rows = 200_000
+	const sides = `"left":{"topic":"in","until":"end","event_time":"ts"},"right":{"topic":"in","until":"end","event_time":"ts"}`
+	for _, c := range []struct{ name, join, outputs string }{
+		{"tumbling", `"on":[["id","id"]],"window":{"tumbling":"10s"}`, `"select":{"id":"left.id","user":"left.user","amount":"right.amount"}`},
+		{"within", `"on":[["id","id"]],"window":{"within":"10s"}`, `"select":{"id":"left.id","user":"left.user","amount":"right.amount"}`},
+		{"left", `"type":"left","on":[["id","id"]],"window":{"within":"10s"}`, `"select":{"id":"left.id","user":"left.user","amount":"right.amount"}`},
+		{"whole", `"on":[["id","id"]],"window":{"tumbling":"10s"}`, `"filter":"left.qty >= 0"`},
+		{"grouped", `"on":[["id","id"]],"window":{"tumbling":"10s"}`,
+			`"group_by":["left.user"],"window":{"tumbling":"10s"},"aggregate":{"n":"count()","total":"sum(right.amount)"}`},
+	} {
+		b.Run(c.name, func(b *testing.B) {
+			runJobs(b, benchBus(b, rows, 1), `{"name":"q","join":{`+c.join+`,`+sides+`},`+c.outputs+`}`, 2*rows, RunOptions{})
+		})
+	}
+}

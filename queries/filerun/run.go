@@ -54,6 +54,13 @@ func Topics(spec []byte) []string {
 	return names
 }
 
+// twice tells whether a spec reads a topic on both sides of a join.
+func twice(spec []byte) bool {
+	parsed, _ := queries.Parse(spec)
+	return parsed != nil && parsed.Join != nil && parsed.Sources[0].Topic != "" &&
+		parsed.Sources[0].Topic == parsed.Sources[1].Topic
+}
+
 // Run runs a query over all of its inputs and closes every window. It holds no more
 // of the files than the job has yet to read, some megabytes. With one partition the
 // output is the same each time, byte for byte; with more, that of a windowed query is.
@@ -98,6 +105,9 @@ func (c *Config) sources() (feeds, map[string]Input, error) {
 		return nil, nil, fault.New(fault.Invalid, CodeInvalidInput, "there can be %d partitions, not %d", MaxPartitions, partitions)
 	}
 	read := Topics(c.Spec)
+	if twice(c.Spec) {
+		return nil, nil, fault.New(fault.Unprocessable, "unsupported", "a file is read once: a topic cannot be joined with itself here")
+	}
 	sources, inputs := feeds{}, map[string]Input{}
 	if read == nil {
 		return sources, inputs, nil // the problems of the spec say more
