@@ -453,7 +453,7 @@ func (j *Join) forget() {
 		}
 		s.settle()
 	}
-	if j.index.len() == 0 && len(j.index.keys) > 0 {
+	if j.index.len() == 0 && len(j.index.keys) > 64<<10 {
 		j.index.reset()
 	}
 }
