@@ -4,11 +4,13 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"io"
 	"math/rand/v2"
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"os/exec"
 	"slices"
 	"strconv"
 	"strings"
@@ -230,6 +232,46 @@ func TestNexmarkRows(t *testing.T) {
 	}
 }
 
+// TestOneCore: what is started there has one processor, and only that.
+func TestOneCore(t *testing.T) {
+	t.Parallel()
+	count := func() (n string) {
+		text, err := exec.Command("nproc").Output()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return strings.TrimSpace(string(text))
+	}
+	before := count()
+	err := onOneCore(func() error {
+		if n := count(); n != "1" {
+			t.Errorf("%s processors", n)
+		}
+		return nil
+	})
+	if after := count(); err != nil || after != before {
+		t.Errorf("%s processors afterwards, not %s, %v", after, before, err)
+	}
+}
+
+func TestStandingDone(t *testing.T) {
+	t.Parallel()
+	for text, want := range map[string][2]bool{ // without and with a sink
+		`{"state":"running","rows":{"in":1,"out":1},"sinks":[{"written":1}]}`:   {false, false},
+		`{"state":"completed","rows":{"in":1,"out":1}}`:                         {true, false},
+		`{"state":"completed","rows":{"in":2,"out":2},"sinks":[{"written":1}]}`: {true, false},
+		`{"state":"completed","rows":{"in":2,"out":2},"sinks":[{"written":2}]}`: {true, true},
+	} {
+		var s standing
+		if err := json.Unmarshal([]byte(text), &s); err != nil {
+			t.Fatal(err)
+		}
+		if got := [2]bool{s.done(""), s.done("topic")}; got != want {
+			t.Errorf("%s: %v", text, got)
+		}
+	}
+}
+
 func TestChild(t *testing.T) {
 	t.Parallel()
 	s, err := start(context.Background(), "ready ", "/bin/sh", "-c", "echo ready 127.0.0.1:9; exec sleep 60")
@@ -244,6 +286,12 @@ func TestChild(t *testing.T) {
 	}
 	if _, err := s.cpu(); err != nil {
 		t.Error(err)
+	}
+	if err := s.forgetPeak(); err != nil {
+		t.Error(err)
+	}
+	if n, err := s.peakBytes(); n <= 0 || err != nil {
+		t.Errorf("%d bytes at most, %v", n, err)
 	}
 	s.kill()
 	if s.cmd.ProcessState == nil {

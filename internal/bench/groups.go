@@ -4,6 +4,7 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"fmt"
 	"io"
 	"net/http"
@@ -28,6 +29,9 @@ func (b *bench) groups() []group {
 		{"stream", b.stream},
 		{"kv", b.documents},
 		{"query", b.query},
+		{"engine", b.engine},
+		{"sink", b.toTopic},
+		{"flat", b.flat},
 		{"nexmark", b.nexmark},
 	}
 	if b.long {
@@ -86,9 +90,13 @@ func (b *bench) topic(name string, partitions int) (string, error) {
 	return "/broker/topics/" + name + "/produce", nil
 }
 
-// call makes one call outside the measuring.
+// call makes one call of the node outside the measuring.
 func (b *bench) call(method, path string, body []byte) ([]byte, error) {
-	request, err := http.NewRequestWithContext(b.ctx, method, "http://"+b.leat.address+path, bytes.NewReader(body))
+	return b.leat.call(b.ctx, method, path, body)
+}
+
+func (s *server) call(ctx context.Context, method, path string, body []byte) ([]byte, error) {
+	request, err := http.NewRequestWithContext(ctx, method, "http://"+s.address+path, bytes.NewReader(body))
 	if err != nil {
 		return nil, err
 	}
@@ -215,16 +223,16 @@ func (b *bench) consume() error {
 		if err != nil {
 			return err
 		}
-		b.add(rowOf(fmt.Sprintf("**leat consume** ×%d base64, %s", batch, plural(connections)), "records/s", batch, all[0], ""))
+		b.add(rowOf(fmt.Sprintf("**leat consume** ×%d base64, %s", batch, plural(connections, "connection")), "records/s", batch, all[0], ""))
 	}
 	return nil
 }
 
-func plural(connections int) string {
-	if connections == 1 {
-		return "1 connection"
+func plural(n int, what string) string {
+	if n == 1 {
+		return "1 " + what
 	}
-	return strconv.Itoa(connections) + " connections"
+	return strconv.Itoa(n) + " " + what + "s"
 }
 
 // stream measures following a partition from its beginning.

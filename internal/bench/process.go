@@ -13,10 +13,12 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strconv"
 	"strings"
 	"syscall"
 	"time"
+	"unsafe"
 )
 
 const startTime = 60 * time.Second
@@ -50,6 +52,48 @@ func build(ctx context.Context, dir string) (string, error) {
 // startLeat starts a node and returns once it answers.
 func startLeat(ctx context.Context, binary, dir string) (*server, error) {
 	return start(ctx, "leat ready http://", binary, "serve", "--port", "0", "--data-dir", dir)
+}
+
+// startOnOneCore starts a node that has one processor for all it does.
+func (b *bench) startOnOneCore() (s *server, err error) {
+	err = onOneCore(func() error {
+		s, err = startLeat(b.ctx, b.binary, b.data+"/one-core")
+		return err
+	})
+	return s, err
+}
+
+// affinity is a set of processors, as the kernel has it.
+type affinity [128]uint64
+
+// onOneCore binds the thread to one of its processors while f runs, and for good the
+// processes that f starts.
+func onOneCore(f func() error) (err error) {
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	var all, one affinity
+	if err := all.call(syscall.SYS_SCHED_GETAFFINITY); err != nil {
+		return fmt.Errorf("read the processors of a thread: %w", err)
+	}
+	for i, word := range all {
+		if one[i] = word & -word; word != 0 {
+			break
+		}
+	}
+	if err := one.call(syscall.SYS_SCHED_SETAFFINITY); err != nil {
+		return fmt.Errorf("bind a thread to a processor: %w", err)
+	}
+	defer func() { err = errors.Join(err, all.call(syscall.SYS_SCHED_SETAFFINITY)) }()
+	return f()
+}
+
+// call is a system call for this thread.
+func (a *affinity) call(number uintptr) error {
+	_, _, e := syscall.Syscall(number, 0, unsafe.Sizeof(*a), uintptr(unsafe.Pointer(a)))
+	if e != 0 {
+		return e
+	}
+	return nil
 }
 
 // start starts a program whose first line is the prefix and its address. The
@@ -151,4 +195,27 @@ func (s *server) residentBytes() (int64, error) {
 	}
 	pages, err := strconv.ParseInt(fields[1], 10, 64)
 	return pages * int64(os.Getpagesize()), err
+}
+
+// forgetPeak begins anew to look for the most memory in use.
+func (s *server) forgetPeak() error {
+	if err := os.WriteFile("/proc/"+strconv.Itoa(s.cmd.Process.Pid)+"/clear_refs", []byte("5"), 0); err != nil {
+		return fmt.Errorf("forget the peak of memory: %w", err)
+	}
+	return nil
+}
+
+// peakBytes is the most memory of the process that was in use since forgetPeak.
+func (s *server) peakBytes() (int64, error) {
+	text, err := os.ReadFile("/proc/" + strconv.Itoa(s.cmd.Process.Pid) + "/status")
+	if err != nil {
+		return 0, fmt.Errorf("read the peak of memory: %w", err)
+	}
+	_, after, found := bytes.Cut(text, []byte("VmHWM:"))
+	fields := bytes.Fields(after)
+	if !found || len(fields) == 0 {
+		return 0, errors.New("read the peak of memory: /proc has another form")
+	}
+	kilobytes, err := strconv.ParseInt(string(fields[0]), 10, 64)
+	return kilobytes << 10, err
 }
