@@ -30,6 +30,7 @@ func (b *bench) groups() []group {
 		{"kv", b.documents},
 		{"query", b.query},
 		{"engine", b.engine},
+		{"join", b.join},
 		{"sink", b.toTopic},
 		{"flat", b.flat},
 		{"nexmark", b.nexmark},
