@@ -18,7 +18,7 @@ func newCompletion(s *session) *cobra.Command {
 		Use:   "completion SHELL",
 		Short: "Print the script that completes commands in a shell",
 		Long: `Print the script that makes the Tab key complete commands, flags, and the names of
-topics, queries and keys, which it asks the server for. SHELL is bash, zsh, fish or
+topics, queries, subjects and keys, which it asks the server for. SHELL is bash, zsh, fish or
 powershell. For this session of bash:
 
   source <(leat completion bash)
@@ -63,6 +63,8 @@ func (s *session) completions(root *cobra.Command) {
 		"bench produce": {topicNames}, "bench consume": {topicNames},
 		"query show": {queryNames}, "query results": {queryNames}, "query plan": {queryNames}, "query late": {queryNames},
 		"query dead-letters": {queryNames}, "query view": {queryNames}, "query delete": {queryNames},
+		"schema list": {subjectNames}, "schema show": {subjectNames}, "schema register": {subjectNames}, "schema check": {subjectNames},
+		"schema delete": {subjectNames}, "schema config": {subjectNames},
 		"kv put": {nil, keyNames}, "kv get": {nil, keyNames}, "kv meta": {nil, keyNames}, "kv delete": {nil, keyNames},
 	}
 	var visit func(c *cobra.Command)
@@ -128,6 +130,14 @@ func topicNames(ctx context.Context, c *client, _ []string, _ string) ([]string,
 		found[i] = list.Topics[i].Topic
 	}
 	return found, nil
+}
+
+func subjectNames(ctx context.Context, c *client, _ []string, _ string) (found []string, err error) {
+	body, err := c.get(ctx, "/subjects", nil)
+	if err != nil {
+		return nil, err
+	}
+	return found, readAnswer(body, &found)
 }
 
 func queryNames(ctx context.Context, c *client, _ []string, _ string) ([]string, error) {

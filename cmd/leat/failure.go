@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"strconv"
 	"strings"
 
 	"leat/internal/fault"
@@ -46,6 +47,7 @@ func unreachable(server string, err error) error {
 func refusal(status int, body []byte) error {
 	var content struct {
 		Error    string `json:"error"`
+		Number   int    `json:"error_code"` // instead, of the schema registry
 		Message  string `json:"message"`
 		Problems []struct {
 			Pointer string `json:"pointer"`
@@ -54,7 +56,11 @@ func refusal(status int, body []byte) error {
 			Column  int    `json:"column"`
 		} `json:"problems"`
 	}
-	if json.Unmarshal(body, &content) != nil || content.Error == "" {
+	readable := json.Unmarshal(body, &content) == nil
+	if content.Error == "" && content.Number != 0 {
+		content.Error = strconv.Itoa(content.Number)
+	}
+	if !readable || content.Error == "" {
 		return &failure{exit: exitOfStatus(status), code: "unexpected_answer", text: fmt.Sprintf(
 			"the server answered %d %s and no explanation; is it a Leat server?", status, http.StatusText(status))}
 	}

@@ -64,7 +64,7 @@ Exit codes: 0 ok, 1 failure, 2 usage, 3 not found, 4 conflict, 5 unavailable.`,
 	flags.String(configFlag, "", "file with the configuration: YAML, JSON or TOML")
 	configurable(flags, "output", "LEAT_OUTPUT")
 	configurable(flags, configFlag, "LEAT_CONFIG")
-	root.AddCommand(newServe(s), newDemo(s), newTopic(s), newProduce(s), newConsume(s), newGroupCommands(s), newQuery(s),
+	root.AddCommand(newServe(s), newDemo(s), newTopic(s), newProduce(s), newConsume(s), newGroupCommands(s), newQuery(s), newSchema(s),
 		newKV(s), newCluster(s), newBench(s), newDoctor(s), newCompletion(s), newVersion(s))
 	s.completions(root)
 	return root

@@ -204,6 +204,11 @@ func (w *workplace) reset(t *testing.T) {
 	if _, err := c.call(t.Context(), request{method: http.MethodPost, path: route("kv", "app", "theme"), body: []byte("dark")}); err != nil {
 		t.Fatal(err)
 	}
+	avsc, err := os.ReadFile(filepath.Join(w.dir, "weather.avsc"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.mustPost(t, route("subjects", "weather-value", "versions"), map[string]string{"schema": string(avsc)})
 	c.awaitRows(t, byDay, 32735)
 }
 
