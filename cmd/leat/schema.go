@@ -38,7 +38,7 @@ func newSchemaList(s *session) *cobra.Command {
 	c := &cobra.Command{
 		Use:     "list [PREFIX]",
 		Short:   "List the subjects with their newest version, or all versions",
-		Example: "  leat schema list\n  leat schema list weather --all --deleted",
+		Example: "  leat schema list\n  leat schema list station --all --deleted",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if len(args) > 1 {
 				return usage("%q takes one PREFIX at most", cmd.CommandPath())
@@ -87,7 +87,7 @@ func newSchemaShow(s *session) *cobra.Command {
 		Long: `Print the text of a schema as it was registered: that of a version of SUBJECT, the
 newest without VERSION, or with --id that of an id. -o json and yaml print what is
 known of it besides.`,
-		Example: "  leat schema show weather-value\n  leat schema show weather-value 1 -o yaml\n  leat schema show --id 2",
+		Example: "  leat schema show station-value\n  leat schema show station-value 1 -o yaml\n  leat schema show --id 2",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			byID := cmd.Flags().Changed("id")
 			if byID && len(args) > 0 || !byID && (len(args) < 1 || len(args) > 2) {
@@ -201,8 +201,8 @@ func newSchemaRegister(s *session) *cobra.Command {
 TOPIC-value and for its keys TOPIC-key. A schema that the subject has already stays
 as it is. One that is not compatible with the versions before it, by the level of
 the subject, is refused.`,
-		Example: `  leat schema register weather-value -f weather.avsc
-  leat schema register station-value -f weather.proto`,
+		Example: `  leat schema register station-value -f weather.avsc
+  leat schema register gauge-value -f weather.proto`,
 		Args: exactArgs("SUBJECT"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			sent, err := schema.body(s, cmd)
@@ -238,7 +238,7 @@ func newSchemaCheck(s *session) *cobra.Command {
 		Long: `Tell whether a schema could be registered for a subject: whether it is compatible
 with the versions that the level of the subject names, or with the one of --version.
 If not, the reasons are printed and the exit code is 4.`,
-		Example: "  leat schema check weather-value -f weather.avsc",
+		Example: "  leat schema check station-value -f weather.avsc",
 		Args:    exactArgs("SUBJECT"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			sent, err := schema.body(s, cmd)
@@ -293,7 +293,7 @@ func newSchemaDelete(s *session) *cobra.Command {
 records that have their ids can still be read. With --permanent what has been
 deleted before goes for good: records with an id that nothing else has cannot be
 read any more.`,
-		Example: "  leat schema delete weather-value\n  leat schema delete weather-value --permanent",
+		Example: "  leat schema delete station-value\n  leat schema delete station-value --permanent",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if len(args) < 1 || len(args) > 2 {
 				return usage("%q takes SUBJECT [VERSION]", cmd.CommandPath())

@@ -22,8 +22,8 @@ all subjects that have none of their own, and set them first where they are give
 Levels are NONE, BACKWARD, FORWARD, FULL, and each of the last three with
 _TRANSITIVE. Modes are READWRITE, READONLY, READONLY_OVERRIDE and IMPORT.`,
 		Example: `  leat schema config
-  leat schema config weather-value --compatibility FULL
-  leat schema config weather-value --reset`,
+  leat schema config station-value --compatibility FULL
+  leat schema config station-value --reset`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if len(args) > 1 {
 				return usage("%q takes one SUBJECT at most", cmd.CommandPath())

@@ -208,7 +208,7 @@ func (w *workplace) reset(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c.mustPost(t, route("subjects", "weather-value", "versions"), map[string]string{"schema": string(avsc)})
+	c.mustPost(t, route("subjects", "station-value", "versions"), map[string]string{"schema": string(avsc)})
 	c.awaitRows(t, byDay, 32735)
 }
 
