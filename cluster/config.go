@@ -49,7 +49,8 @@ type Config struct {
 	// alone and 2 in a cluster.
 	Depth int
 	// RaftLogBytes is the size of the raft log past which shards take a snapshot
-	// and compact, 256 MiB by default.
+	// and compact, by default 96 MiB alone and 256 in a cluster, where a node that
+	// is behind by more needs a snapshot. A start reads what is left of it again.
 	RaftLogBytes int64
 	// MaxPartitions bounds the partitions of all topics together, 20,000 by
 	// default: one costs two descriptors and about 4 KiB of memory.
@@ -73,7 +74,8 @@ const (
 	maxDataShards   = 64
 	defaultDepth    = 4
 	clusterDepth    = 2
-	defaultRaftLog  = 256 << 20
+	defaultRaftLog  = 96 << 20
+	clusterRaftLog  = 256 << 20
 	maxPartitions   = 20_000
 	maxGroups       = 1_000_000
 	checkpointEvery = 2 * time.Second
@@ -112,6 +114,9 @@ func (c Config) withDefaults() Config {
 	}
 	if c.RaftLogBytes <= 0 {
 		c.RaftLogBytes = defaultRaftLog
+		if c.clustered() {
+			c.RaftLogBytes = clusterRaftLog
+		}
 	}
 	if c.MaxPartitions <= 0 {
 		c.MaxPartitions = maxPartitions
