@@ -11,12 +11,15 @@ import (
 
 	"leat/codecs"
 	"leat/codecs/avrocodec"
+	"leat/codecs/protocodec"
 )
 
 const (
 	delaysV1 = `{"type":"record","name":"Delay","fields":[{"name":"t","type":"long"},{"name":"origin","type":"string"},{"name":"delay","type":"int"}]}`
 	delaysV2 = `{"type":"record","name":"Delay","fields":[{"name":"t","type":"long"},{"name":"carrier","type":["null","string"],"default":null},` +
 		`{"name":"origin","type":"string"},{"name":"delay","type":"long"}]}`
+	delaysProto = `syntax = "proto3"; message Delay { int64 t = 1; string origin = 2; sint32 delay = 3; }`
+	outProto    = `syntax = "proto3"; message Out { string o = 1; int64 d = 2; }`
 )
 
 // delayInAvro is a row behind the frame of an id.
@@ -33,8 +36,40 @@ func delayInAvro(t *testing.T, id int, schema, row string) []byte {
 	return record
 }
 
-// TestFormatsInQueries: one query over JSON and two versions of an Avro schema, which a
-// registry client registers meanwhile; a kill changes nothing of what it reads with.
+func delayInProtobuf(t *testing.T, id int, row string) []byte {
+	t.Helper()
+	s, err := protocodec.ParseSchema(t.Context(), delaysProto, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	m, err := s.Message("")
+	if err != nil {
+		t.Fatal(err)
+	}
+	record, err := protocodec.NewEncoder(m).AppendJSON(protocodec.AppendIndex(codecs.AppendConfluent(nil, uint32(id)), m.Index()), []byte(row))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return record
+}
+
+// refusedSpecs posts queries that the schema of the topic has no place for.
+func refusedSpecs(t *testing.T, c *client) {
+	t.Helper()
+	for spec, says := range map[string]string{
+		`{"name":"x","source":{"topic":"delays"},"filter":"dealy > 1"}`:  `no field \"dealy\" in the schema; did you mean \"delay\"?`,
+		`{"name":"x","source":{"topic":"delays"},"filter":"origin > 1"}`: "cannot compare string with int",
+	} {
+		_, err := c.call(t.Context(), request{method: http.MethodPost, path: "/queries", body: []byte(spec), json: true})
+		if err == nil || !strings.Contains(fmt.Sprint(err), strings.ReplaceAll(says, `\"`, `"`)) {
+			t.Errorf("%s: %v, want %s", spec, err, says)
+		}
+	}
+}
+
+// TestFormatsInQueries: one query over JSON, two versions of an Avro schema and Protobuf,
+// which a registry client registers meanwhile, into a topic that has Protobuf; a kill
+// changes nothing of what it reads and writes with.
 func TestFormatsInQueries(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -57,30 +92,24 @@ func TestFormatsInQueries(t *testing.T) {
 	c.mustPost(t, "/broker/topics", map[string]any{"name": "delays", "partitions": 1})
 	v1 := register("delays-value", sr.Schema{Schema: delaysV1})
 
-	for spec, says := range map[string]string{
-		`{"name":"x","source":{"topic":"delays"},"filter":"dealy > 1"}`:  `no field \"dealy\" in the schema; did you mean \"delay\"?`,
-		`{"name":"x","source":{"topic":"delays"},"filter":"origin > 1"}`: "cannot compare string with int",
-	} {
-		_, err := c.call(t.Context(), request{method: http.MethodPost, path: "/queries", body: []byte(spec), json: true})
-		if err == nil || !strings.Contains(fmt.Sprint(err), strings.ReplaceAll(says, `\"`, `"`)) {
-			t.Errorf("%s: %v, want %s", spec, err, says)
-		}
-	}
-
-	c.mustStart(t, []byte(`{"name":"q","source":{"topic":"delays","event_time":"t"},"filter":"delay > 0","select":{"o":"origin","d":"delay * 2"}}`))
+	refusedSpecs(t, c)
+	out := register("out-value", sr.Schema{Schema: outProto, Type: sr.TypeProtobuf})
+	c.mustStart(t, []byte(`{"name":"q","source":{"topic":"delays","event_time":"t"},"filter":"delay > 0","select":{"o":"origin","d":"delay * 2"},"sink":{"topic":"out","format":"protobuf"}}`))
 	produce(delayInAvro(t, v1, delaysV1, `{"t":1,"origin":"JFK","delay":1}`))
 	v2 := register("delays-value", sr.Schema{Schema: delaysV2})
 	produce(delayInAvro(t, v2, delaysV2, `{"t":2,"origin":"EWR","delay":5000000000}`))
+	proto := register("other-value", sr.Schema{Schema: delaysProto, Type: sr.TypeProtobuf})
+	produce(delayInProtobuf(t, proto, `{"t":3,"origin":"LGA","delay":3}`))
 	text := register("texts-value", sr.Schema{Schema: `{}`, Type: sr.TypeJSON})
 	produce(append(codecs.AppendConfluent(nil, uint32(text)), `{"t":4,"origin":"BOS","delay":4}`...))
 	produce(append(codecs.AppendConfluent(nil, 99), 2))
-	c.awaitRows(t, "q", 4)
+	c.awaitRows(t, "q", 5)
 
 	server.kill()
 	server = start(t, dir)
 	c = dial(t, server.url)
 	produce(delayInAvro(t, v1, delaysV1, `{"t":5,"origin":"ORD","delay":6}`)[5:]) // bare, as the query's own schema
-	q := c.awaitRows(t, "q", 5)
+	q := c.awaitRows(t, "q", 6)
 	if q.Rows.Dead != 1 {
 		t.Errorf("%d dead letters, want that of the unknown id", q.Rows.Dead)
 	}
@@ -96,8 +125,37 @@ func TestFormatsInQueries(t *testing.T) {
 	for _, r := range results.Rows {
 		rows = append(rows, string(r))
 	}
-	want := `{"o":"JFK","d":2} {"o":"EWR","d":10000000000} {"o":"BOS","d":8} {"o":"ORD","d":12}`
+	want := `{"o":"JFK","d":2} {"o":"EWR","d":10000000000} {"o":"LGA","d":6} {"o":"BOS","d":8} {"o":"ORD","d":12}`
 	if got := strings.Join(rows, " "); got != want {
 		t.Errorf("rows\n%s, want\n%s", got, want)
 	}
+	c.awaitFramed(t, "out", len(rows), uint32(out))
+}
+
+// awaitFramed waits until the topic has so many records, all behind the same id.
+func (c *client) awaitFramed(t *testing.T, topic string, records int, id uint32) {
+	t.Helper()
+	eventually(t, "the sink has all rows", func() error {
+		body, err := c.get(t.Context(), "/broker/consume/"+topic+"/g/0", map[string][]string{"encoding": {"b64"}})
+		if err != nil {
+			return err
+		}
+		var page struct {
+			Messages []struct {
+				Value []byte `json:"value_b64"`
+			}
+		}
+		if err := json.Unmarshal(body, &page); err != nil {
+			return err
+		}
+		if n := len(page.Messages); n != records {
+			return fmt.Errorf("there are %d records of %d", n, records)
+		}
+		for _, m := range page.Messages {
+			if got, _, framed := codecs.CutConfluent(m.Value); !framed || got != id {
+				t.Fatalf("record %q is not framed with the schema %d", m.Value, id)
+			}
+		}
+		return nil
+	})
 }
