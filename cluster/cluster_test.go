@@ -307,6 +307,73 @@ func TestLostIdentity(t *testing.T) {
 	kind(t, err, fault.Conflict, "identity_lost")
 }
 
+// TestEverywhere: with Everywhere an append waits for all nodes, and where one is down
+// it says that it is done all the same, and who lacks it.
+func TestEverywhere(t *testing.T) {
+	t.Parallel()
+	g := startGroup(t, 3)
+	g.createTopic("orders", 1)
+	g.append("orders", 0, "x")
+	p, err := g.nodes[0].Partition("orders", 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	everywhere := func(value string, patience time.Duration) error {
+		_, err := g.nodes[g.leader(p.Shard)].Append(within(t, patience), bus.Append{Topic: "orders", Block: block(value), Everywhere: true})
+		return err
+	}
+	if err := everywhere("y", 20*time.Second); err != nil {
+		t.Fatal(err)
+	}
+	for i, n := range g.nodes {
+		if got := n.values(t, "orders", 0); !slices.Equal(got, []string{"x", "y"}) {
+			t.Errorf("node %d has %v", i, got)
+		}
+	}
+	down := g.follower(p.Shard)
+	g.stop(down)
+	err = everywhere("z", time.Second)
+	kind(t, err, fault.Timeout, "unknown_outcome")
+	if f := fault.As(err); f.Detail["committed"] != true || fmt.Sprint(f.Detail["missing"]) != "["+g.configs[down].NodeID+"]" {
+		t.Errorf("%v", f.Detail)
+	}
+	g.wantValues(g.leader(p.Shard), "orders", 0, []string{"x", "y", "z"})
+}
+
+// TestOtherDirectory: a directory is good for the node and the cluster it was made for.
+func TestOtherDirectory(t *testing.T) {
+	t.Parallel()
+	members := []Member{{ID: "a", RaftAddress: "127.0.0.1:1"}, {ID: "b", RaftAddress: "127.0.0.1:2"}, {ID: "c", RaftAddress: "127.0.0.1:3"}}
+	other := slices.Clone(members)
+	other[2].ID = "d"
+	lone, clustered := t.TempDir(), t.TempDir()
+	for dir, c := range map[string]Config{lone: {}, clustered: {NodeID: "a", Members: members}} {
+		c.Dir = dir
+		c = c.withDefaults()
+		id, isNew, err := loadIdentity(c)
+		if err != nil || !isNew || id.write(c, identityName(c)) != nil {
+			t.Fatalf("%+v, %t, %v", id, isNew, err)
+		}
+	}
+	for name, c := range map[string]struct {
+		config Config
+		code   string
+	}{
+		"the same":        {Config{Dir: clustered, NodeID: "a", Members: members}, ""},
+		"in other order":  {Config{Dir: clustered, NodeID: "a", Members: []Member{members[2], members[0], members[1]}}, ""},
+		"another node":    {Config{Dir: clustered, NodeID: "b", Members: members}, "other_node"},
+		"other members":   {Config{Dir: clustered, NodeID: "a", Members: other}, "other_members"},
+		"alone":           {Config{Dir: clustered}, "other_node"},
+		"no longer alone": {Config{Dir: lone, NodeID: "a", Members: members}, "other_node"},
+		"still alone":     {Config{Dir: lone}, ""},
+	} {
+		_, _, err := loadIdentity(c.config.withDefaults())
+		if got := fault.As(err); (got == nil) != (c.code == "") || got != nil && got.Code != c.code {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
 func TestForemost(t *testing.T) {
 	t.Parallel()
 	for want, priorities := range map[int][]int{0: nil, 1: {1, 9, 3}, 2: {4, 1, 4}, 3: {0, 0, 0}} {

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"hash/fnv"
 	"io/fs"
+	"log/slog"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -80,18 +81,20 @@ type book struct {
 	files log.FS
 	name  string // of the file
 	lost  chan error
+	log   *slog.Logger
 
 	mu           sync.Mutex
 	members      map[string]*Member
 	incarnations map[string]string
+	refusals     map[string]string // by which member, the last one
 }
 
 var _ peer.Members = (*book)(nil)
 
 func openBook(c Config) (*book, error) {
 	b := &book{
-		self: c.NodeID, files: c.FS, name: filepath.Join(c.Dir, peersName), lost: make(chan error, 1),
-		members: make(map[string]*Member), incarnations: make(map[string]string),
+		self: c.NodeID, files: c.FS, name: filepath.Join(c.Dir, peersName), lost: make(chan error, 1), log: c.Logger,
+		refusals: make(map[string]string), members: make(map[string]*Member), incarnations: make(map[string]string),
 	}
 	for _, m := range c.Members {
 		b.members[m.ID] = &m
@@ -168,7 +171,14 @@ func (b *book) Greet(h peer.Hello, probe bool) error {
 
 // Refused notes that another member did not let this node in. Without its identity
 // the node cannot go on.
-func (b *book) Refused(_ string, refusal *fault.Error) {
+func (b *book) Refused(by string, refusal *fault.Error) {
+	b.mu.Lock()
+	again := b.refusals[by] == refusal.Message
+	b.refusals[by] = refusal.Message
+	b.mu.Unlock()
+	if !again {
+		b.log.Warn("another node does not let this one in", "node", by, "reason", refusal.Message)
+	}
 	if refusal.Code != "identity_lost" {
 		return
 	}

@@ -115,6 +115,7 @@ type leaderEvents struct{ core *core }
 // LeaderUpdated notes who leads a shard.
 func (e leaderEvents) LeaderUpdated(info raftio.LeaderInfo) {
 	if s := e.core.shards[info.ShardID]; s != nil && s.ledBy(info.LeaderID, info.Term) {
+		e.core.config.Logger.Debug("a leader", "shard", info.ShardID, "replica", info.LeaderID, "term", info.Term)
 		next := make(chan struct{})
 		close(*e.core.moved.Swap(&next))
 	}
@@ -172,11 +173,15 @@ func (n *Node) ask(ctx context.Context, p *neighbour, timeout time.Duration) {
 	defer cancel()
 	var stand Standing
 	if err := n.network.Call(ctx, p.ID, "Stand", 0, &stand); err != nil {
-		p.stand.Store(nil)
+		if p.stand.Swap(nil) != nil {
+			n.config.Logger.Warn("a node is not reached any more", "node", p.ID, "error", err)
+		}
 		return
 	}
 	stand.own = n.applied()
-	p.stand.Store(&stand)
+	if p.stand.Swap(&stand) == nil {
+		n.config.Logger.Info("a node is reached", "node", p.ID)
+	}
 }
 
 // steer moves the leaders of shards that this node leads to where they belong.

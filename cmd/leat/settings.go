@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"io"
 	"log/slog"
 	"net"
@@ -59,6 +60,9 @@ func (c *settings) check(getenv func(string) string) (warnings []string, err err
 		return nil, err
 	}
 	warnings = append(warnings, replicated...)
+	if own := c.own(); own != nil && c.url == "" && loopbackHost(c.host) && !loopbackHost(own.host) {
+		warnings = append(warnings, fmt.Sprintf("node %q is on %s and listens for clients on %s: only those on this machine reach it; give --host", own.id, own.host, c.host))
+	}
 	if c.dataDir == "" {
 		if c.dataDir, err = stateDir(getenv); err != nil {
 			return nil, err
