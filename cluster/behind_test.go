@@ -14,7 +14,7 @@ import (
 func TestFollowerBehindCompaction(t *testing.T) {
 	t.Parallel()
 	g := startGroup(t, 3, func(c *Config) {
-		c.DataShards, c.RaftLogBytes, c.CheckpointEvery = 1, 32<<10, 20*time.Millisecond
+		c.DataShards, c.RaftLogBytes, c.CheckpointEvery = 1, 256<<10, 20*time.Millisecond
 	})
 	g.createTopic("orders", 2)
 	g.append("orders", 0, "first")
@@ -22,7 +22,7 @@ func TestFollowerBehindCompaction(t *testing.T) {
 	g.stop(down)
 	had := g.configs[down].has(t)
 	want := [][]string{{"first"}, nil}
-	padding := string(make([]byte, 2000))
+	padding := string(make([]byte, 20_000))
 	for i := range 200 {
 		v := fmt.Sprintf("%d%s", i, padding)
 		g.append("orders", int32(i%2), v)
@@ -59,6 +59,13 @@ func TestFollowerBehindCompaction(t *testing.T) {
 			d, _ := n.Doc(2, "k")
 			return offset == 7 && string(d.Value) == "v"
 		})
+	}
+	// It is stopped again and again on its way.
+	for i := range 6 {
+		g.configs[down].RaftListener = listenOn(t, g.configs[down].Members[down].RaftAddress)
+		g.open(down)
+		<-time.After(time.Duration(i) * 60 * time.Millisecond)
+		g.stop(down)
 	}
 	g.restart(down)
 	check()
