@@ -37,7 +37,22 @@ func newClient(server, token string) (*client, error) {
 		Proxy:               http.ProxyFromEnvironment,
 		MaxIdleConnsPerHost: 16,
 		IdleConnTimeout:     90 * time.Second,
-	}}}, nil
+	}, CheckRedirect: follow}}, nil
+}
+
+// maxHops is how often a call may be sent on: a leader may move while it is looked for.
+const maxHops = 5
+
+// follow goes where a node sends a write, with the token: the node that was given it
+// knows where the leader is.
+func follow(next *http.Request, before []*http.Request) error {
+	if len(before) > maxHops {
+		return fmt.Errorf("sent on more than %d times", maxHops)
+	}
+	if token := before[0].Header.Get("Authorization"); token != "" {
+		next.Header.Set("Authorization", token)
+	}
+	return nil
 }
 
 // client makes the client that the flags describe.

@@ -4,14 +4,43 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"strconv"
 
 	"github.com/spf13/cobra"
 )
 
 func newCluster(s *session) *cobra.Command {
-	status := newClusterStatus(s)
+	status, transfer := newClusterStatus(s), newClusterTransfer(s)
 	s.clientFlags(status)
-	return commandGroup("cluster", "See how the nodes stand", status)
+	s.clientFlags(transfer)
+	return commandGroup("cluster", "See how the nodes stand, and move leaders", status, transfer)
+}
+
+func newClusterTransfer(s *session) *cobra.Command {
+	return &cobra.Command{
+		Use:   "transfer SHARD NODE",
+		Short: "Make a node the leader of a shard",
+		Long: `Make a node the leader of a shard, whatever the priorities say, until it goes. It
+needs a token with the scope admin.`,
+		Example: "  leat cluster transfer 1 1",
+		Args:    exactArgs("SHARD", "NODE"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			shard, err := strconv.ParseUint(args[0], 10, 63)
+			if err != nil || shard == 0 {
+				return usage("%q is no number of a shard; leat cluster status lists them", args[0])
+			}
+			return s.withClient(func(c *client) error {
+				body, err := c.post(cmd.Context(), "/cluster/transfer", map[string]any{"shard": shard, "to": args[1]})
+				if err != nil {
+					return err
+				}
+				return s.answer(body, func(w io.Writer) error {
+					_, err := fmt.Fprintf(w, "shard %d is led by %s\n", shard, args[1])
+					return err
+				})
+			})
+		},
+	}
 }
 
 // clusterView is what the calls /metrics_ha and /cluster tell together.

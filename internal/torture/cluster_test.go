@@ -371,3 +371,23 @@ func TestReferenceScenario(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// TestProxyWrites: with --proxy-writes every node takes every write itself, and can read
+// it at once.
+func TestProxyWrites(t *testing.T) {
+	t.Parallel()
+	f := startFleet(t, 3, "--proxy-writes")
+	for i := range f.nodes {
+		c, topic := dial(t, f.urls[i]), fmt.Sprintf("of%d", i)
+		c.must(t, "POST", "/broker/topics", nil, fmt.Sprintf(`{"name":%q,"partitions":3}`, topic))
+		for p := range 3 {
+			c.must(t, "POST", fmt.Sprintf("/broker/topics/%s/produce?partition=%d", topic, p), nil, payload(uint64(p+1), 50))
+			if got, ok, err := c.consume(t.Context(), place{topic, p}, reader, 0, 10); !ok || len(got.ids) != 1 || got.ids[0] != uint64(p+1) {
+				t.Errorf("node %d, partition %d: %+v, %v", i, p, got, err)
+			}
+		}
+		c.must(t, "POST", fmt.Sprintf("/kv/proxy/k%d", i), nil, "v")
+		c.must(t, "GET", fmt.Sprintf("/kv/proxy/k%d", i), nil, "")
+		c.must(t, "POST", "/broker/commit", nil, fmt.Sprintf(`{"topic":%q,"group":"g","partition":1,"offset":0}`, topic))
+	}
+}
