@@ -5,6 +5,7 @@ import (
 	"math"
 
 	"leat/codecs"
+	"leat/codecs/internal/utf8text"
 )
 
 // Arrays and maps lie in blocks:
@@ -130,7 +131,7 @@ func (m *machine) entries(x *detail, b []byte, i, depth int, count int64) int {
 		if end < 0 {
 			return -1
 		}
-		if !validText(b, from, end) {
+		if !utf8text.Valid(b, from, end) {
 			return m.fault.at(from, "a key that is not UTF-8")
 		}
 		body := x.body

@@ -6,6 +6,7 @@ import (
 	"math"
 
 	"leat/codecs"
+	"leat/codecs/internal/utf8text"
 )
 
 // run executes a program on b from i on, and returns the index after the value, or -1
@@ -247,7 +248,7 @@ func (m *machine) byteString(st *step, b []byte, i int) int {
 		return -1
 	case st.as != toText:
 		m.set(st.col, codecs.Bytes, 0, view(b[from:end]))
-	case !validText(b, from, end):
+	case !utf8text.Valid(b, from, end):
 		return m.fault.at(from, "bytes that are not UTF-8, read as a string")
 	default:
 		m.set(st.col, codecs.String, 0, view(b[from:end]))

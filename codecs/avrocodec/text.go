@@ -8,6 +8,7 @@ import (
 	"strconv"
 
 	"leat/codecs"
+	"leat/codecs/internal/utf8text"
 )
 
 // textOf is a checked record of p as JSON.
@@ -123,7 +124,7 @@ func (m *machine) keyText(b []byte, i int) int {
 	if end < 0 {
 		return -1
 	}
-	if !validText(b, from, end) {
+	if !utf8text.Valid(b, from, end) {
 		return m.fault.at(from, "a key that is not UTF-8")
 	}
 	m.arena = append(codecs.AppendJSONString(m.arena, view(b[from:end])), ':')
@@ -158,7 +159,7 @@ func (m *machine) stringText(p *plan, b []byte, i int) int {
 	case p.as == toUUID:
 		m.arena = append(m.arena, '"')
 		m.arena = append(appendUUID(m.arena, b[from:end]), '"')
-	case isText && !validText(b, from, end):
+	case isText && !utf8text.Valid(b, from, end):
 		if p.wire == wireBytes {
 			return m.fault.at(from, "bytes that are not UTF-8, read as a string")
 		}

@@ -1,10 +1,9 @@
 package avrocodec
 
 import (
-	"encoding/binary"
 	"fmt"
-	"unicode/utf8"
 
+	"leat/codecs/internal/utf8text"
 	"leat/codecs/internal/varint"
 )
 
@@ -94,10 +93,8 @@ func findText(b []byte, i int) (from, end int) {
 		if end > len(b) {
 			return from, -1
 		}
-		if n <= 8 && len(b)-from >= 8 {
-			if binary.LittleEndian.Uint64(b[from:])&highBits&(1<<(8*n)-1) == 0 {
-				return from, end
-			}
+		if utf8text.Short(b, from, n) {
+			return from, end
 		}
 	} else {
 		var n int64
@@ -106,32 +103,8 @@ func findText(b []byte, i int) (from, end int) {
 		}
 		end = from + int(n)
 	}
-	if !validText(b, from, end) {
+	if !utf8text.Valid(b, from, end) {
 		return from, -1
 	}
 	return from, end
-}
-
-const highBits = 0x8080808080808080
-
-// validText reports whether b[from:end] is UTF-8. It may look at bytes of b behind.
-func validText(b []byte, from, end int) bool {
-	n := end - from
-	switch {
-	case n >= 8:
-		for i := from; i < end-8; i += 8 {
-			if binary.LittleEndian.Uint64(b[i:])&highBits != 0 {
-				return utf8.Valid(b[i:end])
-			}
-		}
-		if binary.LittleEndian.Uint64(b[end-8:])&highBits == 0 {
-			return true
-		}
-	case len(b)-from >= 8:
-		mask := uint64(1)<<(8*n) - 1
-		if binary.LittleEndian.Uint64(b[from:])&highBits&mask == 0 {
-			return true
-		}
-	}
-	return utf8.Valid(b[from:end])
 }

@@ -2,11 +2,11 @@ package protocodec
 
 import (
 	"fmt"
-	"unicode/utf8"
 
 	"google.golang.org/protobuf/reflect/protoreflect"
 
 	"leat/codecs"
+	"leat/codecs/internal/utf8text"
 	"leat/codecs/internal/varint"
 )
 
@@ -52,14 +52,7 @@ func (m *machine) run(pr *program, b []byte, i int, group uint32, depth int) int
 				m.set(a.col, a.field.cell(v))
 			}
 		case opString:
-			var from int
-			if from, i = span(b, i); i < 0 {
-				i = m.fault.length(b, start)
-			} else if !utf8.Valid(b[from:i]) {
-				i = m.fault.at(from, "a string that is not UTF-8")
-			} else if a.col >= 0 {
-				m.set(a.col, codecs.StringValue(view(b[from:i])))
-			}
+			i = m.text(a, b, i)
 		case opFixed:
 			if size := fixedSize(a.wire); len(b)-i < size {
 				i = m.fault.short(b, i, size)
@@ -83,6 +76,26 @@ func (m *machine) run(pr *program, b []byte, i int, group uint32, depth int) int
 		return m.fault.at(i, fmt.Sprintf("the message ends inside group %d", group))
 	}
 	return i
+}
+
+// text reads a string.
+func (m *machine) text(a *action, b []byte, i int) int {
+	from, end := i+1, -1
+	if i < len(b) && b[i] < 0x80 {
+		end = from + int(b[i])
+	} else {
+		from, end = span(b, i)
+	}
+	switch {
+	case uint(end) > uint(len(b)): // also -1
+		return m.fault.length(b, i)
+	case !utf8text.Short(b, from, end-from) && !utf8text.Valid(b, from, end):
+		return m.fault.at(from, "a string that is not UTF-8")
+	case a.col >= 0:
+		c := &m.cols[a.col]
+		c.Kinds[m.row], c.Nums[m.row], c.Strs[m.row] = codecs.String, 0, view(b[from:end])
+	}
+	return end
 }
 
 // rare executes what has bytes or messages in it.
