@@ -101,7 +101,7 @@ func TestReadmeRuns(t *testing.T) {
 		t.Fatal(err)
 	}
 	w := newWorkplace(t)
-	for _, dir := range []string{"questions", "nyc2013"} {
+	for _, dir := range []string{"questions", "nyc2013", "formats"} {
 		target, err := filepath.Abs(filepath.Join("../../examples", dir))
 		if err == nil {
 			err = os.Symlink(target, filepath.Join(w.dir, dir))

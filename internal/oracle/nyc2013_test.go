@@ -34,11 +34,12 @@ func flightQueries() []flightQuery {
 	}
 }
 
-func (q flightQuery) spec() []byte {
-	return fmt.Appendf(nil, `{"name":%q,"source":{"topic":"flights","until":"end","event_time":%q,"max_out_of_orderness":%q},
+// spec is the query over a source with more members.
+func (q flightQuery) spec(members string) []byte {
+	return fmt.Appendf(nil, `{"name":%q,"source":{"topic":"flights","until":"end","event_time":%q,"max_out_of_orderness":%q%s},
 		"group_by":["origin"],"window":{"tumbling":"24h"},
 		"aggregate":{"flights":"count()","avg_delay":"avg(dep_delay)","least":"min(dep_delay)","most":"max(dep_delay)"}}`,
-		q.name, q.eventTime, q.outOfOrder)
+		q.name, q.eventTime, q.outOfOrder, members)
 }
 
 // flightLines are the records of the example data in their order.
@@ -54,6 +55,8 @@ func flightLines(t *testing.T) [][]byte {
 // flightTable is the flights in the order of the lines, in SQLite too.
 type flightTable struct {
 	lines   [][]byte
+	members string          // of the source, that say how the lines are written
+	formats queries.Formats // nil: JSON only
 	db      *sql.DB
 	answers map[string]flightAnswer
 }
@@ -226,7 +229,7 @@ func (f *flightTable) onBus(t *testing.T, n int) {
 		return b.Append("flights", p, values...)
 	})
 	for i, q := range flightQueries() {
-		_, plan, _, problems := queries.Compile(t.Context(), q.spec(), b)
+		_, plan, _, problems := queries.Names{Topics: b, Formats: f.formats}.Compile(t.Context(), q.spec(f.members))
 		if len(problems) > 0 {
 			t.Fatal(problems)
 		}
@@ -279,7 +282,7 @@ func (f *flightTable) onNode(t *testing.T, n int) {
 		}
 	}()
 	for _, q := range flightQueries() {
-		if _, _, _, err := manager.Create(ctx, q.spec()); err != nil {
+		if _, _, _, err := manager.Create(ctx, q.spec("")); err != nil {
 			t.Fatal(err)
 		}
 	}
