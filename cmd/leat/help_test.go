@@ -112,7 +112,7 @@ func TestReadmeRuns(t *testing.T) {
 	}
 	var ran int
 	inside := false
-	for line := range strings.Lines(string(text)) {
+	for line := range strings.Lines(strings.ReplaceAll(string(text), "\\\n", "")) {
 		line = strings.TrimSpace(line)
 		switch {
 		case strings.HasPrefix(line, "```"):

@@ -56,7 +56,6 @@ func joinLoop(left, right []byte) outcome {
 // the records.
 type pairs struct {
 	users map[string]string // of the left events of the window, by id
-	ids   [][]byte
 	out   []byte
 	rows  int
 }
