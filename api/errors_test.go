@@ -103,6 +103,34 @@ func codesInSource(t *testing.T) map[string]fault.Kind {
 	return codes
 }
 
+// TestCodesOfSpecs: what can be wrong with a spec has a row, and so a page.
+func TestCodesOfSpecs(t *testing.T) {
+	t.Parallel()
+	file, err := parser.ParseFile(gotoken.NewFileSet(), "../queries/problems.go", nil, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	found := 0
+	ast.Inspect(file, func(n ast.Node) bool {
+		spec, ok := n.(*ast.ValueSpec)
+		if !ok || !strings.HasPrefix(spec.Names[0].Name, "code") || len(spec.Values) != 1 {
+			return true
+		}
+		code, err := strconv.Unquote(spec.Values[0].(*ast.BasicLit).Value)
+		if err != nil {
+			t.Fatal(err)
+		}
+		found++
+		if docsOf(code) == docsOf("of_another_package") {
+			t.Errorf("code %s is not in the table", code)
+		}
+		return true
+	})
+	if found < 4 {
+		t.Errorf("only %d codes found", found)
+	}
+}
+
 func TestDocsLinksResolve(t *testing.T) {
 	t.Parallel()
 	s := serve(t, nil)

@@ -69,6 +69,7 @@ func errorTable() []documented {
 		{"shutting_down", "503", "The server is shutting down.", "Try again, or ask another node."},
 		{"topic_exists", "409", "The topic exists with another number of partitions.", "Use the existing one, or delete it first."},
 		{"unauthorized", "401", "There is no valid token.", "Send `Authorization: Bearer TOKEN`."},
+		{"unbounded_state", "422", "The state of the query would grow without bound.", "Add a `window`."},
 		{"unknown_member", "400", "The JSON body has a member that the call does not know.", "The message names the nearest known one."},
 		{"unknown_outcome", "503", "The time was over before the outcome was known: the write may or may not have happened.", "Send it again with the same idempotency key."},
 		{"unknown_parameter", "400", "The address has a parameter that the call does not know.", "The message names the nearest known one."},
