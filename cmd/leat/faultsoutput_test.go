@@ -10,6 +10,8 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 )
@@ -99,39 +101,51 @@ func startOutput(t *testing.T, c *client) {
 	}
 }
 
-// feed produces batches for a while, at a bounded rate, and kills the server then.
+// feed produces batches at a bounded rate and kills the server on the way: after a while,
+// and not before some have been taken.
 func (f *faults) feed(t *testing.T, long time.Duration) {
-	ctx, cancel := context.WithTimeout(t.Context(), long)
+	t.Helper()
+	const least = 5
+	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	c := dial(t, f.server.url)
-	before := f.serial.Load()
-	pace := time.NewTicker(10 * time.Millisecond)
-	defer pace.Stop()
-	for ctx.Err() == nil {
-		values := make([]string, 1+f.rand.IntN(200))
-		for i := range values {
-			values[i] = f.value(f.rand)
+	r := rand.New(rand.NewPCG(f.rand.Uint64(), 1))
+	var taken atomic.Int64
+	var feeder sync.WaitGroup
+	feeder.Go(func() {
+		for ctx.Err() == nil {
+			values := make([]string, 1+r.IntN(200))
+			for i := range values {
+				values[i] = f.value(r)
+			}
+			// What fails may be in the log or not: both servers read the same one.
+			if produceLines(ctx, c, r.IntN(faultPartitions), "", []byte(strings.Join(values, "\n"))) == nil {
+				taken.Add(1)
+			}
+			select {
+			case <-time.After(10 * time.Millisecond):
+			case <-ctx.Done():
+			}
 		}
-		err := produceLines(ctx, c, f.rand.IntN(faultPartitions), []byte(strings.Join(values, "\n")))
-		if err != nil && ctx.Err() == nil {
-			t.Fatal(err)
+	})
+	<-time.After(long)
+	eventually(t, "the load gets going", func() error {
+		if n := taken.Load(); n < least {
+			return fmt.Errorf("%d batches were taken", n)
 		}
-		select {
-		case <-pace.C:
-		case <-ctx.Done():
-		}
-	}
+		return nil
+	})
 	f.server.kill()
-	if f.serial.Load() == before {
-		t.Fatal("nothing was sent between two kills")
-	}
+	cancel()
+	feeder.Wait()
 }
 
-func produceLines(ctx context.Context, c *client, partition int, lines []byte) error {
-	_, err := c.call(ctx, request{
-		method: http.MethodPost, path: "/broker/topics/events/produce-ndjson",
-		query: url.Values{"partition": {strconv.Itoa(partition)}}, body: lines,
-	})
+func produceLines(ctx context.Context, c *client, partition int, key string, lines []byte) error {
+	q := url.Values{"partition": {strconv.Itoa(partition)}}
+	if key != "" {
+		q.Set("idempotency_key", key)
+	}
+	_, err := c.call(ctx, request{method: http.MethodPost, path: "/broker/topics/events/produce-ndjson", query: q, body: lines})
 	return err
 }
 
@@ -194,9 +208,8 @@ func copyEvents(t *testing.T, from, to *client) {
 			}
 			if lines.Len() > 0 {
 				copied = true
-				if err := produceLines(t.Context(), to, p, lines.Bytes()); err != nil {
-					t.Fatal(err)
-				}
+				key := strconv.FormatInt(r.partitionReader.next, 10)
+				eventually(t, "a copy", func() error { return produceLines(t.Context(), to, p, key, lines.Bytes()) })
 			}
 		}
 	}
