@@ -160,3 +160,41 @@ func TestSemantics01NoTimeoutNoClock(t *testing.T) {
 		m.stop()
 	})
 }
+
+// TestSemantics01IdleSide: a side of a join without new records is passed over as any
+// partition is: rows that it might still have matched go out, and what comes to it later
+// is judged against the mark.
+func TestSemantics01IdleSide(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct{ window, row string }{
+		"tumbling": {`{"tumbling":10}`, `{"left":{"t":1,"k":"a"},"right":null,"window_start":0,"window_end":10}`},
+		"within":   {`{"within":5}`, `{"left":{"t":1,"k":"a"},"right":null}`},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			b := newBus(t, []string{`{"t":1,"k":"a"}`})
+			if err := b.CreateTopic("other", 2); err != nil {
+				t.Fatal(err)
+			}
+			m := startManager(t, b, "one")
+			m.create(`{"name":"q","join":{"type":"left","on":[["k","k"]],"window":` + c.window + `,
+				"left":{"topic":"in","event_time":"t","idle_timeout":"30s"},"right":{"topic":"other","event_time":"t","idle_timeout":"30s"}}}`)
+			pass(b, 29_999)
+			appendRows(t, b, 0, `{"t":25,"k":"b"}`)
+			pass(b, 0)
+			m.wantResults()
+			m.wantPartitions("25ms, none holds, none holds")
+			pass(b, 1)
+			m.wantResults(c.row)
+			m.wantPartitions("25ms holds, 25ms idle, 25ms idle")
+			if err := b.Append("other", 1, []byte(`{"t":2,"k":"a"}`), []byte(`{"t":26,"k":"b"}`)); err != nil {
+				t.Fatal(err)
+			}
+			synctest.Wait()
+			m.wantResults(c.row)
+			if s := m.status("q"); s.Rows.Late != 1 || s.Rows.Used != 3 || s.Rows.In != 4 {
+				t.Errorf("%s: rows %+v", name, s.Rows)
+			}
+			m.stop()
+		})
+	}
+}
