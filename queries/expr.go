@@ -32,7 +32,6 @@ type term struct {
 	prepared prepared
 	re       *regexp.Regexp // opMatches
 	kinds    kindSet        // what it can evaluate to
-	folded   bool           // opLiteral: the result of an operation
 }
 
 // opcode is the kind of a term.
@@ -183,9 +182,7 @@ func newTerm(t *term) (*term, error) {
 	if v.IsNull() || setOf(v.Kind) == kindOther {
 		return t, nil // of the other kinds there are no literals
 	}
-	folded := literal(v)
-	folded.folded = true
-	return folded, nil
+	return literal(v), nil
 }
 
 // newLogic joins operands with opAnd or opOr, as one flat list in order of
@@ -205,8 +202,8 @@ func newLogic(op opcode, operands ...*term) (*term, error) {
 	return newTerm(t)
 }
 
-// newComparison makes one of opEq … opGe; == and != with a null that is written there
-// are null tests. A null that was computed is in no relation to anything.
+// newComparison makes one of opEq … opGe; == and != with a null literal are null
+// tests.
 func newComparison(op opcode, a, b *term) (*term, error) {
 	switch {
 	case op != opEq && op != opNe:
@@ -218,7 +215,7 @@ func newComparison(op opcode, a, b *term) (*term, error) {
 	return newTerm(&term{op: op, args: []*term{a, b}})
 }
 
-func (t *term) isNullLiteral() bool { return t.op == opLiteral && t.value.IsNull() && !t.folded }
+func (t *term) isNullLiteral() bool { return t.op == opLiteral && t.value.IsNull() }
 
 func nullTest(op opcode) opcode {
 	if op == opEq {

@@ -132,24 +132,3 @@ func TestExprShortCircuit(t *testing.T) {
 		}
 	}
 }
-
-// TestComputedNull: a null is tested for only where it is written; one that constants
-// come to is in no relation to anything.
-func TestComputedNull(t *testing.T) {
-	t.Parallel()
-	for text, want := range map[string]bool{
-		`s == nil`:                          true,
-		`s == split("k0", "")[3]`:           false,
-		`"a" != split("k0", "")[3]`:         false,
-		`split("k0", "")[3] == nil`:         true,
-		`s == split("k0", "")[3] or s == 1`: false,
-	} {
-		c, err := compileText(text)
-		if err != nil {
-			t.Fatalf("%s: %v", text, err)
-		}
-		if v, err := c.eval(exprRow{}); err != nil || v != codecs.BoolValue(want) {
-			t.Errorf("%s is %v, %v, want %v", text, v, err, want)
-		}
-	}
-}

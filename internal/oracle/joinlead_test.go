@@ -1,0 +1,95 @@
+package oracle
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"testing"
+
+	"leat/log"
+	"leat/queries"
+	"leat/queries/fakebus"
+)
+
+// unequalSides is a join of so many rows with a thousandth of them.
+func unequalSides(rows int) *Case {
+	q := &Query{Name: "q", Topic: "fast", EventTime: field("t"), Join: &Join{
+		Type: "full", On: [][2]*Expr{{field("k"), field("k")}}, Before: 50, After: 50, Topic: "in", EventTime: field("t"),
+	}}
+	c := &Case{Query: q, Logs: make([][]Record, 2), Left: 1}
+	random := rand.New(rand.NewPCG(1, 2))
+	keys := rand.NewZipf(random, 1.2, 1, 1000)
+	for i := range rows {
+		c.Logs[0] = append(c.Logs[0], records(fmt.Sprintf(`{"t":%d,"k":%d,"text":"some more bytes of a row"}`, i, keys.Uint64()))...)
+		if i%1000 == 999 {
+			c.Logs[1] = append(c.Logs[1], records(fmt.Sprintf(`{"t":%d,"k":0}`, i))...)
+		}
+	}
+	return c
+}
+
+// TestSemantics06JoinOfUnequalSides: one side of a join has 1000 times the rows of the
+// other, most of them of a few keys, and the other side is paused in the beginning. The
+// state stays at its bound, and once the other side goes on the joined rows are the
+// oracle's.
+func TestSemantics06JoinOfUnequalSides(t *testing.T) {
+	t.Parallel()
+	const rows, bound = 20_000, 300_000
+	c := unequalSides(rows)
+	b := &paused{Bus: fakebus.New(), waits: make(chan waiting)}
+	for _, topic := range []string{"fast", "in"} {
+		if err := b.CreateTopic(topic, 1); err != nil {
+			t.Fatal(err)
+		}
+	}
+	most := watchState(t, b)
+	for _, r := range c.Logs[0] {
+		if err := b.Append("fast", 0, r.Value); err != nil {
+			t.Fatal(err)
+		}
+	}
+	_, plan, _, problems := queries.Compile(t.Context(), c.Query.JSON(), b)
+	if len(problems) > 0 {
+		t.Fatal(problems)
+	}
+	ctx, stop := context.WithCancel(t.Context())
+	defer stop()
+	ended := make(chan error, 1)
+	job := queries.NewJob(queries.JobConfig{
+		ID: queryID, Owner: "one", Shard: fakebus.DataShard, Plan: plan, Topics: b, Docs: b,
+		Clock:   &hurry{random: rand.New(rand.NewPCG(1, 1))},
+		Options: queries.RunOptions{BatchRows: 50, Workers: 2, LeadBytes: bound},
+	})
+	go func() { ended <- job.Run(ctx) }()
+
+	b.until(t, waiting{0, 0})
+	if read := standingOf(t, b)[0].Offset; read < 500 || read > rows/2 {
+		t.Errorf("%d rows of the fast side were read while the other one was paused", read)
+	}
+	for i, r := range c.Logs[1] {
+		if err := b.Append("in", 0, r.Value); err != nil {
+			t.Fatal(err)
+		}
+		b.until(t, waiting{0, log.Offset(i + 1)})
+	}
+	stop()
+	go func() {
+		for range b.waits {
+		}
+	}()
+	if err := <-ended; !errors.Is(err, context.Canceled) {
+		t.Fatal(err)
+	}
+	close(b.waits)
+	got, err := (&engine{Bus: b.Bus, c: c}).observe()
+	if err == nil {
+		err = difference(c, Evaluate(c), got)
+	}
+	if err != nil {
+		t.Error(err)
+	}
+	if *most > bound*3/2 || *most < bound {
+		t.Errorf("the state had up to %d bytes, its bound is %d", *most, bound)
+	}
+}
