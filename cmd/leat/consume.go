@@ -40,10 +40,12 @@ reading starts at the first record and changes nothing. With --group it starts
 after what the group has committed, and what was printed is committed. With
 -o json every record is a line of its own.
 
-With --decode the values are shown as rows in JSON, read by the schema that --schema names
-or as JSON, and of a record that cannot be read why not: -o json has a member "row" or the
-members "error" and "value_b64". With --to the rows are written to an Avro container file instead, with
-the schema that --schema names; --format json says that the records are JSON.`,
+With --decode the values are shown as rows in JSON, and of a record that cannot be read why
+not: -o json has a member "row" or the members "error" and "value_b64". A record with a
+schema's id in front is read by that; others by --schema or --subject, else by the newest
+schema of the subject TOPIC-value, else as JSON. With --to the rows are written to an Avro
+container file instead, with the schema that --schema names; --format json says that the
+records are JSON.`,
 		Example: `  leat consume flights
   leat consume flights --partition 0 --offset 2 --limit 5 -o json
   leat consume flights --group billing
@@ -63,7 +65,7 @@ the schema that --schema names; --format json says that the records are JSON.`,
 			case flags.Changed("partition") && r.partition < 0:
 				return usage("--partition has to be 0 or above")
 			case !r.decode && (r.rows != (formatFlags{}) || r.to != ""):
-				return usage("--schema, --message, --format and --to need --decode")
+				return usage("--schema, --subject, --message, --format and --to need --decode")
 			case r.to != "" && r.follow:
 				return usage("--to writes what there is and does not go with --follow")
 			case r.follow && !flags.Changed("limit"):
@@ -120,7 +122,7 @@ func (s *session) consume(ctx context.Context, c *client, r consumption) error {
 	}
 	if r.decode {
 		var err error
-		if printer.rows, err = r.rows.load(ctx); err != nil {
+		if printer.rows, err = r.reader(ctx, c); err != nil {
 			return err
 		}
 	}
@@ -203,8 +205,8 @@ func (p *partitionReader) commitRead(ctx context.Context) error {
 type messagePrinter struct {
 	*session
 	titled bool
-	rows   *rowFormat // nil: values are shown as they are
-	file   *rowFile   // where rows go to, nil for the output
+	rows   rowReader // nil: values are shown as they are
+	file   *rowFile  // where rows go to, nil for the output
 }
 
 // print prints a page and commits it where that is asked for.

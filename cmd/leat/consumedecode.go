@@ -61,6 +61,18 @@ func (m *messagePrinter) printRow(message json.RawMessage) error {
 	return writeItem(m.out, m.format, out)
 }
 
+// reader is what shows the records of the topic as rows.
+func (r *consumption) reader(ctx context.Context, c *client) (rowReader, error) {
+	var bare *rowFormat
+	if r.rows != (formatFlags{}) {
+		var err error
+		if bare, err = r.rows.load(ctx, c); err != nil {
+			return nil, err
+		}
+	}
+	return c.newFramedRows(ctx, r.topic, bare)
+}
+
 // rowFile is an Avro container file that is being written.
 type rowFile struct {
 	format  *rowFormat
@@ -93,12 +105,15 @@ func (s *session) consumeTo(ctx context.Context, c *client, r consumption, parti
 	if err != nil {
 		return err
 	}
-	printer.rows = format
-	if r.rows.format != "" && r.rows.format != rowsAvro {
-		source := formatFlags{format: r.rows.format}
-		if printer.rows, err = source.load(ctx); err != nil {
-			return err
-		}
+	switch r.rows.format {
+	case "", rowsAvro:
+		printer.rows, err = c.newFramedRows(ctx, r.topic, format)
+	default:
+		source := formatFlags{format: r.rows.format, subject: r.rows.subject}
+		printer.rows, err = source.load(ctx, c)
+	}
+	if err != nil {
+		return err
 	}
 	f, err := os.CreateTemp(".", ".leat-*.avro")
 	if err != nil {

@@ -38,10 +38,11 @@ or nothing. With --idempotency-key the same command can be repeated after a
 failure: what was written before is not written again. The batches of a file use
 the key with /0, /1, … appended.
 
-With --format avro or protobuf, or just --schema, VALUE and the lines are rows in JSON
-and are written as bare records of the schema. A row that does not fit it is named, and
-what follows is not sent. A file may also be an Avro container file (null or deflate): its
-records are sent as they are, or with --format or --schema their rows in another format.`,
+With --schema, VALUE and the lines are rows in JSON and are written as bare records of the
+schema; with --subject, of the registered schema and with its id in front. A row that does
+not fit it is named, and what follows is not sent. A file may also be an Avro container
+file (null or deflate): its records are sent as they are, or with --format, --schema or
+--subject their rows in another format.`,
 		Example: `  leat produce flights '{"carrier":"UA","origin":"EWR","dep_delay":4}'
   leat produce flights -f flights.ndjson
   leat produce flights -f flights.ndjson.gz --partition 0 --idempotency-key load-1
@@ -61,17 +62,16 @@ records are sent as they are, or with --format or --schema their rows in another
 			if err := p.rows.known(rowsJSON, rowsAvro, rowsProtobuf); err != nil {
 				return err
 			}
-			var err error
-			if p.rows != (formatFlags{}) {
-				if p.format, err = p.rows.load(cmd.Context()); err != nil {
-					return err
-				}
-			}
 			c, err := s.client()
 			if err != nil {
 				return err
 			}
 			defer c.close()
+			if p.rows != (formatFlags{}) {
+				if p.format, err = p.rows.load(cmd.Context(), c); err != nil {
+					return err
+				}
+			}
 			if fromFile {
 				return s.produceFile(cmd.Context(), c, p)
 			}
@@ -111,9 +111,9 @@ func (p *production) query(batch int) url.Values {
 
 func (s *session) produceOne(ctx context.Context, c *client, p production, value string) error {
 	record := []byte(value)
-	if p.format != nil && p.format.encode != nil {
+	if !p.format.isPlain() {
 		var err error
-		if record, err = p.format.encode(nil, record); err != nil {
+		if record, err = p.format.appendRecord(nil, record); err != nil {
 			return err
 		}
 	}

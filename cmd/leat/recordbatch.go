@@ -31,12 +31,12 @@ func openBatches(in io.Reader, f *rowFormat) (b batches, binary bool, err error)
 			if c.rows, err = avroRows(file.Text()); err != nil {
 				return nil, false, err
 			}
-			c.encode = f.encode
+			c.format = f
 		}
-		return c, f == nil || f.encode != nil, nil
+		return c, f == nil || !f.isPlain(), nil
 	}
 	lines, err := newBatcher(r)
-	if err != nil || f == nil || f.encode == nil {
+	if err != nil || f.isPlain() {
 		return lines, false, err
 	}
 	return &encodedBatches{lines: lines, format: f}, true, nil
@@ -62,7 +62,7 @@ func (e *encodedBatches) next() (batch, bool, error) {
 		for rest[end] != '\n' {
 			end++
 		}
-		if e.record, err = e.format.encode(e.record[:0], rest[:end]); err != nil {
+		if e.record, err = e.format.appendRecord(e.record[:0], rest[:end]); err != nil {
 			return b, false, fmt.Errorf("line %d: %w", b.at[i], err)
 		}
 		e.buf = appendBase64Line(e.buf, e.record)
@@ -85,7 +85,7 @@ func appendBase64Line(dst, record []byte) []byte {
 type containerBatches struct {
 	file   *avrocodec.ContainerReader
 	rows   *rowFormat // nil: as they are
-	encode func(dst, row []byte) ([]byte, error)
+	format *rowFormat // of what is sent
 	buf    []byte
 	record []byte
 	out    batch
@@ -127,12 +127,12 @@ func (c *containerBatches) add(record []byte) error {
 	if reason != "" {
 		return errors.New(reason)
 	}
-	if c.encode == nil {
+	if c.format.isPlain() {
 		c.buf = append(append(c.buf, row...), '\n')
 		return nil
 	}
 	var err error
-	if c.record, err = c.encode(c.record[:0], row); err != nil {
+	if c.record, err = c.format.appendRecord(c.record[:0], row); err != nil {
 		return err
 	}
 	c.buf = appendBase64Line(c.buf, c.record)

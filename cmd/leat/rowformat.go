@@ -27,12 +27,14 @@ const (
 type formatFlags struct {
 	format  string
 	schema  string // file
+	subject string
 	message string
 }
 
 func (f *formatFlags) register(c *cobra.Command) {
 	flags := c.Flags()
 	flags.StringVar(&f.schema, "schema", "", "file with the schema of the records, Avro (JSON) or Protobuf (.proto)")
+	flags.StringVar(&f.subject, "subject", "", "registered schema of the records: SUBJECT or SUBJECT:VERSION")
 	flags.StringVar(&f.message, "message", "", "message of a Protobuf schema; the first by default")
 }
 
@@ -40,18 +42,29 @@ func (f *formatFlags) register(c *cobra.Command) {
 // JSON, where a row is its own record. Not safe for concurrent use.
 type rowFormat struct {
 	name   string
-	text   string // of an Avro schema
+	text   string             // of an Avro schema
+	types  *protocodec.Schema // of registered Protobuf, whose frames name the message
+	frame  []byte             // goes in front of every record
 	encode func(dst, row []byte) ([]byte, error)
-	decode codecs.Decoder // of the whole row
+	decode codecs.Decoder // of the whole row, without the frame
 }
 
-// load reads the schema that the flags name.
-func (f *formatFlags) load(ctx context.Context) (*rowFormat, error) {
+// rowReader shows records as rows in JSON, or says why one is none.
+type rowReader interface {
+	row(record []byte) (row []byte, reason string)
+}
+
+// load reads the schema that the flags name. c asks for registered ones.
+func (f *formatFlags) load(ctx context.Context, c *client) (*rowFormat, error) {
 	switch {
+	case f.schema != "" && f.subject != "":
+		return nil, usage("take --schema or --subject, not both")
+	case f.subject != "":
+		return f.registered(ctx, c)
 	case f.schema == "" && (f.format == rowsAvro || f.format == rowsProtobuf):
-		return nil, usage("--format %s needs --schema FILE", f.format)
+		return nil, usage("--format %s needs --schema FILE or --subject SUBJECT", f.format)
 	case f.schema == "" && f.message != "":
-		return nil, usage("--message needs --schema FILE")
+		return nil, usage("--message needs --schema FILE or --subject SUBJECT")
 	case f.schema == "":
 		return &rowFormat{name: rowsJSON, decode: jsoncodec.New([]codecs.Path{{}})}, nil
 	case f.format == rowsJSON:
@@ -93,6 +106,10 @@ func avroRows(text string) (*rowFormat, error) {
 	if err != nil {
 		return nil, err
 	}
+	return avroRowsOf(schema, text)
+}
+
+func avroRowsOf(schema *avrocodec.Schema, text string) (*rowFormat, error) {
 	decoder, err := avrocodec.NewDecoder(schema, nil, []codecs.Path{{}})
 	if err != nil {
 		return nil, err
@@ -111,10 +128,27 @@ func protobufRows(ctx context.Context, text, message string) (*rowFormat, error)
 	if err != nil {
 		return nil, err
 	}
+	return protobufRowsOf(m), nil
+}
+
+func protobufRowsOf(m *protocodec.Message) *rowFormat {
 	return &rowFormat{
 		name: rowsProtobuf, encode: protocodec.NewEncoder(m).AppendJSON, decode: protocodec.NewDecoder(m, []codecs.Path{{}}),
-	}, nil
+	}
 }
+
+// appendRecord appends a row as a record. Nothing is done to a row in JSON but that its
+// frame, if it has one, goes in front.
+func (f *rowFormat) appendRecord(dst, row []byte) ([]byte, error) {
+	dst = append(dst, f.frame...)
+	if f.encode == nil {
+		return append(dst, row...), nil
+	}
+	return f.encode(dst, row)
+}
+
+// isPlain reports whether rows are their own records.
+func (f *rowFormat) isPlain() bool { return f == nil || f.encode == nil && f.frame == nil }
 
 // row is a record as JSON text, or why it is none of the format.
 func (f *rowFormat) row(record []byte) (row []byte, reason string) {
