@@ -10,9 +10,9 @@ import (
 	"leat/codecs/protocodec"
 )
 
-// flightFormat is a way to write a flight, given as JSON, and the members of a source
+// rowFormat is a way to write rows, given as JSON, and the members of a source
 // that say so.
-type flightFormat struct {
+type rowFormat struct {
 	name, members string
 	encode        func(dst, row []byte) ([]byte, error)
 }
@@ -36,7 +36,7 @@ message Flight {
 }
 `
 
-func flightFormats(t *testing.T) []flightFormat {
+func flightFormats(t *testing.T) []rowFormat {
 	t.Helper()
 	avro, err := avrocodec.ParseSchema(avroFlight, nil)
 	if err != nil {
@@ -50,27 +50,61 @@ func flightFormats(t *testing.T) []flightFormat {
 	if err != nil {
 		t.Fatal(err)
 	}
-	members := func(format, schema string) string {
-		return fmt.Sprintf(`,"format":%q,"schema":%s`, format, codecs.AppendJSONString(nil, schema))
-	}
-	return []flightFormat{
-		{"avro", members(codecs.FormatAvro, avroFlight), avrocodec.NewEncoder(avro).AppendJSON},
-		{"protobuf", members(codecs.FormatProtobuf, protoFlight), protocodec.NewEncoder(message).AppendJSON},
+	return []rowFormat{
+		{"avro", sourceMembers(codecs.FormatAvro, avroFlight), avrocodec.NewEncoder(avro).AppendJSON},
+		{"protobuf", sourceMembers(codecs.FormatProtobuf, protoFlight), protocodec.NewEncoder(message).AppendJSON},
 	}
 }
 
-// in is the same flights in another format.
-func (f *flightTable) in(t *testing.T, format flightFormat) *flightTable {
+func sourceMembers(format, schema string) string {
+	return fmt.Sprintf(`,"format":%q,"schema":%s`, format, codecs.AppendJSONString(nil, schema))
+}
+
+const protoWeather = `syntax = "proto3";
+import "google/protobuf/timestamp.proto";
+import "google/protobuf/wrappers.proto";
+message Weather {
+  string origin = 1; google.protobuf.Timestamp time = 2;
+  google.protobuf.Int32Value wind_dir = 3;
+  oneof measured { double temp = 4; }
+  optional double dewp = 5; optional double humid = 6; optional float wind_speed = 7; optional float wind_gust = 8;
+  double precip = 9; optional double pressure = 10; double visib = 11;
+}
+`
+
+// weatherFormat writes the weather as Protobuf.
+func weatherFormat(t *testing.T) rowFormat {
 	t.Helper()
-	other := &flightTable{db: f.db, members: format.members, formats: formats.New(nil), answers: map[string]flightAnswer{}}
-	for i, line := range f.lines {
-		record, err := format.encode(nil, line)
-		if err != nil {
-			t.Fatalf("flight %d, %s: %v", i, line, err)
-		}
-		other.lines = append(other.lines, record)
+	proto, err := protocodec.ParseSchema(t.Context(), protoWeather, nil)
+	if err != nil {
+		t.Fatal(err)
 	}
-	return other
+	message, err := proto.Message("")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return rowFormat{"protobuf", sourceMembers(codecs.FormatProtobuf, protoWeather), protocodec.NewEncoder(message).AppendJSON}
+}
+
+// in is the same flights in another format.
+func (f *flightTable) in(t *testing.T, format rowFormat) *flightTable {
+	t.Helper()
+	return &flightTable{
+		db: f.db, members: format.members, formats: formats.New(nil), answers: map[string]flightAnswer{}, lines: format.lines(t, f.lines),
+	}
+}
+
+// lines are rows in JSON in another format.
+func (f rowFormat) lines(t *testing.T, rows [][]byte) (records [][]byte) {
+	t.Helper()
+	for i, row := range rows {
+		record, err := f.encode(nil, row)
+		if err != nil {
+			t.Fatalf("line %d, %s: %v", i, row, err)
+		}
+		records = append(records, record)
+	}
+	return records
 }
 
 // TestFlightsInFormats asks the same of the year of flights as Avro and as Protobuf, over

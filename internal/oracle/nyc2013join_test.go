@@ -13,6 +13,7 @@ import (
 	"strings"
 	"testing"
 
+	"leat/codecs/formats"
 	"leat/examples"
 	"leat/internal/bus"
 	"leat/log"
@@ -21,21 +22,26 @@ import (
 )
 
 // weatherJoin is a join of flights and weather on their airport.
-type weatherJoin struct{ kind, window, condition string }
+type weatherJoin struct {
+	kind, window, condition string
+	members                 [2]string       // of the sides, that say how the lines are written
+	formats                 queries.Formats // nil: JSON only
+}
 
 func weatherJoins() (list []weatherJoin) {
 	const hour, within = "f.dep - f.dep % 3600000 = w.time - w.time % 3600000", "w.time BETWEEN f.dep - 1800000 AND f.dep + 1800000"
 	for _, kind := range []string{"inner", "left", "right", "full"} {
-		list = append(list, weatherJoin{kind, `{"tumbling":"1h"}`, hour}, weatherJoin{kind, `{"within":"30m"}`, within})
+		list = append(list, weatherJoin{kind: kind, window: `{"tumbling":"1h"}`, condition: hour},
+			weatherJoin{kind: kind, window: `{"within":"30m"}`, condition: within})
 	}
 	return list
 }
 
 func (j weatherJoin) spec() []byte {
 	return fmt.Appendf(nil, `{"name":"q","join":{"type":%q,"on":[["origin","origin"]],"window":%s,
-		"left":{"topic":"flights","until":"end","event_time":"dep"},"right":{"topic":"weather","until":"end","event_time":"time"}},
+		"left":{"topic":"flights","until":"end","event_time":"dep"%s},"right":{"topic":"weather","until":"end","event_time":"time"%s}},
 		"select":{"origin":"left.origin ?? right.origin","flight":"left.flight","dep":"left.dep","time":"right.time","wind":"right.wind_dir"}}`,
-		j.kind, j.window)
+		j.kind, j.window, j.members[0], j.members[1])
 }
 
 // exampleLines are the records of one of the example topics.
@@ -128,7 +134,8 @@ func (j weatherJoin) answer(t *testing.T, db *sql.DB, n, m int) (rows []string) 
 }
 
 // TestWeatherAgainstSQLite joins a year of flights with the weather, over several
-// numbers of partitions, batches of random sizes and jobs that are killed.
+// numbers of partitions, batches of random sizes and jobs that are killed: in JSON, and
+// the flights as Avro with the weather as Protobuf.
 func TestWeatherAgainstSQLite(t *testing.T) {
 	t.Parallel()
 	db, err := sql.Open("sqlite3", ":memory:")
@@ -144,17 +151,26 @@ func TestWeatherAgainstSQLite(t *testing.T) {
 		CREATE INDEX by_hour ON weather(origin, time - time % 3600000)`); err != nil {
 		t.Fatal(err)
 	}
+	avro, proto := flightFormats(t)[0], weatherFormat(t)
+	avroFlights, protoWeather := avro.lines(t, flights), proto.lines(t, weather)
 	seed := rand.Uint64()
 	random := rand.New(rand.NewPCG(seed, 0))
 	for _, parts := range [][2]int{{1, 1}, {4, 7}, {7, 1}} {
 		for _, j := range weatherJoins() {
 			want := j.answer(t, db, parts[0], parts[1])
-			got, runs := j.run(t, random, flights, weather, parts)
-			if err := sameList("row", want, got); err != nil {
-				t.Errorf("%+v over %v partitions, %d runs, seed %d: %v", j, parts, runs, seed, err)
-			}
-			if len(want) < 20_000 || runs < 2 {
-				t.Errorf("%+v over %v partitions: %d rows in %d runs", j, parts, len(want), runs)
+			mixed := j
+			mixed.members, mixed.formats = [2]string{avro.members, proto.members}, formats.New(nil)
+			for _, c := range []struct {
+				join             weatherJoin
+				flights, weather [][]byte
+			}{{j, flights, weather}, {mixed, avroFlights, protoWeather}} {
+				got, runs := c.join.run(t, random, c.flights, c.weather, parts)
+				if err := sameList("row", want, got); err != nil {
+					t.Errorf("%+v over %v partitions, %d runs, seed %d: %v", c.join, parts, runs, seed, err)
+				}
+				if len(want) < 20_000 || runs < 2 {
+					t.Errorf("%+v over %v partitions: %d rows in %d runs", c.join, parts, len(want), runs)
+				}
 			}
 		}
 	}
@@ -179,7 +195,7 @@ func (j weatherJoin) run(t *testing.T, random *rand.Rand, flights, weather [][]b
 			return b.Append(topic.name, p, values...)
 		})
 	}
-	_, plan, _, problems := queries.Compile(t.Context(), j.spec(), b)
+	_, plan, _, problems := queries.Names{Topics: b, Formats: j.formats}.Compile(t.Context(), j.spec())
 	if len(problems) > 0 {
 		t.Fatal(problems)
 	}
