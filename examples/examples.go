@@ -10,7 +10,7 @@ import (
 	"strings"
 )
 
-//go:embed *.json nyc2013/*.ndjson.gz
+//go:embed *.json nyc2013/*.ndjson.gz formats/*
 var files embed.FS
 
 // Topic is a topic of the example data.
@@ -56,4 +56,14 @@ func Specs() ([]Spec, error) {
 		specs = append(specs, Spec{Name: strings.TrimSuffix(name, path.Ext(name)), File: name, JSON: text})
 	}
 	return specs, nil
+}
+
+// Format returns a file of the directory formats: a schema, or a spec over topics whose
+// records have one.
+func Format(name string) ([]byte, error) {
+	text, err := files.ReadFile("formats/" + name)
+	if err != nil {
+		return nil, fmt.Errorf("read the example: %w", err)
+	}
+	return text, nil
 }

@@ -4,6 +4,8 @@ import (
 	"bufio"
 	"bytes"
 	"compress/gzip"
+	"encoding/json"
+	"fmt"
 	"os"
 	"slices"
 	"testing"
@@ -17,47 +19,107 @@ import (
 	"leat/queries/fakebus"
 )
 
+// encoders write rows in JSON as records of the two schemas of formats/.
+func encoders(t *testing.T) (flight, weather func(dst, row []byte) ([]byte, error)) {
+	t.Helper()
+	avro, err := avrocodec.ParseSchema(string(format(t, "flight.avsc")), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	proto, err := protocodec.ParseSchema(t.Context(), string(format(t, "weather.proto")), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	message, err := proto.Message("Weather")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return avrocodec.NewEncoder(avro).AppendJSON, protocodec.NewEncoder(message).AppendJSON
+}
+
+func format(t *testing.T, name string) []byte {
+	t.Helper()
+	text, err := Format(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return text
+}
+
 // TestFormats runs the specs of formats/ over the data in Avro and in Protobuf: they give
 // the rows that the specs over JSON give.
 func TestFormats(t *testing.T) {
 	t.Parallel()
-	text := func(name string) string {
-		b, err := os.ReadFile(name)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return string(b)
-	}
-	avro, err := avrocodec.ParseSchema(text("formats/flight.avsc"), nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	proto, err := protocodec.ParseSchema(t.Context(), text("formats/weather.proto"), nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	weather, err := proto.Message("Weather")
-	if err != nil {
-		t.Fatal(err)
-	}
+	flight, weather := encoders(t)
 	for _, c := range []struct {
 		spec, topic, lines, expected string
 		encode                       func(dst, row []byte) ([]byte, error)
 	}{
-		{"delays_avro", "flights_avro", "flights", "delays_by_day", avrocodec.NewEncoder(avro).AppendJSON},
-		{"low_visibility_protobuf", "weather_protobuf", "weather", "low_visibility", protocodec.NewEncoder(weather).AppendJSON},
+		{"delays_avro", "flights_avro", "flights", "delays_by_day", flight},
+		{"low_visibility_protobuf", "weather_protobuf", "weather", "low_visibility", weather},
 	} {
-		rows := runEncoded(t, text("formats/"+c.spec+".json"), c.topic, c.lines, c.encode)
-		want := text("testdata/" + c.expected + ".ndjson")
+		rows := runEncoded(t, string(format(t, c.spec+".json")), c.topic, c.lines, c.encode)
+		want, err := os.ReadFile("testdata/" + c.expected + ".ndjson")
+		if err != nil {
+			t.Fatal(err)
+		}
 		// The end of a file closes every window, that of a live topic leaves the last day open.
-		if n := bytes.Count(rows, []byte{'\n'}) - bytes.Count([]byte(want), []byte{'\n'}); !bytes.HasPrefix(rows, []byte(want)) || n < 0 || n > 3 {
+		if n := bytes.Count(rows, []byte{'\n'}) - bytes.Count(want, []byte{'\n'}); !bytes.HasPrefix(rows, want) || n < 0 || n > 3 {
 			t.Errorf("%s: %d rows more than %s, or others", c.spec, n, c.expected)
 		}
 	}
 }
 
+// TestFlightsInFog joins flights in Avro with the weather in Protobuf: as a look at every
+// pair finds them.
+func TestFlightsInFog(t *testing.T) {
+	t.Parallel()
+	flight, weather := encoders(t)
+	b := fakebus.New()
+	load(t, b, "flights_avro", "flights", 4, flight)
+	load(t, b, "weather_protobuf", "weather", 3, weather)
+	var got []string
+	for row := range bytes.Lines(runOn(t, b, format(t, "flights_in_fog.json"))) {
+		var r struct {
+			Dep     int64  `json:"dep"`
+			Airport string `json:"airport"`
+		}
+		if err := json.Unmarshal(row, &r); err != nil {
+			t.Fatal(err)
+		}
+		got = append(got, fmt.Sprint(r.Dep, r.Airport))
+	}
+	const hour = 60 * 60 * 1000
+	foggy := map[string]bool{}
+	for _, w := range read(t, "weather") {
+		if miles, err := w.Visib.Float64(); err == nil && miles < 0.25 {
+			foggy[fmt.Sprint(w.Origin, w.Time/hour)] = true
+		}
+	}
+	var want []string
+	for _, f := range read(t, "flights") {
+		if foggy[fmt.Sprint(f.Origin, f.Dep/hour)] {
+			want = append(want, fmt.Sprint(f.Dep, f.Origin))
+		}
+	}
+	slices.Sort(got)
+	slices.Sort(want)
+	if len(want) < 20 || !slices.Equal(got, want) {
+		t.Errorf("%d flights in fog, want %d", len(got), len(want))
+	}
+}
+
 // runEncoded runs a spec over example data that encode writes anew.
 func runEncoded(t *testing.T, spec, topic, name string, encode func(dst, row []byte) ([]byte, error)) []byte {
+	t.Helper()
+	b := fakebus.New()
+	load(t, b, topic, name, 1, encode)
+	bounded := bytes.Replace([]byte(spec), []byte(`"source": {`), []byte(`"source": { "until": "end",`), 1)
+	return runOn(t, b, bounded)
+}
+
+// load writes example data to a topic, its partitions in turn.
+func load(t *testing.T, b *fakebus.Bus, topic, name string, partitions int32, encode func(dst, row []byte) ([]byte, error)) {
 	t.Helper()
 	topics, err := Topics()
 	if err != nil {
@@ -67,21 +129,26 @@ func runEncoded(t *testing.T, spec, topic, name string, encode func(dst, row []b
 	if err != nil {
 		t.Fatal(err)
 	}
-	b := fakebus.New()
-	if err := b.CreateTopic(topic, 1); err != nil {
+	if err := b.CreateTopic(topic, partitions); err != nil {
 		t.Fatal(err)
 	}
+	p := int32(0)
 	for lines := bufio.NewScanner(z); lines.Scan(); {
 		record, err := encode(nil, lines.Bytes())
 		if err != nil {
 			t.Fatalf("%s: %v", lines.Bytes(), err)
 		}
-		if err := b.Append(topic, 0, record); err != nil {
+		if err := b.Append(topic, p, record); err != nil {
 			t.Fatal(err)
 		}
+		p = (p + 1) % partitions
 	}
-	bounded := bytes.Replace([]byte(spec), []byte(`"source": {`), []byte(`"source": { "until": "end",`), 1)
-	_, plan, _, problems := queries.Names{Topics: b, Formats: formats.New(nil)}.Compile(t.Context(), bounded)
+}
+
+// runOn runs a bounded spec and answers its rows.
+func runOn(t *testing.T, b *fakebus.Bus, spec []byte) []byte {
+	t.Helper()
+	_, plan, _, problems := queries.Names{Topics: b, Formats: formats.New(nil)}.Compile(t.Context(), spec)
 	if len(problems) > 0 {
 		t.Fatal(problems)
 	}

@@ -143,7 +143,7 @@ func TestDemoInForms(t *testing.T) {
 	var list struct {
 		Queries []standing `json:"queries"`
 	}
-	if err := readAnswer(text, &list); err != nil || len(list.Queries) != 3 || list.Queries[0].Rows.In != 32735 {
+	if err := readAnswer(text, &list); err != nil || len(list.Queries) != 4 || list.Queries[0].Rows.In != 32735 {
 		t.Errorf("%v, %d queries in\n%s", err, len(list.Queries), text)
 	}
 }

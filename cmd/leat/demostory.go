@@ -53,7 +53,7 @@ func (d *demonstration) run(ctx context.Context) error {
 		return err
 	}
 	d.out.printf("\nAll of it took %s, from the first record to the last result.\n", time.Since(started).Round(10*time.Millisecond))
-	for _, part := range []func(context.Context) error{d.counters, d.worst, d.late, d.gusts} {
+	for _, part := range []func(context.Context) error{d.counters, d.worst, d.late, d.gusts, d.fog} {
 		if err := part(ctx); err != nil {
 			return err
 		}
