@@ -3,9 +3,9 @@ package protocodec
 import "fmt"
 
 // scanner passes over the text of a .proto file before the compiler sees it, and counts
-// what would make the compiler take more memory than the text has bytes: brackets inside
-// each other, long names, names that are prefixed with other names, and options that
-// count for many ranges.
+// what would make the compiler take far more memory or time than the text has bytes:
+// brackets inside each other, long names, names that are prefixed with other names,
+// options that count for many ranges, and oneofs, which it compares with one another.
 type scanner struct {
 	file string
 	text string
@@ -19,6 +19,7 @@ type scanner struct {
 	words    int // bytes of the names in the statement
 	commas   int
 	brackets int // of the other kinds
+	choices  int // oneofs, and optional fields, which may be oneofs of one
 	expanded int
 }
 
@@ -138,8 +139,13 @@ func (s *scanner) punctuation(c byte) error {
 // end counts what a statement, or the head of a block, stands for.
 func (s *scanner) end() error {
 	s.expanded += s.prefix + s.words
-	if s.first == "extensions" {
+	switch s.first {
+	case "extensions":
 		s.expanded += s.commas * (s.at - s.start)
+	case "oneof", "optional":
+		if s.choices++; s.choices > MaxChoices {
+			return s.fail("more than %d oneofs and optional fields", MaxChoices)
+		}
 	}
 	s.words, s.commas, s.first = 0, 0, ""
 	switch {

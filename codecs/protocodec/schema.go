@@ -31,6 +31,8 @@ const (
 	// MaxExpandedBytes is the length of all names of a file written out in full, and of
 	// all options written out for each range that they are set for.
 	MaxExpandedBytes = 32 << 20
+	// MaxChoices is how many oneofs and optional fields a file may have.
+	MaxChoices = 16384
 )
 
 // mainFile is what a schema is called in error messages.

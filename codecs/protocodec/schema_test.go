@@ -51,7 +51,7 @@ func TestHostileSchemas(t *testing.T) {
 	}
 	options := "message M { extensions " + ranges.String() + "50000 [" + strings.Repeat("(o)=1,", 50000) + "(o)=1]; }"
 	for name, text := range map[string]string{
-		"10 MB": huge, "long names": names, "options of ranges": options, "nesting": strings.Repeat("message A {", 10001),
+		"oneofs": "message M {" + strings.Repeat("oneof o { int32 a = 1; }", MaxChoices+1) + "}", "10 MB": huge, "long names": names, "options of ranges": options, "nesting": strings.Repeat("message A {", 10001),
 		"brackets": "option (a) = " + strings.Repeat("[", 10001), "hidden in a comment": "/*/ */" + strings.Repeat("message A {", 10001),
 		"behind a string": "option a = \"\\\\\";" + strings.Repeat("message A {", 10001), "names and dots": "package " + strings.Repeat("a . /**/ ", 1000) + "b;",
 	} {
