@@ -111,13 +111,13 @@ func TestSemantics09Sinks(t *testing.T) {
 	judge := func(int) fakebus.Outcome {
 		mu.Lock()
 		defer mu.Unlock()
-		if r.IntN(3) == 0 {
+		if r.IntN(2) == 0 {
 			return outcomes[r.IntN(len(outcomes))]
 		}
 		return fakebus.Pass
 	}
 	rows := [][]string{nil, nil, nil}
-	for i := range 30_000 {
+	for i := range 60_000 {
 		p := r.IntN(2) * r.IntN(3) // skewed
 		rows[p] = append(rows[p], fmt.Sprintf(`{"a":%d,"k":"%d"}`, i, i%11))
 	}

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net/http"
 	"os"
+	"os/signal"
 	"path/filepath"
 	"strings"
 	"syscall"
@@ -77,6 +78,11 @@ func TestReloadOnHangup(t *testing.T) {
 // TestHangupWithoutFile: the terminal is gone, the node ends in good order.
 func TestHangupWithoutFile(t *testing.T) {
 	t.Parallel()
+	// What starts the tests may ignore SIGHUP, as nohup does, and what they start would
+	// inherit that; a signal that is waited for here has its usual effect there.
+	hangups := make(chan os.Signal, 1)
+	signal.Notify(hangups, syscall.SIGHUP)
+	defer signal.Stop(hangups)
 	server := start(t, t.TempDir())
 	if err := server.cmd.Process.Signal(syscall.SIGHUP); err != nil {
 		t.Fatal(err)
