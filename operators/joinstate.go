@@ -161,10 +161,10 @@ func (j *Join) restoreRow(s *joinShare, number int64, offset log.Offset, value [
 	if len(value) < 8 {
 		return errState
 	}
-	t := readTime(value)
+	t := readTime(value) // any time: an append time has no bounds
 	r := reader{src: value[8:]}
 	n := r.uvarint()
-	if n > MaxKeyBytes || !isTime(t) || bucketOf(t, j.reach.bucket()) != number {
+	if n > MaxKeyBytes || bucketOf(t, j.reach.bucket()) != number {
 		return errState
 	}
 	key := r.take(int(n))
