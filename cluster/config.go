@@ -15,6 +15,7 @@ import (
 	"strings"
 	"time"
 
+	"leat/cluster/peer"
 	"leat/internal/bus"
 	"leat/log"
 )
@@ -39,6 +40,8 @@ type Config struct {
 	URL string
 	// RaftListener is where the other nodes reach this one. Open owns it.
 	RaftListener net.Listener
+	// Credentials secure the connections between the nodes, nil = none do.
+	Credentials *peer.Credentials
 	// DataShards is the number of raft groups that new topics are spread over, by
 	// default 1 alone and in a cluster one for each member with the highest priority, so
 	// that each of them leads some. More do not make one node faster: they split its

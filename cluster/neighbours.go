@@ -78,7 +78,7 @@ func (n *Node) meet(isNew bool) error {
 		}
 	}
 	hello := peer.Hello{Cluster: n.identity.Cluster, Node: n.config.NodeID, Incarnation: n.identity.Node, URL: n.config.URL}
-	if n.network, err = peer.New(hello, n.book, n.config.RaftListener, &service{node: n}, n.config.Logger); err != nil || !isNew {
+	if n.network, err = peer.New(hello, n.book, n.config.RaftListener, &service{node: n}, n.config.Credentials, n.config.Logger); err != nil || !isNew {
 		return err
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), meetTimeout)

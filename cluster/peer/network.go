@@ -36,10 +36,11 @@ type Members interface {
 // transport: dragonboat starts and closes it. Until it has started it, other nodes can
 // say hello and no more.
 type Network struct {
-	self     Hello
-	members  Members
-	listener net.Listener
-	logger   *slog.Logger
+	self        Hello
+	members     Members
+	listener    net.Listener
+	credentials *Credentials
+	logger      *slog.Logger
 
 	messages raftio.MessageHandler
 	chunks   raftio.ChunkHandler
@@ -52,6 +53,8 @@ type Network struct {
 	open   map[net.Conn]bool
 	closed bool
 	calls  map[string]*caller
+
+	complained time.Time // when a warning about certificates was last logged
 }
 
 var (
@@ -61,11 +64,12 @@ var (
 
 // New makes a network that takes connections from listener at once; it owns the
 // listener. The exported methods of service that have the form net/rpc asks for are
-// what others can call. Close ends it.
-func New(self Hello, members Members, listener net.Listener, service any, logger *slog.Logger) (*Network, error) {
+// what others can call. With credentials, connections are TLS 1.3 and both sides are
+// checked to be the members they say they are. Close ends it.
+func New(self Hello, members Members, listener net.Listener, service any, credentials *Credentials, logger *slog.Logger) (*Network, error) {
 	self.Version = helloVersion
 	n := &Network{
-		self: self, members: members, listener: listener, logger: logger, started: make(chan struct{}),
+		self: self, members: members, listener: listener, credentials: credentials, logger: logger, started: make(chan struct{}),
 		open: make(map[net.Conn]bool), calls: make(map[string]*caller),
 	}
 	server, err := newServer(service)
@@ -118,7 +122,7 @@ func (n *Network) accept(server callServer) {
 		n.tasks.Go(func() {
 			defer n.untrack(conn)
 			if err := n.take(conn, server); err != nil && n.life.Err() == nil {
-				n.logger.Debug("a connection between nodes ended", "from", conn.RemoteAddr().String(), "error", err)
+				n.complain("a connection between nodes ended", err, "from", conn.RemoteAddr().String())
 			}
 		})
 	}
@@ -165,11 +169,12 @@ func (n *Network) untrack(conn net.Conn) {
 type tracked struct {
 	net.Conn
 	network *Network
+	tcp     net.Conn // under Conn
 }
 
 // Close closes the connection.
 func (t *tracked) Close() error {
-	t.network.untrack(t.Conn)
+	t.network.untrack(t.tcp)
 	return nil
 }
 
@@ -205,18 +210,23 @@ func (n *Network) dial(ctx context.Context, node, kind string) (net.Conn, error)
 	ctx, cancel := context.WithTimeout(ctx, helloTimeout)
 	defer cancel()
 	defer context.AfterFunc(n.life, cancel)()
-	conn, err := new(net.Dialer).DialContext(ctx, "tcp", address)
+	tcp, err := new(net.Dialer).DialContext(ctx, "tcp", address)
 	if err != nil {
 		return nil, fmt.Errorf("connect to node %q: %w", node, err)
 	}
-	if !n.track(conn) {
+	if !n.track(tcp) {
 		return nil, fault.New(fault.Unavailable, "shutting_down", "the node is shutting down")
 	}
-	if err := n.introduce(conn, node, kind); err != nil {
-		n.untrack(conn)
+	conn, err := n.secureDial(ctx, tcp, node)
+	if err == nil {
+		err = n.introduce(conn, node, kind)
+	}
+	if err != nil {
+		n.untrack(tcp)
+		n.complain("another node was not connected to", err, "node", node, "address", address)
 		return nil, fmt.Errorf("connect to node %q at %s: %w", node, address, err)
 	}
-	return &tracked{Conn: conn, network: n}, nil
+	return &tracked{Conn: conn, network: n, tcp: tcp}, nil
 }
 
 // introduce says hello and hears the answer.
@@ -248,8 +258,12 @@ func (n *Network) introduce(conn net.Conn, node, kind string) error {
 }
 
 // take serves a connection that another node has opened.
-func (n *Network) take(conn net.Conn, server callServer) error {
-	if err := conn.SetDeadline(time.Now().Add(helloTimeout)); err != nil {
+func (n *Network) take(tcp net.Conn, server callServer) error {
+	if err := tcp.SetDeadline(time.Now().Add(helloTimeout)); err != nil {
+		return err
+	}
+	conn, err := n.secureTake(tcp)
+	if err != nil {
 		return err
 	}
 	in := bufio.NewReaderSize(conn, 256<<10)
@@ -257,7 +271,10 @@ func (n *Network) take(conn net.Conn, server callServer) error {
 	if err := readHello(in, &hello); err != nil {
 		return err
 	}
-	err := hello.check(&n.self)
+	err = hello.check(&n.self)
+	if err == nil {
+		err = n.checkPeer(conn, hello.Node)
+	}
 	if err == nil {
 		err = n.members.Greet(hello, hello.Kind == kindProbe)
 	}

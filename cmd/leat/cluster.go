@@ -13,7 +13,7 @@ func newCluster(s *session) *cobra.Command {
 	status, transfer := newClusterStatus(s), newClusterTransfer(s)
 	s.clientFlags(status)
 	s.clientFlags(transfer)
-	return commandGroup("cluster", "See how the nodes stand, and move leaders", status, transfer)
+	return commandGroup("cluster", "See how the nodes stand, move leaders, make certificates", status, transfer, newClusterCerts(s))
 }
 
 func newClusterTransfer(s *session) *cobra.Command {

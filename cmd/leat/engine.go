@@ -79,7 +79,7 @@ func (c *settings) cluster(httpPort string) (cluster.Config, error) {
 	if own == nil {
 		return cluster.Config{}, nil
 	}
-	config := cluster.Config{NodeID: c.nodeID, URL: c.url}
+	config := cluster.Config{NodeID: c.nodeID, URL: c.url, Credentials: c.raftTLS.credentials}
 	if config.URL == "" {
 		host := c.host
 		if ip := net.ParseIP(host); ip != nil && ip.IsUnspecified() {

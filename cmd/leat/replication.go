@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // haEnabled switches the other variables that begin with haPrefix on.
@@ -15,7 +16,7 @@ const haEnabled = "RF_HA_ENABLED"
 // haVariables are the variables of the reference system about a cluster that have
 // no flag here.
 func haVariables() []string {
-	return []string{"RF_HA_BOOTSTRAP_LEADER", "RF_HA_DEDICATED_WORKER", "RF_HA_TLS", "RF_HA_TLS_CA", "RF_HA_TLS_CERT", "RF_HA_TLS_KEY"}
+	return []string{"RF_HA_BOOTSTRAP_LEADER", "RF_HA_DEDICATED_WORKER"}
 }
 
 // replication is what is asked of a node about others.
@@ -25,6 +26,7 @@ type replication struct {
 	writeConcern string
 	proxyWrites  bool
 	insecureRaft bool
+	raftTLS      raftTLS
 	members      []clusterMember // made of nodes; none where the node runs alone
 	rocket       bool            // made of writeConcern: answer once the leader has queued it
 	everywhere   bool            // made of writeConcern: answer once all nodes have it
@@ -80,7 +82,7 @@ func (r *replication) check(getenv func(string) string) (warnings []string, err 
 	}
 	if len(members) > 1 {
 		r.members = members
-		more, err := r.checkCluster(getenv, enabled)
+		more, err := r.checkCluster()
 		return append(warnings, more...), err
 	}
 	return append(warnings, r.unused(getenv, enabled)...), nil
@@ -90,17 +92,20 @@ func (r *replication) check(getenv func(string) string) (warnings []string, err 
 const maxMembers = 7
 
 // checkCluster refuses what a node of a cluster cannot do.
-func (r *replication) checkCluster(getenv func(string) string, enabled bool) (warnings []string, err error) {
+func (r *replication) checkCluster() (warnings []string, err error) {
 	own := r.own()
 	switch {
 	case r.nodeID == "":
 		return nil, usage("%d nodes are named: say with --node-id which one this is", len(r.members))
 	case own == nil:
 		return nil, usage("this node is %q, which is none of the nodes named", r.nodeID)
-	case enabled && switchedOn(getenv("RF_HA_TLS")):
-		return nil, usage("RF_HA_TLS is on, and this version does not encrypt what nodes say to each other; in a network of their own, unset it and give --insecure-raft")
-	case !loopbackHost(own.host) && !r.insecureRaft:
-		return nil, usage("the raft port of node %q is on %s, where others can reach it and nothing is encrypted: give --insecure-raft if only the nodes can reach that network", r.nodeID, own.host)
+	case r.raftTLS.on && r.insecureRaft:
+		return nil, usage("--raft-tls and --insecure-raft contradict each other; give one of them")
+	case !loopbackHost(own.host) && !r.insecureRaft && !r.raftTLS.on:
+		return nil, usage("the raft port of node %q is on %s, where others can reach it and nothing is encrypted: give --raft-tls with certificates, or --insecure-raft if only the nodes can reach that network", r.nodeID, own.host)
+	}
+	if warnings, err = r.raftTLS.load(own, r.members, time.Now()); err != nil {
+		return nil, err
 	}
 	if len(r.members)%2 == 0 {
 		warnings = append(warnings, fmt.Sprintf("%d nodes bear the loss of no more than %d do; one more or one less is better", len(r.members), len(r.members)-1))
@@ -116,9 +121,12 @@ func loopbackHost(host string) bool {
 
 // unused tells about variables that are set and do nothing on one node.
 func (r *replication) unused(getenv func(string) string, enabled bool) (warnings []string) {
+	if r.raftTLS.on {
+		warnings = append(warnings, "--raft-tls secures the raft port, which one node does not open: HTTP is not encrypted")
+	}
 	if !enabled {
 		var off []string
-		for _, name := range append([]string{"RF_HA_NODE_ID", "RF_HA_NODES", "RF_HA_WRITE_CONCERN"}, haVariables()...) {
+		for _, name := range append([]string{"RF_HA_NODE_ID", "RF_HA_NODES", "RF_HA_WRITE_CONCERN", "RF_HA_TLS", "RF_HA_TLS_CA", "RF_HA_TLS_CERT", "RF_HA_TLS_KEY"}, haVariables()...) {
 			if getenv(name) != "" {
 				off = append(off, name)
 			}
@@ -129,9 +137,6 @@ func (r *replication) unused(getenv func(string) string, enabled bool) (warnings
 		return warnings
 	}
 	warnings = append(warnings, haEnabled+" is on with one node: it runs, opens no raft port, and nothing is replicated")
-	if switchedOn(getenv("RF_HA_TLS")) {
-		warnings = append(warnings, "RF_HA_TLS secures the raft port, which one node does not open: HTTP is not encrypted")
-	}
 	if leader := getenv("RF_HA_BOOTSTRAP_LEADER"); leader != "" && !switchedOn(leader) {
 		warnings = append(warnings, "RF_HA_BOOTSTRAP_LEADER is off and this is the one node: it leads")
 	}

@@ -126,6 +126,10 @@ func (c *settings) flags(flags *pflag.FlagSet) {
 	flags.StringVar(&c.nodes, "nodes", "", "the nodes of the cluster, as id:host:raft_port:priority[:http_port],…; none or one for a lone node")
 	flags.BoolVar(&c.proxyWrites, "proxy-writes", false, "in a cluster: do writes that another node leads there, instead of answering 307 with its address")
 	flags.BoolVar(&c.insecureRaft, "insecure-raft", false, "let the nodes talk to each other unencrypted off loopback, in a network that only they can reach")
+	flags.BoolVar(&c.raftTLS.on, "raft-tls", false, "in a cluster: encrypt what nodes say to each other, and let only members in, by the certificates of --raft-tls-ca, --raft-tls-cert and --raft-tls-key")
+	flags.StringVar(&c.raftTLS.ca, "raft-tls-ca", "", "file with the certificate of the CA that all nodes' certificates are from, in PEM")
+	flags.StringVar(&c.raftTLS.cert, "raft-tls-cert", "", "file with this node's certificate, which names its id or its host, in PEM")
+	flags.StringVar(&c.raftTLS.key, "raft-tls-key", "", "file with the key of this node's certificate, in PEM")
 	flags.StringVar(&c.writeConcern, "write-concern", "sync-majority", "what a produce call waits for: async, sync-majority, sync-all or a number of nodes")
 	flags.IntVar(&c.limits.BodyBytes, "max-body-bytes", 16<<20, "largest request body")
 	flags.IntVar(&c.limits.RecordBytes, "max-record-bytes", 1<<20, "largest record, key and value together")
@@ -135,6 +139,10 @@ func (c *settings) flags(flags *pflag.FlagSet) {
 	}
 	configurable(flags, "node-id", "LEAT_NODE_ID", "RF_HA_NODE_ID")
 	configurable(flags, "nodes", "LEAT_NODES", "RF_HA_NODES")
+	configurable(flags, "raft-tls", "LEAT_RAFT_TLS", "RF_HA_TLS")
+	configurable(flags, "raft-tls-ca", "LEAT_RAFT_TLS_CA", "RF_HA_TLS_CA")
+	configurable(flags, "raft-tls-cert", "LEAT_RAFT_TLS_CERT", "RF_HA_TLS_CERT")
+	configurable(flags, "raft-tls-key", "LEAT_RAFT_TLS_KEY", "RF_HA_TLS_KEY")
 	configurable(flags, "write-concern", "LEAT_WRITE_CONCERN", "RF_HA_WRITE_CONCERN")
 }
 

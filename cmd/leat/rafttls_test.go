@@ -1,0 +1,80 @@
+package main
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+)
+
+// TestCommandsOfOpenSSL: the commands of docs/operations.md make certificates that
+// nodes start with, each with its own only, also where they share a host.
+func TestCommandsOfOpenSSL(t *testing.T) {
+	t.Parallel()
+	text, err := os.ReadFile("../../docs/operations.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, rest, _ := strings.Cut(string(text), "```sh\nopenssl ")
+	commands, _, found := strings.Cut(rest, "```")
+	if !found {
+		t.Fatal("docs/operations.md has no commands of openssl")
+	}
+	dir := t.TempDir()
+	cmd := exec.Command("sh", "-ec", "openssl "+commands)
+	cmd.Dir = dir
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	members, err := parseMembers("node1:127.0.0.1:7001:1,node2:127.0.0.1:7002:1,node3:127.0.0.1:7003:1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range members {
+		for _, name := range []string{"node1", "node2", "node3"} {
+			file := func(end string) string { return filepath.Join(dir, name+end) }
+			r := raftTLS{on: true, ca: filepath.Join(dir, "ca.crt"), cert: file(".crt"), key: file(".key")}
+			warnings, err := r.load(&members[i], members, time.Now())
+			if (err == nil) != (name == members[i].id) || err == nil && len(warnings) > 0 {
+				t.Errorf("%s with the certificate of %s: %q, %v", members[i].id, name, warnings, err)
+			}
+		}
+	}
+}
+
+// TestWarningsOfCertificates: what will go wrong is said at the start.
+func TestWarningsOfCertificates(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	members := []clusterMember{{id: "a", host: "127.0.0.1"}, {id: "b", host: "b.example"}}
+	made := time.Now()
+	files, err := makeCertificates(members, made)
+	if err == nil {
+		err = writeNew(dir, files)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	at := func(name string) string { return filepath.Join(dir, name) }
+	r := raftTLS{on: true, ca: at("ca.crt"), cert: at("node-a.crt"), key: at("node-a.key")}
+	load := func(now time.Time) ([]string, error) { return r.load(&members[0], members, now) }
+	if warnings, err := load(made); err != nil || len(warnings) > 0 {
+		t.Errorf("new: %q, %v", warnings, err)
+	}
+	end := made.AddDate(certificateYears, 0, 0)
+	if warnings, err := load(end.Add(-time.Hour)); err != nil || !slices.ContainsFunc(warnings, func(w string) bool { return strings.Contains(w, "is valid until") }) {
+		t.Errorf("soon expired: %q, %v", warnings, err)
+	}
+	if _, err := load(end.Add(time.Hour)); err == nil {
+		t.Error("expired, and taken")
+	}
+	if err := os.Chmod(r.key, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if warnings, err := load(made); err != nil || !slices.ContainsFunc(warnings, func(w string) bool { return strings.Contains(w, "chmod o-r") }) {
+		t.Errorf("a key for all: %q, %v", warnings, err)
+	}
+}
