@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
+	"io"
 	"net"
 	"slices"
 	"strings"
@@ -59,8 +60,11 @@ func (c *Credentials) IsOf(node, host string, member func(string) bool) bool {
 	return isOf(c.own.Leaf, node, host, member)
 }
 
-// codeCertificate is the code of every refusal for a certificate.
-const codeCertificate = "wrong_certificate"
+// What ends a connection for good.
+const (
+	codeCertificate = "wrong_certificate"
+	codeHello       = "malformed_hello"
+)
 
 // isOf tells whether a certificate is a member's: it has the name of the node as a
 // DNS name, or as its common name and no alternative name at all; or it has the host
@@ -124,7 +128,7 @@ func (n *Network) secureDial(ctx context.Context, conn net.Conn, node string) (n
 		return n.checkCertificate(state.PeerCertificates[0], node)
 	}
 	secure := tls.Client(conn, config)
-	return secure, secure.HandshakeContext(ctx)
+	return secure, handshake(ctx, secure)
 }
 
 // secureTake makes a connection that another node has opened secure: that node has a
@@ -137,7 +141,7 @@ func (n *Network) secureTake(conn net.Conn) (net.Conn, error) {
 	config.ClientAuth = tls.RequireAndVerifyClientCert
 	config.ClientCAs = n.credentials.authority
 	secure := tls.Server(conn, config)
-	return secure, secure.HandshakeContext(n.life)
+	return secure, handshake(n.life, secure)
 }
 
 func (c *Credentials) config() *tls.Config {
@@ -162,30 +166,47 @@ func (c *Credentials) verify(chain []*x509.Certificate) error {
 	return nil
 }
 
-// complainEvery is the least time between two warnings about certificates.
+// complainEvery is the least time between two warnings about connections.
 const complainEvery = 10 * time.Second
 
-// complain logs why a connection failed: as a warning, but not too often, where
-// certificates are the reason, for that does not pass by itself.
+// complain logs why a connection failed: as a warning, but not too often, where that
+// does not pass by itself.
 func (n *Network) complain(message string, err error, args ...any) {
-	var verification *tls.CertificateVerificationError
-	var record tls.RecordHeaderError
-	var alert tls.AlertError
-	f := fault.As(err)
-	loud := errors.As(err, &verification) || errors.As(err, &record) || errors.As(err, &alert) ||
-		f != nil && f.Code == codeCertificate
-	if loud {
-		n.mu.Lock()
-		now := time.Now()
-		if loud = now.Sub(n.complained) >= complainEvery; loud {
-			n.complained = now
-		}
-		n.mu.Unlock()
-	}
 	args = append(args, "error", err)
-	if loud {
-		n.logger.Warn(message, args...)
+	if !stays(err) || !n.mayComplain() {
+		n.logger.Debug(message, args...)
 		return
 	}
-	n.logger.Debug(message, args...)
+	n.logger.Warn(message, args...)
+}
+
+// stays tells whether a connection failed for who was at one of its ends: the
+// certificate was refused by this node, or by the other one, or it was no node.
+func stays(err error) bool {
+	if f := fault.As(err); f != nil && (f.Code == codeCertificate || f.Code == codeHello) {
+		return true
+	}
+	var operation *net.OpError
+	return errors.As(err, &operation) && operation.Op == "remote error" // an alert of TLS
+}
+
+func (n *Network) mayComplain() bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	now := time.Now()
+	if now.Sub(n.complained) < complainEvery {
+		return false
+	}
+	n.complained = now
+	return true
+}
+
+// handshake does that of TLS, and tells a refusal from a connection that broke.
+func handshake(ctx context.Context, conn *tls.Conn) error {
+	err := conn.HandshakeContext(ctx)
+	var broken net.Error
+	if err == nil || fault.As(err) != nil || errors.Is(err, io.EOF) || errors.Is(err, context.Canceled) || errors.As(err, &broken) {
+		return err
+	}
+	return fault.New(fault.Forbidden, codeCertificate, "the connection is not secure: %w", err)
 }

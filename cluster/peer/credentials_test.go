@@ -2,6 +2,7 @@ package peer
 
 import (
 	"bytes"
+	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -9,6 +10,7 @@ import (
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/pem"
+	"fmt"
 	"io"
 	"math/big"
 	"net"
@@ -17,6 +19,8 @@ import (
 	"time"
 
 	pb "github.com/lni/dragonboat/v4/raftpb"
+
+	"leat/internal/fault"
 )
 
 // authority is a CA of a test.
@@ -94,47 +98,65 @@ func TestWhoIsLetIn(t *testing.T) {
 	ca, other := newAuthority(t), newAuthority(t)
 	for name, c := range map[string]struct {
 		a, b    *Credentials
-		refused string // by whom: "a" the one that dials, "b" the other, "" = let in
+		refused bool
 	}{
 		"ids":                     {a: ca.issue(t, subject("", "a")), b: ca.issue(t, subject("", "b"))},
 		"hosts":                   {a: ca.issue(t, subject("x", "127.0.0.9")), b: ca.issue(t, subject("x", "127.0.0.1"))},
 		"common names":            {a: ca.issue(t, subject("a")), b: ca.issue(t, subject("b"))},
 		"common names and hosts":  {a: ca.issue(t, subject("a", "127.0.0.9")), b: ca.issue(t, subject("b", "127.0.0.1"))},
 		"nothing":                 {},
-		"a is a producer":         {a: ca.issue(t, subject("producer", "producer")), b: ca.issue(t, subject("b")), refused: "b"},
-		"a is a producer, by CN":  {a: ca.issue(t, subject("producer")), b: ca.issue(t, subject("b")), refused: "b"},
-		"b is a producer":         {a: ca.issue(t, subject("a")), b: ca.issue(t, subject("producer", "producer")), refused: "a"},
-		"a is c":                  {a: ca.issue(t, subject("c")), b: ca.issue(t, subject("b")), refused: "b"},
-		"a is c on that host":     {a: ca.issue(t, subject("c", "127.0.0.9")), b: ca.issue(t, subject("b")), refused: "b"},
-		"b is c on that host":     {a: ca.issue(t, subject("a")), b: ca.issue(t, subject("x", "c", "127.0.0.1")), refused: "a"},
-		"a is elsewhere":          {a: ca.issue(t, subject("x", "127.0.0.8")), b: ca.issue(t, subject("b")), refused: "b"},
-		"CN beside another name":  {a: ca.issue(t, subject("a", "elsewhere")), b: ca.issue(t, subject("b")), refused: "b"},
-		"a wildcard":              {a: ca.issue(t, subject("", "*")), b: ca.issue(t, subject("b")), refused: "b"},
-		"a has another CA":        {a: other.issue(t, subject("a")), b: ca.issue(t, subject("b")), refused: "a"},
-		"a is not encrypted":      {b: ca.issue(t, subject("b")), refused: "b"},
-		"b is not encrypted":      {a: ca.issue(t, subject("a")), refused: "b"},
-		"a trusts b of two CAs":   {a: other.trusting(ca).issue(t, subject("a")), b: ca.issue(t, subject("b")), refused: "b"},
-		"b of another CA, really": {a: ca.issue(t, subject("a")), b: other.trusting(ca).issue(t, subject("b")), refused: "a"},
+		"a is a producer":         {a: ca.issue(t, subject("producer", "producer")), b: ca.issue(t, subject("b")), refused: true},
+		"a is a producer, by CN":  {a: ca.issue(t, subject("producer")), b: ca.issue(t, subject("b")), refused: true},
+		"b is a producer":         {a: ca.issue(t, subject("a")), b: ca.issue(t, subject("producer", "producer")), refused: true},
+		"a is c":                  {a: ca.issue(t, subject("c")), b: ca.issue(t, subject("b")), refused: true},
+		"a is c on that host":     {a: ca.issue(t, subject("c", "127.0.0.9")), b: ca.issue(t, subject("b")), refused: true},
+		"b is c on that host":     {a: ca.issue(t, subject("a")), b: ca.issue(t, subject("x", "c", "127.0.0.1")), refused: true},
+		"a is elsewhere":          {a: ca.issue(t, subject("x", "127.0.0.8")), b: ca.issue(t, subject("b")), refused: true},
+		"CN beside another name":  {a: ca.issue(t, subject("a", "elsewhere")), b: ca.issue(t, subject("b")), refused: true},
+		"a wildcard":              {a: ca.issue(t, subject("", "*")), b: ca.issue(t, subject("b")), refused: true},
+		"a has another CA":        {a: other.issue(t, subject("a")), b: ca.issue(t, subject("b")), refused: true},
+		"a is not encrypted":      {b: ca.issue(t, subject("b")), refused: true},
+		"b is not encrypted":      {a: ca.issue(t, subject("a")), refused: true},
+		"a trusts b of two CAs":   {a: other.trusting(ca).issue(t, subject("a")), b: ca.issue(t, subject("b")), refused: true},
+		"b of another CA, really": {a: ca.issue(t, subject("a")), b: other.trusting(ca).issue(t, subject("b")), refused: true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			a, b := openWith(t, "x", "a", c.a), openWith(t, "x", "b", c.b)
+			said := make(signal, 2)
+			a, b := openWith(t, "x", "a", c.a, said), openWith(t, "x", "b", c.b, said)
 			a.knows("b", b)
 			a.roll.addresses["a"], a.roll.addresses["c"] = "127.0.0.9:1", "127.0.0.1:1"
 			b.roll.addresses = map[string]string{"a": "127.0.0.9:1", "b": "127.0.0.1:1", "c": "127.0.0.9:1"}
 			err := a.Probe(t.Context(), "b")
-			if (err == nil) != (c.refused == "") {
-				t.Fatalf("%v, refused by %q", err, c.refused)
+			if (err != nil) != c.refused {
+				t.Fatalf("refused should be %v: %v", c.refused, err)
+			}
+			if c.refused {
+				<-said // one of them says so in its log
+			} else if len(said) > 0 {
+				t.Errorf("let in, with the warning %s", <-said)
 			}
 			a.roll.mu.Lock()
 			defer a.roll.mu.Unlock()
 			b.roll.mu.Lock()
 			defer b.roll.mu.Unlock()
-			if c.refused != "" && (len(a.roll.greeted) > 0 || len(b.roll.greeted) > 0) {
+			if c.refused && (len(a.roll.greeted) > 0 || len(b.roll.greeted) > 0) {
 				t.Errorf("greeted although refused: %v, %v", a.roll.greeted, b.roll.greeted)
 			}
 		})
 	}
+}
+
+// signal is written to by a logger.
+type signal chan string
+
+// Write keeps the first few lines.
+func (s signal) Write(line []byte) (int, error) {
+	select {
+	case s <- string(line):
+	default:
+	}
+	return len(line), nil
 }
 
 // trusting is an authority whose nodes trust another one.
@@ -148,7 +170,7 @@ func TestHandshakeOfStrangers(t *testing.T) {
 	t.Parallel()
 	ca := newAuthority(t)
 	node := ca.issue(t, subject("a"))
-	b := openWith(t, "x", "b", ca.issue(t, subject("b")))
+	b := openWith(t, "x", "b", ca.issue(t, subject("b")), io.Discard)
 	b.roll.addresses = map[string]string{"a": "127.0.0.9:1", "b": "127.0.0.1:1"}
 	for name, c := range map[string]struct {
 		config *tls.Config
@@ -191,7 +213,7 @@ func TestHandshakeOfStrangers(t *testing.T) {
 func TestSecureTraffic(t *testing.T) {
 	t.Parallel()
 	ca := newAuthority(t)
-	a, b := openWith(t, "x", "a", ca.issue(t, subject("a"))), openWith(t, "x", "b", ca.issue(t, subject("b")))
+	a, b := openWith(t, "x", "a", ca.issue(t, subject("a")), io.Discard), openWith(t, "x", "b", ca.issue(t, subject("b")), io.Discard)
 	b.roll.addresses["a"] = "127.0.0.9:1"
 	wire := &tap{to: b.listener.Addr().String()}
 	a.roll.addresses["b"] = wire.listen(t)
@@ -249,5 +271,24 @@ func TestCredentialsOfAStart(t *testing.T) {
 	}
 	if _, err := NewCredentials(ca.pem, ca.pem, []byte("x"), time.Now()); code(err) != codeCertificate {
 		t.Errorf("no key: %v", err)
+	}
+}
+
+// TestWhatStays: a connection that breaks is no reason for a warning, a refusal is, also
+// that of the other side.
+func TestWhatStays(t *testing.T) {
+	t.Parallel()
+	for want, all := range map[bool][]error{
+		false: {io.EOF, context.Canceled, &net.OpError{Op: "read", Err: io.ErrClosedPipe}, fault.New(fault.Conflict, "other_cluster", "x")},
+		true: {
+			fmt.Errorf("read a hello: %w", &net.OpError{Op: "remote error", Err: io.ErrNoProgress}),
+			fault.New(fault.Forbidden, codeCertificate, "x"), fault.New(fault.Invalid, codeHello, "x"),
+		},
+	} {
+		for _, err := range all {
+			if got := stays(err); got != want {
+				t.Errorf("%v: %v", err, got)
+			}
+		}
 	}
 }

@@ -72,14 +72,14 @@ func readHello(r io.Reader, into any) error {
 	}
 	size := binary.LittleEndian.Uint32(head[len(helloMagic):])
 	if string(head[:len(helloMagic)]) != helloMagic || size > maxHelloBytes {
-		return fault.New(fault.Invalid, "malformed_hello", "the other side of the connection is no node of Leat")
+		return fault.New(fault.Invalid, codeHello, "the other side of the connection is no node of Leat")
 	}
 	body := make([]byte, size)
 	if _, err := io.ReadFull(r, body); err != nil {
 		return fmt.Errorf("read a hello: %w", err)
 	}
 	if err := json.Unmarshal(body, into); err != nil {
-		return fault.New(fault.Invalid, "malformed_hello", "read a hello: %w", err)
+		return fault.New(fault.Invalid, codeHello, "read a hello: %w", err)
 	}
 	return nil
 }

@@ -54,7 +54,7 @@ type Network struct {
 	closed bool
 	calls  map[string]*caller
 
-	complained time.Time // when a warning about certificates was last logged
+	complained time.Time // when a warning was last logged
 }
 
 var (

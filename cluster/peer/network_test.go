@@ -64,10 +64,10 @@ type side struct {
 
 func open(t *testing.T, cluster, node string) *side {
 	t.Helper()
-	return openWith(t, cluster, node, nil)
+	return openWith(t, cluster, node, nil, io.Discard)
 }
 
-func openWith(t *testing.T, cluster, node string, credentials *Credentials) *side {
+func openWith(t *testing.T, cluster, node string, credentials *Credentials, warnings io.Writer) *side {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -75,7 +75,8 @@ func openWith(t *testing.T, cluster, node string, credentials *Credentials) *sid
 	}
 	s := &side{roll: &roll{addresses: make(map[string]string)}, messages: make(chan pb.MessageBatch, 16), chunks: make(chan pb.Chunk, 16)}
 	self := Hello{Cluster: cluster, Node: node, Incarnation: node + "1", URL: "http://" + node}
-	if s.Network, err = New(self, s.roll, l, desk{}, credentials, slog.New(slog.DiscardHandler)); err != nil {
+	logger := slog.New(slog.NewTextHandler(warnings, &slog.HandlerOptions{Level: slog.LevelWarn}))
+	if s.Network, err = New(self, s.roll, l, desk{}, credentials, logger); err != nil {
 		t.Fatal(err)
 	}
 	s.Create(dbconfig.NodeHostConfig{}, func(b pb.MessageBatch) { s.messages <- b }, func(c pb.Chunk) bool { s.chunks <- c; return c.ChunkId < 2 })
