@@ -122,3 +122,29 @@ func TestSemantics04MaxStateBytes(t *testing.T) {
 		m.stop()
 	})
 }
+
+// TestSemantics04MaxStateBytesOfJoin: the state of a join without windows behind it is
+// bounded by the query too.
+func TestSemantics04MaxStateBytesOfJoin(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		b := newBus(t, []string{`{"t":1,"k":"a"}`})
+		m := startManager(t, b, "one")
+		m.create(`{"name":"q","join":{"on":[["k","k"]],"window":{"within":10},
+			"left":{"topic":"in","event_time":"t"},"right":{"topic":"in","event_time":"t"}},"max_state_bytes":100000}`)
+		synctest.Wait()
+		if s := m.status("q"); s.State != "running" || s.StateBytes == 0 || s.StateBytes > 100_000 {
+			t.Fatalf("status %+v", s)
+		}
+		var rows []string
+		for i := range 3000 {
+			rows = append(rows, fmt.Sprintf(`{"t":2,"k":"key-%d"}`, i))
+		}
+		appendRows(t, b, 0, rows...)
+		synctest.Wait()
+		if s := m.status("q"); s.State != "failed" || !strings.Contains(s.Error, "more than the 100000 it may hold") {
+			t.Errorf("status %+v", s)
+		}
+		m.stop()
+	})
+}

@@ -137,8 +137,8 @@ func (p *specParser) shape() {
 	case at.window != nil && at.aggregate == nil:
 		p.invalid(at.window, `"window" without "aggregate": say what to compute, for example "aggregate": {"rows": "count()"}`)
 	}
-	if s := p.spec; at.stateBytes != nil && at.window == nil && p.found == 0 && s.MaxStateBytes > 0 {
-		p.invalid(at.stateBytes, `"max_state_bytes" has no meaning without "window": the query keeps no state`)
+	if s := p.spec; at.stateBytes != nil && at.window == nil && at.join == nil && p.found == 0 && s.MaxStateBytes > 0 {
+		p.invalid(at.stateBytes, `"max_state_bytes" has no meaning without "window" or "join": the query keeps no state`)
 	}
 	if at.having != nil && at.window == nil {
 		p.invalid(at.having, `"having" has no meaning without "window": it keeps grouped rows`)
