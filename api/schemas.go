@@ -136,11 +136,11 @@ func (c *call) subjectVersion(scopes Scope) (subject string, number int, err err
 // draft reads the body that has a schema.
 func (c *call) draft() (registry.Draft, error) {
 	var sent struct {
-		Schema     string        `json:"schema"`
-		Type       registry.Type `json:"schemaType"`
-		ID         int           `json:"id"`
-		Version    int           `json:"version"`
-		References []registry.Reference
+		Schema     string               `json:"schema"`
+		Type       registry.Type        `json:"schemaType"`
+		ID         int                  `json:"id"`
+		Version    int                  `json:"version"`
+		References []registry.Reference `json:"references"`
 	}
 	if err := c.readSchemaBody(&sent); err != nil {
 		return registry.Draft{}, err
@@ -166,8 +166,11 @@ func (c *call) readSchemaBody(into any) error {
 	}
 	if err := json.Unmarshal(body, into); err != nil {
 		var wrong *json.UnmarshalTypeError
-		if errors.As(err, &wrong) {
-			return fault.New(fault.Invalid, "invalid_member", "Member %q cannot be a %s", clip(wrong.Field), wrong.Value)
+		switch is := errors.As(err, &wrong); {
+		case is && wrong.Field == "":
+			return fault.New(fault.Invalid, "invalid_json", "The body has to be a JSON object, not %s", wrong.Value)
+		case is:
+			return fault.New(fault.Invalid, "invalid_member", "Member %q cannot be of the kind %s", clip(wrong.Field), wrong.Value)
 		}
 		return fault.New(fault.Invalid, "invalid_json", "The body is not a JSON object: %s", err)
 	}

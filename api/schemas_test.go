@@ -162,6 +162,17 @@ func TestSchemaRefusals(t *testing.T) {
 	} {
 		s.wantSchemaError(c.number, c.method, c.path, c.send)
 	}
+	for send, want := range map[string]string{
+		`[]`:                            `The body has to be a JSON object, not array`,
+		`"x"`:                           `The body has to be a JSON object, not string`,
+		`{"schema":12}`:                 `Member \"schema\" cannot be of the kind number`,
+		`{"schema":"","references":{}}`: `Member \"references\" cannot be of the kind object`,
+		`{"schema":"","references":[{"name":[]}]}`: `Member \"references.name\" cannot be of the kind array`,
+	} {
+		if got := s.wantSchemaError(400, "POST", "/subjects/s/versions", send); !strings.Contains(got, want) {
+			t.Errorf("%s: %s, want %s", send, got, want)
+		}
+	}
 	// What only resembles these paths has the one form of errors.
 	s.wantError(404, "not_found", "GET", "/subjectsx", "")
 	s.wantError(404, "not_found", "GET", "/modes/x", "")
