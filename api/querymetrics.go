@@ -59,7 +59,7 @@ func (c *standing) collectQueries(out chan<- prometheus.Metric) {
 		for what, n := range f.Rows {
 			show(queryRows, prometheus.CounterValue, float64(n), q.Name, what)
 		}
-		for _, p := range f.Partitions {
+		for _, p := range onePerPartition(f.Partitions) {
 			labels := []string{q.Name, p.Topic, strconv.Itoa(int(p.Partition))}
 			gauge("leat_query_holds", float64(oneIf(p.Holds)), labels...)
 			gauge("leat_query_lag_records", float64(p.Lag), labels...)
@@ -69,4 +69,31 @@ func (c *standing) collectQueries(out chan<- prometheus.Metric) {
 			}
 		}
 	}
+}
+
+// onePerPartition has each partition once, as the join of a topic with itself reads both
+// sides from it: the one that is further behind counts.
+func onePerPartition(list []PartitionFigures) []PartitionFigures {
+	type place struct {
+		topic     string
+		partition int32
+	}
+	at := make(map[place]int, len(list))
+	var once []PartitionFigures
+	for _, p := range list {
+		i, twice := at[place{p.Topic, p.Partition}]
+		if !twice {
+			at[place{p.Topic, p.Partition}] = len(once)
+			once = append(once, p)
+			continue
+		}
+		o := &once[i]
+		o.Lag, o.LagMs, o.Holds = max(o.Lag, p.Lag), max(o.LagMs, p.LagMs), o.Holds || p.Holds
+		if o.WatermarkMs == nil || p.WatermarkMs == nil {
+			o.WatermarkMs = nil
+		} else {
+			o.WatermarkMs = new(min(*o.WatermarkMs, *p.WatermarkMs))
+		}
+	}
+	return once
 }
