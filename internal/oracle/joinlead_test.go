@@ -2,7 +2,6 @@ package oracle
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"math/rand/v2"
 	"testing"
@@ -74,22 +73,5 @@ func TestSemantics06JoinOfUnequalSides(t *testing.T) {
 		b.until(t, waiting{0, log.Offset(i + 1)})
 	}
 	stop()
-	go func() {
-		for range b.waits {
-		}
-	}()
-	if err := <-ended; !errors.Is(err, context.Canceled) {
-		t.Fatal(err)
-	}
-	close(b.waits)
-	got, err := (&engine{Bus: b.Bus, c: c}).observe()
-	if err == nil {
-		err = difference(c, Evaluate(c), got)
-	}
-	if err != nil {
-		t.Error(err)
-	}
-	if *most > bound*3/2 || *most < bound {
-		t.Errorf("the state had up to %d bytes, its bound is %d", *most, bound)
-	}
+	b.finish(t, c, ended, *most, bound)
 }

@@ -100,6 +100,13 @@ func TestSemantics06BoundedLead(t *testing.T) {
 		b.until(t, waiting{1, log.Offset(i + 1)})
 	}
 	stop()
+	b.finish(t, c, ended, *most, bound)
+}
+
+// finish waits for the end of a job that has been stopped, and compares what it has put
+// out with the oracle and the most state it had with its bound.
+func (b *paused) finish(t *testing.T, c *Case, ended <-chan error, most, bound int64) {
+	t.Helper()
 	go func() {
 		for range b.waits {
 		}
@@ -115,8 +122,8 @@ func TestSemantics06BoundedLead(t *testing.T) {
 	if err != nil {
 		t.Error(err)
 	}
-	if *most > bound*3/2 || *most < bound {
-		t.Errorf("the state had up to %d bytes, its bound is %d", *most, bound)
+	if most > bound*3/2 || most < bound {
+		t.Errorf("the state had up to %d bytes, its bound is %d", most, bound)
 	}
 }
 
