@@ -1,15 +1,25 @@
 package api
 
 import (
+	"context"
+
+	"leat/internal/bus"
 	"leat/internal/fault"
 )
 
-// Namespaces are the rules of the key-value calls for those who write to namespaces by
-// another way, as queries do. It is safe for concurrent use.
+// Namespaces are the rules of the key-value calls for those who read and write
+// namespaces by another way, as queries do. It is safe for concurrent use.
 type Namespaces struct {
-	documents interface{ DataShard(hint string) uint64 }
+	documents spaces
 	cluster   Cluster
 	limits    Limits
+}
+
+// spaces is what Namespaces need of Documents.
+type spaces interface {
+	DataShard(hint string) uint64
+	Confirm(ctx context.Context, shard uint64) error
+	Doc(shard uint64, key string) (bus.Doc, bool)
 }
 
 // NewNamespaces makes them. limits are those of the server.
@@ -22,6 +32,24 @@ func NewNamespaces(documents Documents, cluster Cluster, limits Limits) *Namespa
 func (n *Namespaces) Space(namespace string) (shard uint64, prefix string) {
 	prefix = spacePrefix(namespace)
 	return n.documents.DataShard(spaceName(prefix)), prefix
+}
+
+// Fresh returns once Value gives what had been acknowledged before the call, by any
+// node. It waits as long as a call without timeout_ms does: then it is Unavailable
+// "no_quorum".
+func (n *Namespaces) Fresh(ctx context.Context, namespace string) error {
+	ctx, cancel := context.WithTimeout(ctx, n.limits.CallTimeout)
+	defer cancel()
+	shard, _ := n.Space(namespace)
+	return n.documents.Confirm(ctx, shard)
+}
+
+// Value is what a key holds in this node's state, and its version, which no other value
+// of the key ever has; ok is false where it holds nothing or has expired.
+func (n *Namespaces) Value(namespace, key string) (value []byte, version uint64, ok bool) {
+	shard, prefix := n.Space(namespace)
+	doc, ok := n.documents.Doc(shard, prefix+key)
+	return doc.Value, doc.Version, ok
 }
 
 // spacePrefix begins the keys of a namespace's documents: "kv/", the namespace and a

@@ -59,6 +59,22 @@ func TestNamespaces(t *testing.T) {
 	if doc, ok := s.server.documents.Doc(shard, prefix+"a/b"); !ok || string(doc.Value) != "hello" {
 		t.Errorf("the key of the call is not at %d, %q", shard, prefix)
 	}
+	var before int
+	s.documents.set(func(f *fakeDocuments) { before = f.confirms })
+	if err := n.Fresh(t.Context(), "app"); err != nil {
+		t.Error(err)
+	}
+	s.documents.set(func(f *fakeDocuments) {
+		if f.confirms != before+1 {
+			t.Errorf("%d confirmations", f.confirms-before)
+		}
+	})
+	if value, version, ok := n.Value("app", "a/b"); !ok || string(value) != "hello" || version == 0 {
+		t.Errorf("the key holds %q at version %d", value, version)
+	}
+	if value, version, ok := n.Value("app", "a"); ok || value != nil || version != 0 {
+		t.Errorf("a key that is not there holds %q at version %d", value, version)
+	}
 	if err := n.Check("a/b", []byte("12345")); err != nil {
 		t.Error(err)
 	}

@@ -63,6 +63,18 @@ func (c *Columns) Reset(rows, cols int) {
 	c.Rows = rows
 }
 
+// Widen adds columns, all of whose cells are Missing, until there are at least cols.
+func (c *Columns) Widen(cols int) {
+	for k := len(c.Cols); k < cols; k++ {
+		if k < cap(c.Cols) {
+			c.Cols = c.Cols[:k+1]
+		} else {
+			c.Cols = append(c.Cols, Column{})
+		}
+		c.Cols[k].reset(c.Rows)
+	}
+}
+
 // ClearRow makes all cells of row Missing.
 func (c *Columns) ClearRow(row int) {
 	for k := range c.Cols {

@@ -21,22 +21,27 @@ func NewFilter(condition dataflow.Expr) *Filter { return &Filter{condition: cond
 func (f *Filter) Process(_ int, b *dataflow.Batch, out dataflow.Emitter) error {
 	kept := b.Selected[:0]
 	filtered := 0
+	var dead []rejected
 	for _, row := range b.Selected {
 		v, err := f.condition.Eval(b, int(row))
 		switch {
 		case err != nil:
-			out.Dead(b, int(row), err.Error())
+			dead = append(dead, rejected{int(row), err.Error()})
 		case v.Kind == codecs.Bool && v.Num != 0:
 			kept = append(kept, row)
 		case v.Kind == codecs.Bool || v.IsNull():
 			filtered++
 		default:
-			out.Dead(b, int(row), fmt.Sprintf("the filter gives %s, not true or false", v.Kind))
+			dead = append(dead, rejected{int(row), fmt.Sprintf("the filter gives %s, not true or false", v.Kind)})
 		}
+	}
+	b.Selected = kept
+	if err := out.Emit(b); err != nil {
+		return err // rows from behind an exchange are offered again
 	}
 	if b.Source >= 0 {
 		out.Filtered(filtered)
 	}
-	b.Selected = kept
-	return out.Emit(b)
+	report(dead, b, out)
+	return nil
 }

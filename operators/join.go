@@ -46,6 +46,7 @@ const (
 	JoinCell JoinColumnKind = iota
 	JoinWindowStart
 	JoinWindowEnd
+	JoinBlank // Missing: filled by who comes next
 )
 
 // Reach says which rows of two sides are near enough in event time to be joined. It is
@@ -253,7 +254,7 @@ func (j *Join) fillLacking(side, row int) {
 
 func (j *Join) fillWindow(t dataflow.Time, row int) {
 	for c, col := range j.columns {
-		if col.Kind == JoinCell {
+		if col.Kind == JoinCell || col.Kind == JoinBlank {
 			continue
 		}
 		start, end := j.reach.window(t)

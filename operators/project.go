@@ -21,6 +21,7 @@ type Project struct {
 	members  []Member
 	keyed    []int         // columns of the keys of rows
 	whole    int           // column of the record as a value; -1: it is taken as it is stored
+	with     Member        // of the record as a value, if it has a name
 	outputs  []*projection // by source + 1
 }
 
@@ -62,6 +63,10 @@ func (p *Project) KeyBy(columns ...int) { p.keyed = columns }
 // Whole has rows without members be the values of a column.
 func (p *Project) Whole(column int) { p.whole = column }
 
+// With gives rows that are the values of a column one more member, in place of one that
+// has its name.
+func (p *Project) With(m Member) { p.with = m }
+
 // maxProjected bounds the text of one batch; together with one row beyond it it is
 // what the memory for output may grow to.
 const maxProjected = 4 << 20
@@ -100,6 +105,11 @@ func (p *Project) Process(_ int, b *dataflow.Batch, out dataflow.Emitter) error 
 }
 
 func (o *projection) appendRow(p *Project, b *dataflow.Batch, row int) error {
+	if len(p.members) == 0 && p.with.Name != "" {
+		v, err := p.with.Expr.Eval(b, row)
+		o.text = codecs.AppendJSONWith(o.text, b.Columns.Cols[p.whole].Value(row), p.with.Name, v)
+		return err
+	}
 	if len(p.members) == 0 && p.whole >= 0 {
 		o.text = codecs.AppendJSON(o.text, b.Columns.Cols[p.whole].Value(row))
 		return nil

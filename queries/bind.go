@@ -26,6 +26,7 @@ type Bound struct {
 
 	sources    []boundSource // one for each of the spec's
 	join       *boundJoin    // nil = there is one source
+	lookup     *boundLookup  // nil = nothing is looked up
 	filter     *term         // nil = every row
 	keys       []Key
 	aggregates []boundAggregate
@@ -136,6 +137,7 @@ func Bind(ctx context.Context, spec *Spec, names Names) (*Bound, Problems) {
 	for i := range b.bound.sources {
 		b.bound.sources[i].paths = b.sources[i].paths
 	}
+	b.bound.settleLookup()
 	b.warn(topics)
 	return b.bound, nil
 }
@@ -188,6 +190,7 @@ func (b *binder) sourceExpressions() {
 		}
 	}
 	b.joinKeys()
+	b.lookup()
 	if f := b.spec.Filter; f != nil {
 		b.bound.filter = b.condition(f, "a filter")
 	}
@@ -315,6 +318,8 @@ func (b *binder) output() {
 		b.having(scope)
 	} else if b.spec.Select == nil && b.spec.Join == nil && len(b.sources) > 0 && b.sources[0].format != nil {
 		b.bound.whole, _, _ = b.sources[0].field(codecs.Path{})
+	} else if b.spec.Select == nil && b.spec.Join == nil && len(b.sources) > 0 && b.bound.lookup != nil {
+		b.wholeWithLookup()
 	}
 	for i := range b.spec.Select {
 		s := &b.spec.Select[i]

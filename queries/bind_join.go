@@ -17,9 +17,15 @@ type boundJoin struct {
 // joinColumn is a column of the joined row: of a side, or a bound of its window.
 type joinColumn struct {
 	path   codecs.Path // as expressions write it
-	side   int         // -1 for a bound of the window
+	side   int         // boundOfWindow or lookedUp where it is of none
 	column int         // of the side's batches
 }
+
+// What columns of joined rows hold that are of no side.
+const (
+	boundOfWindow = -1
+	lookedUp      = -2
+)
 
 // joinedScope is what expressions over joined rows may use: left, right, what is in
 // them and, of a tumbling join, window_start and window_end. What is used becomes a
@@ -97,8 +103,12 @@ func joinSides() []string { return []string{"left", "right"} }
 
 // joinedMembers are the members of a whole joined row.
 func joinedMembers(spec *Spec) []string {
+	members := joinSides()
 	if spec.Join.TumblingMs > 0 {
-		return append(joinSides(), windowStart, windowEnd)
+		members = append(members, windowStart, windowEnd)
 	}
-	return joinSides()
+	if spec.Lookup != nil {
+		members = append(members, spec.Lookup.As)
+	}
+	return members
 }

@@ -12,7 +12,7 @@ import (
 // Build makes the operators of the plan for topics of so many partitions, in the order
 // of Sources. Each graph belongs to one job.
 func (p *Plan) Build(partitions ...int) (*dataflow.Graph, error) {
-	built, err := p.pipeline(partitions)
+	built, err := p.pipeline(partitions, nil)
 	if err != nil {
 		return nil, err
 	}
@@ -28,7 +28,7 @@ type pipeline struct {
 	prepare []codecs.FramedDecoder
 }
 
-func (p *Plan) pipeline(partitions []int) (pipeline, error) {
+func (p *Plan) pipeline(partitions []int, values Values) (pipeline, error) {
 	inputs := make([]dataflow.Input, len(p.Sources))
 	total := 0
 	for i := range p.Sources {
@@ -43,6 +43,9 @@ func (p *Plan) pipeline(partitions []int) (pipeline, error) {
 	g, last, behind := built.graph, ends[0], total // source partitions: behind a join there are none
 	if p.Join != nil {
 		last, behind = g.Add("join", p.joinText(), p.Join.operator(partitions), ends...), 0
+	}
+	if p.Lookup != nil {
+		last = g.Add("lookup", p.Lookup.text(), p.Lookup.operator(values, total), last)
 	}
 	if p.Filter != nil {
 		last = g.Add("filter", p.FilterText, operators.NewFilter(p.Filter), last)
@@ -59,6 +62,9 @@ func (p *Plan) pipeline(partitions []int) (pipeline, error) {
 	}
 	if p.Whole >= 0 {
 		project.Whole(p.Whole)
+		if p.Lookup != nil {
+			project.With(operators.Member{Name: p.Lookup.As, Expr: dataflow.Column(p.Lookup.whole)})
+		}
 	}
 	g.Add("select", p.selectText(), project, last)
 	return built, nil

@@ -39,6 +39,9 @@ func (p *Plan) String() string {
 	if p.Join != nil {
 		line(1, "%s, closed %s", p.joinText(), p.closeText())
 	}
+	if p.Lookup != nil {
+		line(1, "look up %s", p.Lookup.text())
+	}
 	if p.Filter != nil {
 		line(1, "filter %s", p.FilterText)
 	}
@@ -138,6 +141,8 @@ func (p *Plan) emitText() string {
 		return when
 	case p.Join != nil:
 		return "each joined row"
+	case p.Select == nil && p.Lookup != nil:
+		return "the record with " + memberText(p.Lookup.As)
 	case p.Select == nil:
 		return "the record"
 	}
@@ -205,6 +210,9 @@ func (p *Plan) nodes() []planNode {
 	add := func(n planNode) {
 		n.Inputs = []string{nodes[len(nodes)-1].ID}
 		nodes = append(nodes, n)
+	}
+	if p.Lookup != nil {
+		add(p.Lookup.node())
 	}
 	if p.Filter != nil {
 		add(planNode{ID: "filter", Kind: "filter", Text: p.FilterText})

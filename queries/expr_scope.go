@@ -29,7 +29,7 @@ func (s *sourceScope) field(path codecs.Path) (col int, kinds kindSet, err error
 		}
 	}
 	if len(s.paths) == maxFields {
-		return 0, 0, fmt.Errorf("a query of more than %d different fields", maxFields)
+		return 0, 0, errTooManyFields()
 	}
 	kinds = kindAny
 	if s.format != nil {
@@ -41,6 +41,10 @@ func (s *sourceScope) field(path codecs.Path) (col int, kinds kindSet, err error
 	}
 	s.paths, s.kinds = append(s.paths, path), append(s.kinds, kinds)
 	return len(s.paths) - 1, kinds, nil
+}
+
+func errTooManyFields() error {
+	return fmt.Errorf("a query of more than %d different fields", maxFields)
 }
 
 // groupedScope is what expressions over grouped rows may use.

@@ -20,6 +20,7 @@ type JobConfig struct {
 	Plan   *Plan
 	Topics Topics
 	Docs   Documents
+	Values Values // what lookups read; nil for a plan without
 	Clock  Clock
 	// Options may be zero.
 	Options RunOptions
@@ -34,6 +35,7 @@ type Job struct {
 	plan      *Plan
 	topics    Topics
 	docs      Documents
+	values    Values
 	clock     Clock
 	options   RunOptions
 
@@ -61,7 +63,7 @@ type Job struct {
 func NewJob(c JobConfig) *Job {
 	j := &Job{
 		id: c.ID, owner: c.Owner, shard: c.Shard, plan: c.Plan,
-		topics: c.Topics, docs: c.Docs, clock: c.Clock, options: c.Options,
+		topics: c.Topics, docs: c.Docs, values: c.Values, clock: c.Clock, options: c.Options,
 	}
 	if seed := c.Options.ReadSeed; seed != 0 {
 		j.random = rand.New(rand.NewPCG(seed, seed))
@@ -227,6 +229,11 @@ func (j *Job) advance(ctx context.Context) error {
 // drain has the operators give out what they hold, over as many epochs as that takes.
 func (j *Job) drain(ctx context.Context, give func(dataflow.Sink) (done, moved bool, err error)) error {
 	for {
+		if j.plan.Join != nil {
+			if err := j.freshValues(ctx); err != nil {
+				return err
+			}
+		}
 		j.turn.before = j.out.bytes()
 		j.turn.begin(0)
 		done, moved, err := give(&j.turn)

@@ -386,3 +386,32 @@ func TestSemantics08And11Keys(t *testing.T) {
 		`{"k":"1","n":1,"m":0,"s":null,"a":null,"lo":null}`,
 		`{"k":[1],"n":2,"m":2,"s":8,"a":4,"lo":4}`)
 }
+
+// TestJoinedRowsFailOnce: joined rows that have no room and are offered again leave one
+// dead letter each, whichever operator refuses them.
+func TestJoinedRowsFailOnce(t *testing.T) {
+	t.Parallel()
+	const rows = 600
+	lines := make([]string, rows)
+	for i := range lines {
+		v := `1`
+		if i%10 == 0 {
+			v = `"no number"`
+		}
+		lines[i] = fmt.Sprintf(`{"t":1,"id":%d,"v":%s,"text":"%s"}`, i, v, strings.Repeat("x", 10_000))
+	}
+	for _, refused := range []string{`"filter":"left.v - 1 == 0"`, `"lookup":{"kv":"ns","key":"string(left.v - 1)","as":"found","type":"left"}`} {
+		b := newBus(t, lines)
+		c := trialConfig(b, compilePlan(t, b, `{"name":"q","join":{"on":[["id","id"]],"window":{"tumbling":10},
+			"left":{"topic":"in","event_time":"t","until":"end"},"right":{"topic":"in","event_time":"t","until":"end"}},
+			"select":{"a":"left.text","b":"left.text","c":"left.text + left.text + left.text + left.text + left.text + left.text","d":"left.text"},`+refused+`}`), RunOptions{})
+		c.Values = &fakebus.Values{}
+		got, err := RunTrial(t.Context(), c, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if want := (RowCounts{In: 2 * rows, Used: 2 * rows, Out: rows * 9 / 10, FailedPanes: rows / 10}); got.Rows != want || len(got.DeadLetters) != rows/10 {
+			t.Errorf("%s: rows %+v and %d dead letters, want %+v", refused, got.Rows, len(got.DeadLetters), want)
+		}
+	}
+}

@@ -45,6 +45,7 @@ type LocalConfig struct {
 	// Topics end where their partitions are Sealed, which all have to be some day. A
 	// record is read once and in order: what has been read may be dropped.
 	Topics  SourceTopics
+	Values  Values // what a lookup reads; nil for a plan without
 	Clock   Clock
 	Options RunOptions
 	Output  LocalOutput
@@ -66,7 +67,7 @@ func RunLocal(ctx context.Context, c LocalConfig) (RowCounts, error) {
 	}
 	plan.Changes = false // what is given between would be a matter of the clock
 	s := newScratch(c.Topics, c.Output)
-	err := runScratch(ctx, JobConfig{Plan: &plan, Topics: s, Docs: s, Clock: c.Clock, Options: c.Options})
+	err := runScratch(ctx, JobConfig{Plan: &plan, Topics: s, Docs: s, Values: c.Values, Clock: c.Clock, Options: c.Options})
 	if err != nil {
 		err = fmt.Errorf("run query %q: %w", plan.Name, err)
 	}

@@ -18,6 +18,7 @@ type ManagerConfig struct {
 	Docs   Documents
 	Sinks  SinkTopics // what queries write to; nil where none does
 	Spaces SinkSpaces // the namespaces they write to; nil where none does
+	Values Values     // the namespaces they look things up in; nil where none does
 	// Formats are how records can be written; nil: all are JSON.
 	Formats Formats
 	// Leaders says which queries run here; nil where all do.
@@ -37,6 +38,7 @@ type Manager struct {
 	docs    Documents
 	sinks   SinkTopics
 	spaces  SinkSpaces
+	values  Values
 	formats Formats
 	clock   Clock
 	logger  *slog.Logger
@@ -57,7 +59,7 @@ func NewManager(c ManagerConfig) *Manager {
 		logger = slog.New(slog.DiscardHandler)
 	}
 	return &Manager{
-		topics: c.Topics, docs: c.Docs, sinks: c.Sinks, spaces: c.Spaces, formats: c.Formats, clock: c.Clock, logger: logger,
+		topics: c.Topics, docs: c.Docs, sinks: c.Sinks, spaces: c.Spaces, values: c.Values, formats: c.Formats, clock: c.Clock, logger: logger,
 		owner: c.Owner, options: c.Options, leaders: c.Leaders, runs: map[string]*queryRun{},
 	}
 }
@@ -246,7 +248,7 @@ func (m *Manager) runJob(r *queryRun, attempt int) (err error) {
 	r.trouble(nil)
 	return NewJob(JobConfig{
 		ID: r.entry.ID, Owner: fmt.Sprintf("%s/%s/%d", m.owner, r.entry.ID, attempt), Shard: r.entry.Shard,
-		Plan: plan, Topics: m.topics, Docs: m.docs, Clock: m.clock, Options: m.options,
+		Plan: plan, Topics: m.topics, Docs: m.docs, Values: m.values, Clock: m.clock, Options: m.options,
 	}).Run(r.ctx)
 }
 

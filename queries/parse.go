@@ -11,9 +11,9 @@ import (
 
 // The members of a spec, first those this version runs.
 var (
-	specMembers = []string{"name", "source", "join", "filter", "group_by", "window", "aggregate", "having", "select", "emit", "allowed_lateness", "sink", "late", "on_error",
+	specMembers = []string{"name", "source", "join", "lookup", "filter", "group_by", "window", "aggregate", "having", "select", "emit", "allowed_lateness", "sink", "late", "on_error",
 		"max_state_bytes"}
-	specMembersLater = []string{"lookup", "ttl"}
+	specMembersLater = []string{"ttl"}
 	sourceMembers    = []string{"topic", "start", "until", "event_time", "max_out_of_orderness", "idle_timeout", "format", "schema"}
 )
 
@@ -60,6 +60,9 @@ func (p *specParser) parse(root *jsonNode) {
 		s.Sources = append(s.Sources, p.source(source))
 	default:
 		p.invalid(root, `member "source" is missing`)
+	}
+	if n := root.member("lookup"); n != nil {
+		p.lookup(n)
 	}
 	if n := root.member("filter"); n != nil {
 		s.Filter = p.filter(n)

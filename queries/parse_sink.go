@@ -83,15 +83,21 @@ func (p *specParser) spaceOf(n *jsonNode, s *SinkSpec) {
 		p.invalid(n, `member "key" is missing: the path of the member that names a row in the namespace`)
 	}
 	if text, ok := p.text(kv); ok {
-		if s.KV = text; !validNameOf(text, maxTopicName) {
-			p.invalid(kv, "a namespace's name is 1 to %d of the characters A-Z a-z 0-9 . _ - and starts with a letter or digit", maxTopicName)
-		}
+		s.KV = text
+		p.namespace(kv, text)
 	}
 	if ttl == nil {
 		return
 	}
 	if s.TTLMs = ttl.value.Int(); ttl.kind != codecs.Int || s.TTLMs < 1 || s.TTLMs > maxSinkTTL {
 		p.invalid(ttl, `"ttl_ms" is a whole number of milliseconds from 1 to %d`, int64(maxSinkTTL))
+	}
+}
+
+// namespace checks the name of a key-value namespace.
+func (p *specParser) namespace(n *jsonNode, name string) {
+	if !validNameOf(name, maxTopicName) {
+		p.invalid(n, "a namespace's name is 1 to %d of the characters A-Z a-z 0-9 . _ - and starts with a letter or digit", maxTopicName)
 	}
 }
 

@@ -115,7 +115,7 @@ func FuzzParse(f *testing.F) {
 				_, _ = o.Expr.Eval(batchOf(make([]codecs.Path, len(plan.Sources[0].Paths)+300), exprRow{}), 0)
 			}
 			if plan.Filter != nil {
-				_, _ = plan.Filter.Eval(batchOf(plan.Sources[0].Paths, exprRow{}), 0)
+				_, _ = plan.Filter.Eval(batchOf(make([]codecs.Path, len(plan.Sources[0].Paths)+300), exprRow{}), 0)
 			}
 		}
 	})

@@ -16,6 +16,7 @@ type Plan struct {
 	Name    string
 	Sources []SourcePlan
 	Join    *JoinPlan     // of two sources; nil = there is one
+	Lookup  *LookupPlan   // nil = nothing is looked up
 	Filter  dataflow.Expr // over a source batch or joined rows, always a Bool; nil = every row
 	// FilterText and the other texts are what String prints.
 	FilterText string
@@ -128,6 +129,9 @@ func NewPlan(b *Bound) *Plan {
 	if b.join != nil {
 		p.Join = newJoinPlan(spec.Join, b.join)
 	}
+	if b.lookup != nil {
+		p.Lookup = newLookupPlan(spec.Lookup, b.lookup)
+	}
 	if b.filter != nil {
 		p.Filter, p.FilterText = compileFilter(b.filter), b.filter.String()
 	}
@@ -146,9 +150,11 @@ func newJoinPlan(spec *JoinSpec, b *boundJoin) *JoinPlan {
 		TumblingMs: spec.TumblingMs, BeforeMs: spec.BeforeMs, AfterMs: spec.AfterMs,
 	}
 	for _, c := range b.columns {
-		col, name := operators.JoinColumn{Side: c.side, Column: c.column, Whole: len(c.path.Steps()) == 1}, c.path.String()
+		col, name := operators.JoinColumn{Side: c.side, Column: c.column, Whole: c.side >= 0 && len(c.path.Steps()) == 1}, c.path.String()
 		switch {
 		case c.side >= 0:
+		case c.side == lookedUp:
+			col = operators.JoinColumn{Kind: operators.JoinBlank}
 		case name == windowStart:
 			col = operators.JoinColumn{Kind: operators.JoinWindowStart}
 		default:

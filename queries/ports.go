@@ -47,6 +47,16 @@ type Documents interface {
 	DataShard(hint string) uint64
 }
 
+// Values are the key-value namespaces that queries look things up in. Errors are faults.
+type Values interface {
+	// Fresh returns once Value gives everything that was acknowledged before the call. It
+	// waits some seconds at most: Unavailable is a namespace that has no leader.
+	Fresh(ctx context.Context, namespace string) error
+	// Value is what a key holds, which nobody changes; ok is false where it holds nothing
+	// or has expired. version is another one for each value that a key ever had.
+	Value(namespace, key string) (value []byte, version uint64, ok bool)
+}
+
 // Leaders tells which shards this node leads. A query runs on the node that leads its
 // shard.
 type Leaders interface {

@@ -131,3 +131,19 @@ func TestLastRecordsAreSpread(t *testing.T) {
 		}
 	}
 }
+
+// TestPreviewLooksUp: a preview reads the namespaces, and one without them says so.
+func TestPreviewLooksUp(t *testing.T) {
+	t.Parallel()
+	b := newBus(t, []string{`{"o":"JFK"}`, `{"o":"x"}`})
+	spec := []byte(`{"name":"q","source":{"topic":"in"},"lookup":{"kv":"airports","key":"o","as":"a","type":"left"},"select":{"n":"a.name"}}`)
+	m := NewManager(ManagerConfig{Topics: b, Docs: b, Values: airports(), Clock: stillClock{}, Owner: "one"})
+	p, err := m.Preview(t.Context(), spec, 10, 10)
+	if err != nil {
+		t.Fatal(err)
+	}
+	wantRows(t, "rows", p.Rows, `{"n":"Kennedy"}`, `{"n":null}`)
+	if _, err := previewManager(b).Preview(t.Context(), spec, 10, 10); fault.KindOf(err) != fault.Unprocessable {
+		t.Errorf("without namespaces: %v", err)
+	}
+}

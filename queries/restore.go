@@ -206,7 +206,7 @@ func (j *Job) build() error {
 	for i := range partitions {
 		partitions[i] = len(j.saved.Sources[i].Partitions)
 	}
-	built, err := j.plan.pipeline(partitions)
+	built, err := j.plan.pipeline(partitions, j.values)
 	if err != nil {
 		return err
 	}

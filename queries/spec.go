@@ -10,6 +10,7 @@ type Spec struct {
 	Name            string
 	Sources         []SourceSpec // one, or the left and the right side of a join
 	Join            *JoinSpec    // nil = there is one source
+	Lookup          *LookupSpec  // nil = nothing is looked up
 	Filter          *FilterSpec  // nil = every row
 	GroupBy         []FieldSpec
 	Aggregate       []AggregateSpec // as written
@@ -57,6 +58,16 @@ type JoinSpec struct {
 	// TumblingMs > 0 joins rows of the same window. Else a right row may be BeforeMs
 	// before a left one to AfterMs after it.
 	TumblingMs, BeforeMs, AfterMs int64
+}
+
+// LookupSpec is the member "lookup".
+type LookupSpec struct {
+	KV   string // the namespace
+	Key  string // an expression over the rows of the source, or joined ones
+	As   string // the member that rows gain
+	Left bool   // rows without a value stay
+
+	node, key, as *jsonNode
 }
 
 // FieldSpec is a field path as written.

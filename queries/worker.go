@@ -109,6 +109,11 @@ func (w *worker) process(ctx context.Context) error {
 				return fmt.Errorf("prepare to decode %s from offset %d: %w", l, l.next, err)
 			}
 		}
+		if j.plan.Join == nil {
+			if err := j.freshValues(ctx); err != nil {
+				return err
+			}
+		}
 		err := w.step(l)
 		switch {
 		case errors.Is(err, dataflow.ErrFull) && w.turn.rows.In > 0:

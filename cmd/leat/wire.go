@@ -31,6 +31,7 @@ var (
 	_ queries.Documents  = (*cluster.Node)(nil)
 	_ queries.SinkTopics = (*cluster.Node)(nil)
 	_ queries.SinkSpaces = (*api.Namespaces)(nil)
+	_ queries.Values     = (*api.Namespaces)(nil)
 	_ queries.Formats    = (*formats.Library)(nil)
 	_ queries.Leaders    = (*cluster.Node)(nil)
 	_ queries.Clock      = wallClock{}
@@ -46,8 +47,9 @@ func (e *engine) wire(c settings, logger *slog.Logger) (err error) {
 		front = own
 	}
 	schemas := registry.New(own, registry.Limits{})
+	spaces := api.NewNamespaces(e.node, e.node, c.limits)
 	e.manager = queries.NewManager(queries.ManagerConfig{
-		Topics: own, Docs: own, Sinks: own, Spaces: api.NewNamespaces(e.node, e.node, c.limits), Formats: formats.New(registeredSchemas{schemas}), Clock: wallClock{}, Leaders: own, Owner: rand.Text(), Logger: logger.With("component", "queries"),
+		Topics: own, Docs: own, Sinks: own, Spaces: spaces, Values: spaces, Formats: formats.New(registeredSchemas{schemas}), Clock: wallClock{}, Leaders: own, Owner: rand.Text(), Logger: logger.With("component", "queries"),
 	})
 	limits := c.limits
 	limits.Drain = drainTime
