@@ -127,7 +127,7 @@ func parts(fn string, args []value) value {
 
 // timePart counts years from 400 to 400, then one by one, and then months.
 func timePart(fn string, v value) (value, error) {
-	ms, ok := instant(v, regexp.MustCompile(rfc3339))
+	ms, ok := instant(v)
 	if !ok {
 		return value{}, errRange
 	}

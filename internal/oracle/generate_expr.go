@@ -12,10 +12,12 @@ type leaves struct {
 	numbers, texts, bools, times, all []*Expr
 }
 
+// plainName is what a path may name without quotes.
+var plainName = regexp.MustCompile(`^[A-Za-z_]\w*$`)
+
 // field is the field at a path of members; a number is an element.
 func field(steps ...any) *Expr {
 	e := &Expr{Op: "field"}
-	plain := regexp.MustCompile(`^[A-Za-z_]\w*$`)
 	for i, s := range steps {
 		switch s := s.(type) {
 		case int:
@@ -24,7 +26,7 @@ func field(steps ...any) *Expr {
 		case string:
 			e.Path = append(e.Path, Step{Member: s})
 			switch {
-			case !plain.MatchString(s):
+			case !plainName.MatchString(s):
 				e.Text += "[" + quote(s) + "]"
 			case i > 0:
 				e.Text += "." + s

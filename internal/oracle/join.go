@@ -140,16 +140,18 @@ func (e *evaluation) joined(final *int64) {
 		if final != nil && row.t >= *final {
 			break
 		}
-		record := value{kind: object, byName: map[string]value{"left": {kind: null}, "right": {kind: null}}}
+		in := &container{names: []string{"left", "right"}, list: []value{{kind: null}, {kind: null}}}
 		for side, r := range []*sideRow{row.left, row.right} {
 			if r != nil {
-				record.byName[sideNames[side]] = r.record
+				in.list[side] = r.record
 			}
 		}
 		if q.Join.Window > 0 {
 			start := floor(row.t, q.Join.Window)
-			record.byName["window_start"], record.byName["window_end"] = ofInt(start), ofInt(start+q.Join.Window)
+			in.names = append(in.names, "window_end", "window_start")
+			in.list = append(in.list, ofInt(start+q.Join.Window), ofInt(start))
 		}
+		record := value{kind: object, in: in}
 		e.joinedRow(record, row.t)
 	}
 }

@@ -3,7 +3,6 @@ package oracle
 import (
 	"encoding/binary"
 	"fmt"
-	"maps"
 	"math"
 	"math/rand/v2"
 	"regexp"
@@ -99,16 +98,6 @@ func (v value) depth() int {
 	return deepest + 1
 }
 
-func (v value) inside() []value {
-	switch v.kind {
-	case array:
-		return v.elements()
-	case object:
-		return slices.Collect(maps.Values(v.members()))
-	}
-	return nil
-}
-
 // blurred tells that the value has a float which as text, once it has been decoded, looks
 // like an integer: it would be one for whoever reads the text. plain makes it another.
 func (v value) blurred() bool {
@@ -127,14 +116,13 @@ func (v value) plain() string {
 			return "null"
 		}
 	case v.kind == array:
-		for _, e := range v.elements() {
+		for _, e := range v.in.list {
 			parts = append(parts, e.plain())
 		}
 		return "[" + strings.Join(parts, ",") + "]"
 	case v.kind == object:
-		members := v.members()
-		for _, name := range slices.Sorted(maps.Keys(members)) {
-			parts = append(parts, quote(name)+":"+members[name].plain())
+		for i, name := range v.in.names {
+			parts = append(parts, quote(name)+":"+v.in.list[i].plain())
 		}
 		return "{" + strings.Join(parts, ",") + "}"
 	}
@@ -211,21 +199,18 @@ func (m *mixer) blocks(n int, write func(i int)) {
 }
 
 func (m *mixer) elements(v value, deep int) {
-	list := v.elements()
-	m.blocks(len(list), func(i int) { m.any(list[i], deep) })
+	m.blocks(len(v.in.list), func(i int) { m.any(v.in.list[i], deep) })
 }
 
 func (m *mixer) entries(v value, deep int) {
-	members := v.members()
-	names := slices.Sorted(maps.Keys(members))
-	m.blocks(len(names), func(i int) {
-		m.text(names[i])
-		m.any(members[names[i]], deep)
+	m.blocks(len(v.in.list), func(i int) {
+		m.text(v.in.names[i])
+		m.any(v.in.list[i], deep)
 	})
 }
 
 // avroName is what may be the name of a field or a symbol.
-const avroName = `^[A-Za-z_][A-Za-z0-9_]*$`
+var avroName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
 
 // exact writes v with a schema of its own shape, and returns that.
 func (m *mixer) exact(v value) string {
@@ -272,7 +257,7 @@ func (m *mixer) bare(v value) string {
 }
 
 func (m *mixer) string(v value) string {
-	if m.chance(0.3) && regexp.MustCompile(avroName).MatchString(v.s) {
+	if m.chance(0.3) && avroName.MatchString(v.s) {
 		m.names++
 		m.long(1)
 		return fmt.Sprintf(`{"type":"enum","name":"E%d","symbols":["other_",%s]}`, m.names, quote(v.s))
@@ -282,21 +267,16 @@ func (m *mixer) string(v value) string {
 }
 
 func (m *mixer) object(v value) string {
-	members := v.members()
-	names := slices.Sorted(maps.Keys(members))
-	odd := func(name string) bool { return !regexp.MustCompile(avroName).MatchString(name) }
-	if slices.ContainsFunc(names, odd) {
+	odd := func(name string) bool { return !avroName.MatchString(name) }
+	if slices.ContainsFunc(v.in.names, odd) {
 		deep := v.depth() - 1
 		m.entries(v, deep)
 		return `{"type":"map","values":` + anyOf(deep) + "}"
 	}
 	m.names++
-	record := fmt.Sprintf(`{"type":"record","name":"R%d","fields":[`, m.names)
-	for i, name := range names {
-		if i > 0 {
-			record += ","
-		}
-		record += fmt.Sprintf(`{"name":%q,"type":%s}`, name, m.exact(members[name]))
+	number, fields := m.names, []string(nil)
+	for i, name := range v.in.names {
+		fields = append(fields, fmt.Sprintf(`{"name":%q,"type":%s}`, name, m.exact(v.in.list[i])))
 	}
-	return record + "]}"
+	return fmt.Sprintf(`{"type":"record","name":"R%d","fields":[%s]}`, number, strings.Join(fields, ","))
 }

@@ -11,7 +11,6 @@ import (
 	"fmt"
 	"maps"
 	"math"
-	"regexp"
 	"slices"
 	"strings"
 )
@@ -72,7 +71,7 @@ type Mark struct {
 // query that is not bounded are taken for all that has come so far.
 func Evaluate(c *Case, marks ...Mark) *Outcome {
 	q, n := c.Query, len(c.Logs)
-	e := &evaluation{c: c, q: q, rfc3339: regexp.MustCompile(rfc3339), windows: map[int64]map[string]*group{}, sessions: map[string]*group{}, out: &Outcome{
+	e := &evaluation{c: c, q: q, windows: map[int64]map[string]*group{}, sessions: map[string]*group{}, out: &Outcome{
 		ByPartition: make([][]string, n), Late: make([][]string, n), Dead: make([][]string, n),
 	}}
 	lowest, all := int64(math.MaxInt64), true // of the watermarks
@@ -115,7 +114,6 @@ type evaluation struct {
 	c       *Case
 	sides   [2][]*sideRow // of a join
 	q       *Query
-	rfc3339 *regexp.Regexp
 	windows map[int64]map[string]*group // by end, by key
 	// sessions has all rows of each key, of session windows.
 	sessions map[string]*group

@@ -91,11 +91,11 @@ func (e *evaluation) eventTime(p int, record value, appendMs int64) (ms int64, o
 	if of == nil {
 		return appendMs, true
 	}
-	return instant(record.field(of), e.rfc3339)
+	return instant(record.field(of))
 }
 
 // instant is a value as epoch milliseconds. Text has to be of the given form.
-func instant(v value, rfc3339 *regexp.Regexp) (ms int64, ok bool) {
+func instant(v value) (ms int64, ok bool) {
 	switch v.kind {
 	case integer:
 		ms = v.i
@@ -120,7 +120,7 @@ func instant(v value, rfc3339 *regexp.Regexp) (ms int64, ok bool) {
 }
 
 // rfc3339 is the form of event times that are text. time.Parse accepts more.
-const rfc3339 = `^\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]([01]\d|2[0-3]):[0-5]\d)$`
+var rfc3339 = regexp.MustCompile(`^\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]([01]\d|2[0-3]):[0-5]\d)$`)
 
 // JSON is the query as a spec.
 func (q *Query) JSON() []byte {

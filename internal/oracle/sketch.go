@@ -2,11 +2,9 @@ package oracle
 
 import (
 	"encoding/binary"
-	"maps"
 	"math"
 	"math/big"
 	"math/bits"
-	"slices"
 	"strings"
 )
 
@@ -15,7 +13,7 @@ import (
 // whose first 14 bits are i. From how many registers hold each number comes the improved
 // raw estimate of O. Ertl (arXiv:1702.01284), here by its formulas as they stand.
 func estimate(all []cell) int64 {
-	var longest [1 << 14]int
+	longest := map[uint64]int{} // 0 where there is none
 	for _, c := range all {
 		h := xxh64(c.v.canonical(nil))
 		run := 1
@@ -24,11 +22,11 @@ func estimate(all []cell) int64 {
 		}
 		longest[h>>50] = max(longest[h>>50], run)
 	}
-	var count [52]float64
+	const m = 1 << 14
+	count := [52]float64{m - float64(len(longest))}
 	for _, run := range longest {
 		count[run]++
 	}
-	const m = 1 << 14
 	if count[0] == m {
 		return 0
 	}
@@ -65,15 +63,14 @@ func (v value) canonical(b []byte) []byte {
 		return v.canonicalNumber(append(b, 4))
 	case v.kind == array:
 		b = append(b, 7)
-		for _, e := range v.elements() {
+		for _, e := range v.in.list {
 			b = e.canonical(b)
 		}
 		return append(b, 0)
 	case v.kind == object:
 		b = append(b, 8)
-		members := v.members()
-		for _, name := range slices.Sorted(maps.Keys(members)) {
-			b = members[name].canonical(append(b, text(name)...))
+		for i, name := range v.in.names {
+			b = v.in.list[i].canonical(append(b, text(name)...))
 		}
 		return append(b, 0)
 	}

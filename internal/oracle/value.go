@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"cmp"
 	"encoding/json"
-	"maps"
 	"math"
 	"math/big"
 	"slices"
@@ -35,9 +34,14 @@ type value struct {
 	i    int64
 	f    float64
 	s    string
-	raw  json.RawMessage // of an array or object, as it stands in the record
+	in   *container // of an array or object
+}
 
-	byName map[string]value // of the record itself, so that it is read once
+// container is what an array or object holds.
+type container struct {
+	raw   []byte   // as it stands in the record; nil in a joined row
+	names []string // of an object, in order
+	list  []value  // the elements, or the members in the order of their names
 }
 
 func ofBool(b bool) value     { return value{kind: boolean, b: b} }
@@ -66,36 +70,8 @@ func parseRecord(record []byte) (value, bool) {
 	if !json.Valid(record) || !utf8.Valid(record) || loneSurrogate(record) {
 		return value{}, false
 	}
-	d := json.NewDecoder(bytes.NewReader(record))
-	d.UseNumber()
-	depth := 0
-	for {
-		token, err := d.Token()
-		if err != nil {
-			break // the end: the text is valid
-		}
-		switch token := token.(type) {
-		case json.Delim:
-			if token == '{' || token == '[' {
-				depth++
-			} else {
-				depth--
-			}
-		case json.Number:
-			if _, err := strconv.ParseFloat(string(token), 64); err != nil {
-				return value{}, false
-			}
-		}
-		if depth > maxDepth {
-			return value{}, false
-		}
-	}
-	v := parse(record)
-	if v.kind != object {
-		return v, false
-	}
-	v.byName = v.members()
-	return v, true
+	v, ok := (&scanner{text: record}).value(0)
+	return v, ok && v.kind == object
 }
 
 // loneSurrogate finds an escape of one half of a surrogate pair in valid JSON.
@@ -127,28 +103,111 @@ func loneSurrogate(record []byte) bool {
 }
 
 // parse reads valid JSON.
-func parse(raw json.RawMessage) value {
-	raw = bytes.TrimSpace(raw)
-	switch raw[0] {
+func parse(text []byte) value {
+	v, ok := (&scanner{text: text}).value(0)
+	if !ok {
+		panic("no value: " + string(text))
+	}
+	return v
+}
+
+// scanner reads text that encoding/json has found valid.
+type scanner struct {
+	text []byte
+	at   int
+}
+
+// next is the byte behind white space.
+func (s *scanner) next() byte {
+	for strings.IndexByte(" \t\r\n", s.text[s.at]) >= 0 {
+		s.at++
+	}
+	return s.text[s.at]
+}
+
+// value reads one value inside so many arrays and objects. It is false for a number beyond
+// float64 and for nesting beyond maxDepth.
+func (s *scanner) value(depth int) (value, bool) {
+	switch c := s.next(); c {
 	case 'n':
-		return value{kind: null}
-	case 't', 'f':
-		return ofBool(raw[0] == 't')
+		s.at += len("null")
+		return value{kind: null}, true
+	case 't':
+		s.at += len("true")
+		return ofBool(true), true
+	case 'f':
+		s.at += len("false")
+		return ofBool(false), true
 	case '"':
-		var s string
-		must(json.Unmarshal(raw, &s))
-		return ofText(s)
-	case '[':
-		return value{kind: array, raw: raw}
-	case '{':
-		return value{kind: object, raw: raw}
+		return ofText(s.string()), true
+	case '[', '{':
+		if depth == maxDepth {
+			return value{}, false
+		}
+		return s.container(c == '{', depth+1)
 	}
-	if i, err := strconv.ParseInt(string(raw), 10, 64); err == nil {
-		return ofInt(i)
+	from := s.at
+	for s.at < len(s.text) && strings.IndexByte("+-.0123456789eE", s.text[s.at]) >= 0 {
+		s.at++
 	}
-	f, err := strconv.ParseFloat(string(raw), 64)
-	must(err)
-	return ofFloat(f)
+	number := string(s.text[from:s.at])
+	if i, err := strconv.ParseInt(number, 10, 64); err == nil {
+		return ofInt(i), true
+	}
+	f, err := strconv.ParseFloat(number, 64)
+	return ofFloat(f), err == nil
+}
+
+func (s *scanner) string() (text string) {
+	from := s.at
+	for s.at++; s.text[s.at] != '"'; s.at++ {
+		if s.text[s.at] == '\\' {
+			s.at++
+		}
+	}
+	s.at++
+	quoted := s.text[from:s.at]
+	if bytes.IndexByte(quoted, '\\') < 0 {
+		return string(quoted[1 : len(quoted)-1])
+	}
+	must(json.Unmarshal(quoted, &text))
+	return text
+}
+
+// container reads an array or object; of members that share a name the last counts.
+func (s *scanner) container(members bool, depth int) (v value, ok bool) {
+	in, from := &container{}, s.at
+	if members && depth == 1 { // as many as most records have
+		in.names, in.list = make([]string, 0, 12), make([]value, 0, 12)
+	}
+	s.at++
+	for c := s.next(); c != ']' && c != '}'; c = s.next() {
+		if c == ',' {
+			s.at++
+			s.next()
+		}
+		place := len(in.list)
+		if members {
+			name, found := s.string(), false
+			if place, found = slices.BinarySearch(in.names, name); !found {
+				in.names = slices.Insert(in.names, place, name)
+				in.list = slices.Insert(in.list, place, value{})
+			}
+			s.next()
+			s.at++ // the colon
+		} else {
+			in.list = append(in.list, value{})
+		}
+		if in.list[place], ok = s.value(depth); !ok {
+			return value{}, false
+		}
+	}
+	s.at++
+	in.raw = s.text[from:s.at]
+	if members {
+		return value{kind: object, in: in}, true
+	}
+	return value{kind: array, in: in}, true
 }
 
 // must is for what has been checked before.
@@ -158,28 +217,21 @@ func must(err error) {
 	}
 }
 
-func (v value) elements() []value {
-	var raw []json.RawMessage
-	must(json.Unmarshal(v.raw, &raw))
-	list := make([]value, len(raw))
-	for i := range raw {
-		list[i] = parse(raw[i])
+// inside are the elements of an array, or the members of an object in the order of their
+// names.
+func (v value) inside() []value {
+	if v.in == nil {
+		return nil
 	}
-	return list
+	return v.in.list
 }
 
-// members of an object; of those that share a name the last counts.
-func (v value) members() map[string]value {
-	if v.byName != nil {
-		return v.byName
+// member of an object; there may be none of that name.
+func (v value) member(name string) value {
+	if i, found := slices.BinarySearch(v.in.names, name); found {
+		return v.in.list[i]
 	}
-	var raw map[string]json.RawMessage
-	must(json.Unmarshal(v.raw, &raw))
-	byName := make(map[string]value, len(raw))
-	for name, r := range raw {
-		byName[name] = parse(r)
-	}
-	return byName
+	return value{}
 }
 
 // Step is one move of a path: to a member, or, where Member is "", to an element.
@@ -192,13 +244,9 @@ func (v value) at(path []Step) value {
 	for _, step := range path {
 		switch {
 		case step.Member != "" && v.kind == object:
-			v = v.members()[step.Member]
-		case step.Member == "" && v.kind == array:
-			list := v.elements()
-			if step.Index >= len(list) {
-				return value{}
-			}
-			v = list[step.Index]
+			v = v.member(step.Member)
+		case step.Member == "" && v.kind == array && step.Index < len(v.in.list):
+			v = v.in.list[step.Index]
 		default:
 			return value{}
 		}
@@ -220,7 +268,7 @@ func compare(a, b value) int {
 	case text:
 		return strings.Compare(a.s, b.s)
 	case array:
-		return slices.CompareFunc(a.elements(), b.elements(), compare)
+		return slices.CompareFunc(a.in.list, b.in.list, compare)
 	case object:
 		return compareObjects(a, b)
 	}
@@ -228,13 +276,12 @@ func compare(a, b value) int {
 }
 
 func compareObjects(a, b value) int {
-	am, bm := a.members(), b.members()
-	an, bn := slices.Sorted(maps.Keys(am)), slices.Sorted(maps.Keys(bm))
+	an, bn := a.in.names, b.in.names
 	for i := range min(len(an), len(bn)) {
 		if c := strings.Compare(an[i], bn[i]); c != 0 {
 			return c
 		}
-		if c := compare(am[an[i]], bm[bn[i]]); c != 0 {
+		if c := compare(a.in.list[i], b.in.list[i]); c != 0 {
 			return c
 		}
 	}
@@ -274,7 +321,7 @@ func (v value) json() string {
 		return quote(v.s)
 	case array, object:
 		var b bytes.Buffer
-		must(json.Compact(&b, v.raw))
+		must(json.Compact(&b, v.in.raw))
 		return b.String()
 	}
 	return "null"
@@ -290,15 +337,14 @@ func (v value) key() string {
 		}
 	case array:
 		var parts []string
-		for _, e := range v.elements() {
+		for _, e := range v.in.list {
 			parts = append(parts, e.key())
 		}
 		return "[" + strings.Join(parts, ",") + "]"
 	case object:
 		var parts []string
-		members := v.members()
-		for _, name := range slices.Sorted(maps.Keys(members)) {
-			parts = append(parts, quote(name)+":"+members[name].key())
+		for i, name := range v.in.names {
+			parts = append(parts, quote(name)+":"+v.in.list[i].key())
 		}
 		return "{" + strings.Join(parts, ",") + "}"
 	}

@@ -77,7 +77,7 @@ func (m *memory) SyncDir(string) error  { return nil }
 type memoryFile struct {
 	mu     sync.RWMutex
 	size   int64
-	pieces [][]byte // of pieceBytes each; zeros beyond size
+	pieces [][]byte // of pieceBytes each, a lone one may be shorter; zeros beyond size
 }
 
 const pieceBytes = 64 << 10
@@ -117,8 +117,23 @@ func (f *memoryFile) WriteAt(b []byte, at int64) (int, error) {
 
 func (f *memoryFile) grow(size int64) {
 	f.size = max(f.size, size)
+	if n := len(f.pieces); n <= 1 && (n == 0 || len(f.pieces[0]) < pieceBytes) {
+		f.growFirst(min(size, pieceBytes))
+	}
 	for int64(len(f.pieces))*pieceBytes < size {
 		f.pieces = append(f.pieces, make([]byte, pieceBytes))
+	}
+}
+
+// growFirst has the first piece hold so many bytes: most files of a test are short.
+func (f *memoryFile) growFirst(size int64) {
+	if len(f.pieces) == 0 {
+		f.pieces = append(f.pieces, nil)
+	}
+	if n := int64(len(f.pieces[0])); n < size {
+		longer := make([]byte, min(max(2*n, size, 512), pieceBytes))
+		copy(longer, f.pieces[0])
+		f.pieces[0] = longer
 	}
 }
 
