@@ -146,7 +146,7 @@ func TestNamedTests(t *testing.T) {
 		}
 		rows := 0
 		for l := range strings.Lines(string(doc)) {
-			if !strings.HasPrefix(l, "| ") || strings.HasPrefix(l, "| input") || strings.HasPrefix(l, "| # ") {
+			if !strings.HasPrefix(l, "| ") || strings.HasPrefix(l, "| input") || strings.HasPrefix(l, "| fault") || strings.HasPrefix(l, "| # ") {
 				continue
 			}
 			rows++

@@ -24,7 +24,7 @@ type outcome uint8
 const (
 	done    outcome = iota
 	refused         // the condition did not hold: nothing changed
-	full            // the disk is, or nobody was there: nothing changed
+	full            // the disk is, or nobody was there, or somebody else has to be asked: nothing changed
 	unknown         // no answer, or one that leaves it open
 )
 
@@ -41,6 +41,7 @@ type client struct {
 	url  string
 	http *http.Client
 	lost []time.Time // when requests began that reached the node and had no answer
+	last answer
 
 	// Of a client of a cluster: all its nodes.
 	others []string
@@ -50,12 +51,13 @@ type client struct {
 
 // call sends a request, in a cluster where it is sent to, which changes nothing on the
 // way. It is not tried again, not even where that would be safe.
-func (c *client) call(ctx context.Context, method, path string, query url.Values, body string) answer {
+func (c *client) call(ctx context.Context, method, path string, query url.Values, body string) (a answer) {
+	defer func() { c.last = a }()
 	if c.spread {
 		c.elsewhere()
 	}
-	a := c.once(ctx, method, path, query, body)
-	for hops := 0; a.status == http.StatusTemporaryRedirect && hops < 5; hops++ {
+	a = c.once(ctx, method, path, query, body)
+	for hops := 0; a.status == http.StatusTemporaryRedirect && len(c.others) > 0 && hops < 5; hops++ {
 		var to struct {
 			Leader string `json:"leader"`
 		}
@@ -65,10 +67,10 @@ func (c *client) call(ctx context.Context, method, path string, query url.Values
 		c.url = to.Leader
 		a = c.once(ctx, method, path, query, body)
 	}
-	if a.status == http.StatusTemporaryRedirect {
+	if a.status == http.StatusTemporaryRedirect && len(c.others) > 0 {
 		return answer{err: errors.New("sent around")}
 	}
-	if a.status == 0 && len(c.others) > 0 {
+	if (a.status == 0 || a.status == http.StatusServiceUnavailable) && len(c.others) > 0 {
 		c.elsewhere()
 		<-time.After(10 * time.Millisecond)
 	}
@@ -84,7 +86,8 @@ func (c *client) elsewhere() {
 func dial(t *testing.T, server string) *client {
 	transport := &http.Transport{MaxIdleConnsPerHost: 2, DisableCompression: true}
 	t.Cleanup(transport.CloseIdleConnections)
-	return &client{url: server, http: &http.Client{Transport: transport, Timeout: patience}}
+	asked := func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+	return &client{url: server, http: &http.Client{Transport: transport, Timeout: patience, CheckRedirect: asked}}
 }
 
 // answer is what came back: the status, 0 where nothing came, and the body.
@@ -105,6 +108,7 @@ func (c *client) once(ctx context.Context, method, path string, query url.Values
 	if err != nil {
 		return answer{err: err}
 	}
+	request.Header.Set("Authorization", "Bearer "+testToken)
 	request.ContentLength = int64(len(body))
 	if body == "" {
 		request.Body = http.NoBody
@@ -135,6 +139,8 @@ var errDamage = errors.New("status 500")
 func (a answer) result() (outcome, error) {
 	switch {
 	case a.unsent, a.status == http.StatusServiceUnavailable && bytes.Contains(a.body, []byte(`"no_quorum"`)):
+		return full, nil
+	case a.status == http.StatusTemporaryRedirect:
 		return full, nil
 	case a.status == 0, a.status == http.StatusServiceUnavailable, a.status == http.StatusRequestTimeout:
 		return unknown, nil

@@ -15,27 +15,30 @@ import (
 	"time"
 )
 
-// fleet is a cluster of processes.
+// fleet is a cluster of processes. What is said by node is by its index.
 type fleet struct {
-	dir   string
-	list  string   // --nodes
-	urls  []string // by node
-	nodes []*node  // nil = down
+	dir         string
+	lists       []string   // --nodes, by node
+	urls        []string   // by node
+	args        []string   // further ones, of all
+	environment []string   // further, of all
+	within      [][]string // commands that run another one somewhere else, by node; nil = none
+	nodes       []*node    // nil = down
 }
 
 // startFleet starts n processes as one cluster, with further arguments.
 func startFleet(t *testing.T, n int, args ...string) *fleet {
 	t.Helper()
-	f := &fleet{dir: t.TempDir(), nodes: make([]*node, n)}
+	f := &fleet{dir: t.TempDir(), nodes: make([]*node, n), args: args}
 	ports := freePorts(t, 2*n)
 	var entries []string
 	for i := range n {
 		entries = append(entries, fmt.Sprintf("n%d:127.0.0.1:%d:1:%d", i, ports[2*i], ports[2*i+1]))
 		f.urls = append(f.urls, fmt.Sprintf("http://127.0.0.1:%d", ports[2*i+1]))
 	}
-	f.list = strings.Join(entries, ",")
 	for i := range n {
-		f.launch(t, i, args...)
+		f.lists = append(f.lists, strings.Join(entries, ","))
+		f.launch(t, i)
 	}
 	for i := range n {
 		f.await(t, i)
@@ -59,11 +62,18 @@ func freePorts(t *testing.T, n int) []int {
 }
 
 // launch starts a node and does not wait until it is ready.
-func (f *fleet) launch(t *testing.T, i int, args ...string) {
+func (f *fleet) launch(t *testing.T, i int) {
 	t.Helper()
-	port := f.urls[i][strings.LastIndex(f.urls[i], ":")+1:]
-	args = append([]string{"--port", port, "--node-id", fmt.Sprintf("n%d", i), "--nodes", f.list}, args...)
-	f.nodes[i] = launch(t, filepath.Join(f.dir, fmt.Sprintf("n%d", i)), args...)
+	host, port, err := net.SplitHostPort(strings.TrimPrefix(f.urls[i], "http://"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	args := append([]string{"--host", host, "--port", port, "--node-id", fmt.Sprintf("n%d", i), "--nodes", f.lists[i]}, f.args...)
+	var within []string
+	if f.within != nil {
+		within = f.within[i]
+	}
+	f.nodes[i] = spawn(t, within, f.environment, filepath.Join(f.dir, fmt.Sprintf("n%d", i)), args...)
 }
 
 // await waits until a node says that it is ready.

@@ -134,7 +134,7 @@ func TestRegisterCheckSees(t *testing.T) {
 	absent, expired := touched{outcome: refused}, touched{outcome: refused, expired: true}
 	write := func(value uint64, version int64) touched { return touched{kind: put, value: value, version: version} }
 	read := func(value uint64, version int64) touched { return touched{value: value, version: version} }
-	brief := touched{kind: put, value: 1, version: 1, ttl: 1500 * time.Millisecond}
+	brief := touched{kind: put, value: 1, version: 1, ttl: 1500 * time.Millisecond, late: late}
 	lost := touched{kind: put, value: 9, outcome: unknown}
 	mismatch := func(cas, present int64) touched {
 		return touched{kind: put, value: 5, cas: cas, version: present, outcome: refused}

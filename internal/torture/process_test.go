@@ -1,7 +1,7 @@
 // Package torture holds no code. Its tests run the real binary as a process of
-// its own, hurt it (SIGKILL, SIGSTOP, SIGTERM, a failed sync, a full disk) under
-// the load of concurrent clients, and hold what the clients were told against
-// models of a log, a register and a group's commit.
+// its own, hurt it (SIGKILL, SIGSTOP, SIGTERM, a failed sync, a full disk, a network
+// that parts, loses or delays) under the load of concurrent clients, and hold what the
+// clients were told against models of a log, a register and a group's commit.
 package torture
 
 import (
@@ -12,6 +12,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -80,13 +81,21 @@ type node struct {
 // launch starts leat serve and does not wait until it is ready.
 func launch(t *testing.T, dir string, args ...string) *node {
 	t.Helper()
+	return spawn(t, nil, nil, dir, args...)
+}
+
+// spawn is launch within a command that runs another one, with more in the environment.
+func spawn(t *testing.T, within, environment []string, dir string, args ...string) *node {
+	t.Helper()
 	path, err := binary()
 	if err != nil {
 		t.Fatal(err)
 	}
 	n := &node{logs: &tail{}, first: make(chan string, 1), exited: make(chan struct{})}
-	n.cmd = exec.Command(path, append([]string{"serve", "--port", "0", "--data-dir", dir}, args...)...)
+	words := append(slices.Clone(within), append([]string{path, "serve", "--port", "0", "--data-dir", dir}, args...)...)
+	n.cmd = exec.Command(words[0], words[1:]...)
 	n.cmd.Env = append(os.Environ(), "LEAT_TOKENS=", "RF_BEARER_TOKENS=", "RF_HA_ENABLED=", "LEAT_HOST=", "LEAT_DEV=")
+	n.cmd.Env = append(n.cmd.Env, environment...)
 	n.cmd.Stderr = n.logs
 	n.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	stdout, err := n.cmd.StdoutPipe()

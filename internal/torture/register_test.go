@@ -25,6 +25,7 @@ type touched struct {
 	kind      touchKind
 	cas       int64         // condition, -1 = none
 	ttl       time.Duration // of a put, 0 = none
+	late      time.Duration // how long it may be read after its TTL
 	value     uint64        // written or read
 	outcome   outcome       // refused: get found nothing, or the cas did not match
 	version   int64         // answered; where the cas did not match, the present one
@@ -39,7 +40,9 @@ const (
 	// milliseconds.
 	early = int64(2 * time.Millisecond)
 	// late is how long an expired key may be read after its time.
-	late = int64(3 * time.Second)
+	late = 3 * time.Second
+	// lateParted is the same where there may have been no leader to let it expire.
+	lateParted = 10 * time.Second
 )
 
 // register is the state of a key. Whether a key with a TTL has expired is not
@@ -111,7 +114,7 @@ func (r register) put(o *touched) (register, bool) {
 	if o.ttl > 0 {
 		after.due, after.over = o.call+int64(o.ttl), math.MaxInt64
 		if o.outcome == done {
-			after.over = o.ret + int64(o.ttl) + late
+			after.over = o.ret + int64(o.ttl+o.late)
 		}
 	}
 	return after, o.outcome == unknown || o.version > r.high
@@ -139,14 +142,16 @@ func registerModel() porcupine.Model {
 type registers struct {
 	mu         sync.Mutex
 	keys       map[string][]*touched
+	late       time.Duration
 	operations int
 }
 
-func newRegisters() *registers { return &registers{keys: make(map[string][]*touched)} }
+func newRegisters() *registers { return &registers{keys: make(map[string][]*touched), late: late} }
 
 func (h *registers) touched(o *touched) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	o.late = h.late
 	h.keys[o.key] = append(h.keys[o.key], o)
 }
 
