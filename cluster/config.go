@@ -51,9 +51,9 @@ type Config struct {
 	// Depth is how many proposals of a shard are under way at once, by default 4
 	// alone and 2 in a cluster.
 	Depth int
-	// RaftLogBytes is the size of the raft log past which shards take a snapshot
-	// and compact, by default 96 MiB alone and 256 in a cluster, where a node that
-	// is behind by more needs a snapshot. A start reads what is left of it again.
+	// RaftLogBytes is how much is written to the raft log until shards take a snapshot
+	// and compact, by default 16 MiB alone and 192 in a cluster, where a node that
+	// is behind by more needs a snapshot. A start reads what came after it again.
 	RaftLogBytes int64
 	// MaxPartitions bounds the partitions of all topics together, 20,000 by
 	// default: one costs two descriptors and about 4 KiB of memory.
@@ -73,12 +73,18 @@ type Config struct {
 }
 
 const (
-	firstDataShard  = bus.MetaShard + 1
-	maxDataShards   = 64
-	defaultDepth    = 4
-	clusterDepth    = 2
-	defaultRaftLog  = 96 << 20
-	clusterRaftLog  = 256 << 20
+	firstDataShard = bus.MetaShard + 1
+	maxDataShards  = 64
+	defaultDepth   = 4
+	clusterDepth   = 2
+	defaultRaftLog = 16 << 20
+	clusterRaftLog = 192 << 20
+	// indexBytes is how much is written to the raft log before its index is saved anew:
+	// reading that much takes a millisecond.
+	indexBytes = 1 << 20
+	// verifyBytes is how much of the raft log that a start took on trust is verified
+	// with each checkpoint.
+	verifyBytes     = 16 << 20
 	maxPartitions   = 20_000
 	maxGroups       = 1_000_000
 	checkpointEvery = 2 * time.Second

@@ -158,6 +158,19 @@ func (s *logStore) sizeBytes() int64 {
 	return 0
 }
 
+// tend keeps starts short: it saves the index, and verifies a part of what the last
+// start did not.
+func (s *logStore) tend() error {
+	db := s.db.Load()
+	if db.TailBytes() > indexBytes {
+		if err := db.SaveIndex(); err != nil {
+			return err
+		}
+	}
+	_, err := db.VerifyNext(verifyBytes)
+	return err
+}
+
 func (n *Node) hostConfig() dbconfig.NodeHostConfig {
 	c := dbconfig.NodeHostConfig{
 		NodeHostDir:       filepath.Join(n.config.Dir, "nodehost"),
@@ -300,8 +313,11 @@ func (n *Node) housekeep(ctx context.Context) error {
 		if err := n.checkpointAll(marks); err != nil {
 			return err
 		}
-		if n.raftLog.sizeBytes() > n.config.RaftLogBytes {
+		if n.raftLog.db.Load().ReplayBytes() > n.config.RaftLogBytes {
 			n.compact(ctx)
+		}
+		if err := n.raftLog.tend(); err != nil {
+			return err
 		}
 	}
 }

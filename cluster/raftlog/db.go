@@ -87,7 +87,10 @@ type DB struct {
 	segments []*segment // oldest first, the last one is written
 	mark     watermark
 	markFile log.File
-	failed   error // why the log takes no more writes
+	indexed  place  // where the saved index stands
+	trusted  []part // what Open has not verified; VerifyNext does
+	damaged  bool   // VerifyNext found damage: no index is saved any more
+	failed   error  // why the log takes no more writes
 	closed   bool
 
 	commit  groupCommit
@@ -96,11 +99,13 @@ type DB struct {
 	reclaim sync.Mutex // held by the one goroutine that frees segments
 }
 
-// Open opens the log in dir and verifies every byte of it. A torn last write is
-// cut off, and what was cut is kept beside the segment as "*.torn". Damage
+// Open opens the log in dir. Where an index was saved it verifies what was written
+// after that and what raft is about to read, otherwise every byte. A torn last write
+// is cut off, and what was cut is kept beside the segment as "*.torn". Damage
 // anywhere else is a fault Corrupt, raft_log_corrupt, with the file and the
 // byte offset; a log that lost its end is a fault Corrupt, log_truncated.
-// Nothing is changed in either case.
+// Nothing is changed in either case. What the index told is verified when it is read
+// and by VerifyNext.
 func Open(dir string, o Options) (*DB, error) {
 	db := &DB{
 		dir:          dir,
@@ -144,7 +149,7 @@ func (db *DB) DurableIndex(shardID, replicaID uint64) uint64 {
 	return 0
 }
 
-// Close syncs what is written, notes where the log ends and closes its files.
+// Close syncs what is written, saves the index and closes the files.
 // Closing again does nothing.
 func (db *DB) Close() error {
 	db.reclaim.Lock()
@@ -162,6 +167,9 @@ func (db *DB) Close() error {
 		if err = seg.file.Sync(); err == nil {
 			db.commit.advance(end)
 			err = db.saveWatermark(db.segments[0].sequence, end)
+		}
+		if err == nil && db.indexed.lsn() != end && !db.damaged {
+			err = db.closeIndex()
 		}
 		db.failed = fault.New(fault.Unavailable, "shutting_down", "the raft log is closed")
 	}

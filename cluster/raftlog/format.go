@@ -47,6 +47,7 @@
 //	5 compacted   index        –           –          –   entries up to a are gone
 //	6 bootstrap   –            –           (CRC)      raftpb.Bootstrap (protobuf), or none when empty
 //	7 removal     –            –           –          –   everything about the replica is void
+//	8, 9          only in the index, see indexfile.go
 //
 //	entry := uvarint term, u8 type, uvarint key, uvarint client, uvarint series,
 //	         uvarint responded, uvarint length, command bytes
@@ -82,6 +83,8 @@ const (
 	typeCompacted
 	typeBootstrap
 	typeRemoval
+	typePlace
+	typeSpans
 )
 
 const (
@@ -184,17 +187,17 @@ func (h *header) payload(p []byte) ([]byte, bool) {
 	return body, uint64(checksum(0, body)) == h.c
 }
 
-// fileHeader is the header of a segment file.
+// fileHeader is the header of a segment file and of the index.
 type fileHeader struct {
 	sequence uint64
 	base     uint64
 	salt     [16]byte
 }
 
-func (h *fileHeader) put(p []byte) {
+func (h *fileHeader) put(p []byte, id string) {
 	clear(p[:headerSize])
 	le := binary.LittleEndian
-	copy(p, segmentID)
+	copy(p, id)
 	le.PutUint32(p[8:], formatVersion)
 	le.PutUint64(p[16:], h.sequence)
 	le.PutUint64(p[24:], h.base)
@@ -205,9 +208,10 @@ func (h *fileHeader) put(p []byte) {
 
 // parse reads a file header whose checksum holds; version is 0 where it does
 // not.
-func (h *fileHeader) parse(p []byte) (version uint32) {
+func (h *fileHeader) parse(p []byte, id string) (version uint32) {
 	le := binary.LittleEndian
-	if len(p) < headerSize || string(p[:8]) != segmentID || le.Uint32(p[56:]) != checksum(0, p[:56]) {
+	if len(p) < headerSize || string(p[:8]) != id || le.Uint32(p[60:]) != recordMagic ||
+		le.Uint32(p[56:]) != checksum(0, p[:56]) {
 		return 0
 	}
 	h.sequence = le.Uint64(p[16:])

@@ -19,7 +19,7 @@ func goldenBytes(t testing.TB) []byte {
 	t.Helper()
 	fh := fileHeader{sequence: 3, base: 4096, salt: [16]byte([]byte("salt of a golden"))}
 	out := make([]byte, headerSize)
-	fh.put(out)
+	fh.put(out, segmentID)
 	add := func(durable uint64, build func(r *round) error) {
 		var r round
 		if err := build(&r); err != nil {

@@ -191,6 +191,17 @@ func (r *replica) covering(out []span, low, high uint64) []span {
 	return out
 }
 
+// replica is what the log knows of a replica, nothing yet where it is new.
+func (db *DB) replica(shardID, replicaID uint64) *replica {
+	id := raftio.NodeInfo{ShardID: shardID, ReplicaID: replicaID}
+	r := db.replicas[id]
+	if r == nil {
+		r = &replica{id: id}
+		db.replicas[id] = r
+	}
+	return r
+}
+
 // apply brings the state of one record into the index. The same code runs when
 // a record has been written and when it is read back at start.
 func (db *DB) apply(h *header, body []byte, seg *segment, pos int64) {
@@ -205,11 +216,7 @@ func (db *DB) apply(h *header, body []byte, seg *segment, pos int64) {
 		}
 		return
 	}
-	r := db.replicas[id]
-	if r == nil {
-		r = &replica{id: id}
-		db.replicas[id] = r
-	}
+	r := db.replica(h.shard, h.replica)
 	switch h.kind {
 	case typeEntries:
 		if h.flags&flagCarried != 0 {

@@ -94,6 +94,9 @@ const modelShards = 3
 
 func randomOp(rng *rand.Rand, m model) op {
 	shard := 1 + rng.Uint64N(modelShards)
+	if rng.IntN(10) == 0 {
+		return op{"save the index", false, func(model) {}, (*DB).SaveIndex}
+	}
 	switch n := rng.IntN(100); {
 	case n < 60:
 		return randomSave(rng, m)
@@ -282,8 +285,14 @@ func TestModel(t *testing.T) {
 				if err := o.invoke(db); err != nil {
 					t.Fatalf("step %d, %s: %v", i, o.name, err)
 				}
-				if rng.IntN(20) == 0 {
+				switch rng.IntN(40) {
+				case 0:
 					shut(t, db)
+					db = open(t, dir, options)
+				case 1: // the process died
+					if err := db.closeFiles(); err != nil {
+						t.Fatal(err)
+					}
 					db = open(t, dir, options)
 				}
 				if i%5 == 0 || i > 380 {

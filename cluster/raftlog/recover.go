@@ -6,8 +6,8 @@ import (
 	"slices"
 )
 
-// recover reads the log in dir into the index, or begins one where the
-// directory has none. On return everything in the index is durable.
+// recover brings back what the log in dir holds, or begins one where the
+// directory has none. On return all of it is durable.
 func (db *DB) recover() error {
 	if err := db.fs.MkdirAll(db.dir); err != nil {
 		return fmt.Errorf("make %s: %w", db.dir, err)
@@ -35,7 +35,18 @@ func (db *DB) recover() error {
 	if err != nil {
 		return err
 	}
-	if err := db.readSegments(sequences); err != nil {
+	index, err := db.loadIndex()
+	if err != nil {
+		return err
+	}
+	db.mark.end = max(db.mark.end, index.at.lsn())
+	if len(sequences) == 0 || index.at.sequence < sequences[0] || index.at.sequence > sequences[len(sequences)-1] {
+		index = savedIndex{}
+	}
+	if err := db.readSegments(sequences, &index); err != nil {
+		return err
+	}
+	if err := db.verifyNeeded(index.at); err != nil {
 		return err
 	}
 	return db.settle()
@@ -77,14 +88,18 @@ func (db *DB) dropRemoved(sequences []uint64) ([]uint64, error) {
 	return sequences, nil
 }
 
-// readSegments opens and scans the segments and ends with one to append to.
-func (db *DB) readSegments(sequences []uint64) error {
+// readSegments opens the segments, scans them from the place of the index on, and ends
+// with one to append to.
+func (db *DB) readSegments(sequences []uint64, index *savedIndex) error {
 	for i, n := range sequences {
 		seg, err := db.openSegment(n)
 		if err != nil {
 			return err
 		}
-		s := scan{db: db, seg: seg, last: i == len(sequences)-1}
+		s := scan{db: db, seg: seg, last: i == len(sequences)-1, trusted: n < index.at.sequence}
+		if n == index.at.sequence {
+			s.index = index
+		}
 		begun, err := s.run()
 		if err != nil {
 			return err
@@ -150,6 +165,9 @@ type scan struct {
 	seg  *segment
 	last bool // the last segment of the log, where a torn write may be
 
+	trusted bool        // the index tells what is in the segment
+	index   *savedIndex // tells what is in the segment before its place, nil for nothing
+
 	size  int64  // of the file
 	win   []byte // bytes of the file from winAt on
 	winAt int64
@@ -192,12 +210,12 @@ func (s *scan) run() (begun bool, err error) {
 	if s.size, err = s.seg.file.Size(); err != nil {
 		return false, fmt.Errorf("read %s: %w", s.seg.name, err)
 	}
-	head, err := s.at(0, headerSize)
-	if err != nil {
-		return false, err
+	head := make([]byte, min(s.size, headerSize))
+	if err := readFull(s.seg.file, head, 0); err != nil {
+		return false, fmt.Errorf("read %s: %w", s.seg.name, err)
 	}
 	var fh fileHeader
-	version := fh.parse(head)
+	version := fh.parse(head, segmentID)
 	if version > formatVersion {
 		return false, unknownVersion(s.seg.name, version)
 	}
@@ -208,7 +226,17 @@ func (s *scan) run() (begun bool, err error) {
 		return false, err
 	}
 	s.seg.base, s.seg.seed = fh.base, fh.seed()
-	round, bad, err := s.rounds()
+	if s.trusted {
+		return true, s.trust()
+	}
+	from := int64(headerSize)
+	if s.index != nil {
+		from = s.index.at.pos
+		if err := s.resume(); err != nil {
+			return false, err
+		}
+	}
+	round, bad, err := s.rounds(from)
 	if err != nil {
 		return false, err
 	}
@@ -238,11 +266,43 @@ func (s *scan) placed(fh *fileHeader) error {
 	return nil
 }
 
-// rounds applies every complete round and returns where the last one ends, and
-// where the bytes are that are neither a record nor the zeros after the last
-// one, -1 for nowhere.
-func (s *scan) rounds() (end, bad int64, err error) {
-	pos := int64(headerSize)
+// trust takes a segment for what the index says of it. That it is as long as it was is
+// seen when the header of the next one is read.
+func (s *scan) trust() error {
+	last, err := s.at(s.size-1, 1)
+	if err != nil {
+		return err
+	}
+	s.seg.end, s.seg.zeroed = s.size, s.size
+	if last[0] == 0 {
+		end, err := s.lastNonZero(0)
+		if err != nil {
+			return err
+		}
+		s.seg.end = end + 1
+	}
+	s.db.trusted = append(s.db.trusted, part{seg: s.seg, pos: headerSize, end: s.seg.end})
+	return nil
+}
+
+// resume brings in the index, whose place is in this segment.
+func (s *scan) resume() error {
+	at := s.index.at
+	if at.base != s.seg.base || at.seed != s.seg.seed {
+		return corrupt(filepath.Join(s.db.dir, indexName), 0, "it is the index of another log than that of %s", s.seg.name)
+	}
+	if s.size < at.pos {
+		return truncated(s.seg.name, s.size, "the segment ends here, the log had reached byte %d of it", at.pos)
+	}
+	s.seg.end = at.pos
+	s.db.trusted = append(s.db.trusted, part{seg: s.seg, pos: headerSize, end: at.pos})
+	return s.db.restore(s.index)
+}
+
+// rounds applies every complete round from pos on and returns where the last one
+// ends, and where the bytes are that are neither a record nor the zeros after the
+// last one, -1 for nowhere.
+func (s *scan) rounds(pos int64) (end, bad int64, err error) {
 	end = pos
 	for pos < s.size {
 		p, err := s.at(pos, headerSize)

@@ -15,6 +15,7 @@ import (
 const (
 	segmentSuffix = ".wal"
 	tornSuffix    = ".torn"
+	tempSuffix    = ".tmp"
 )
 
 // segment is one open file of the log. Except for the immutable fields it is
@@ -95,7 +96,7 @@ func (db *DB) createSegment(sequence, base uint64) error {
 	}
 	r.seal(base, seg.seed, headerSize)
 	first := make([]byte, headerSize, headerSize+len(r.buf))
-	h.put(first)
+	h.put(first, segmentID)
 	first = append(first, r.buf...)
 
 	file, err := db.fs.Create(seg.name)

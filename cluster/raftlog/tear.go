@@ -16,7 +16,7 @@ func (s *scan) damaged(round, bad int64) error {
 	if !s.last {
 		return corrupt(s.seg.name, bad, "the record is damaged, and the log goes on after this segment")
 	}
-	lastByte, err := s.lastNonZero()
+	lastByte, err := s.lastNonZero(round)
 	if err != nil {
 		return err
 	}
@@ -118,11 +118,11 @@ func (s *scan) torn(bad int64) (bool, error) {
 	return false, nil
 }
 
-// lastNonZero is the position of the last byte that is not zero, -1 where
-// there is none.
-func (s *scan) lastNonZero() (int64, error) {
+// lastNonZero is the position of the last byte from pos on that is not zero, -1
+// where there is none.
+func (s *scan) lastNonZero(pos int64) (int64, error) {
 	last := int64(-1)
-	for pos := int64(0); pos < s.size; {
+	for pos < s.size {
 		p, err := s.at(pos, windowBytes)
 		if err != nil {
 			return 0, err

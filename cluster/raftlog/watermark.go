@@ -93,7 +93,7 @@ func (db *DB) loadWatermark() (found bool, err error) {
 // that a file with no valid slot is always a damaged one.
 func (db *DB) createWatermark(w watermark) error {
 	name := filepath.Join(db.dir, watermarkName)
-	temp := name + ".tmp"
+	temp := name + tempSuffix
 	file, err := db.fs.Create(temp)
 	if err != nil {
 		return fmt.Errorf("create raft log watermark: %w", err)
