@@ -36,6 +36,9 @@ const (
 	writeTimeout = 10 * time.Second // for a frame to be taken
 	endTimeout   = 10 * time.Second // for a snapshot's end to be answered
 	acceptPause  = 100 * time.Millisecond
+	// unheardTimeout is how long a connection lasts on which nothing is acknowledged by
+	// the other side's system.
+	unheardTimeout = 3 * time.Second
 	// reconnectPause is the time between two tries to reach a node.
 	reconnectPause = 100 * time.Millisecond
 )

@@ -148,6 +148,7 @@ func (n *Network) Close() error {
 
 // track has Close close a connection; false where it has been called.
 func (n *Network) track(conn net.Conn) bool {
+	limitUnheard(conn, unheardTimeout)
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	if n.closed {

@@ -16,6 +16,12 @@ import (
 // machine.
 const serverDeadline = 5*time.Second + 3*time.Second
 
+const (
+	// longRound is the one with a long cut: TCP repeats itself ever more rarely.
+	longRound = 10
+	longCut   = 40 * time.Second
+)
+
 // shape is a way to part the nodes of a cluster.
 type shape struct {
 	name string
@@ -106,12 +112,18 @@ func TestParted(t *testing.T) {
 		} else {
 			<-time.After(2*time.Second + time.Duration(r.Int64N(int64(time.Second))))
 		}
+		if round == longRound {
+			<-time.After(longCut)
+		}
 		n.heal(t)
 		began = time.Now()
 		for i := range f.nodes {
 			f.serves(t, i)
 		}
 		healed = append(healed, time.Since(began))
+		if round == longRound && healed[round] > longCut/2 {
+			t.Errorf("cut for %s, and then it took %s more to heal", longCut, healed[round])
+		}
 		stop()
 		w.probe(t, f, w.plain)
 		w.probe(t, f, w.mixed)
