@@ -166,18 +166,18 @@ func (m *machine) applyTxn(dst []byte, index uint64, c *txnCommand) ([]byte, err
 		}
 		body = wire.AppendUint(body, uint64(f.add(c.appends[i].block)))
 	}
-	body = m.applyDocs(body, c)
+	if len(c.appends) > 0 && len(c.puts)+len(c.deletes) > 0 {
+		m.hold()
+	}
+	m.publish(func() { body = m.applyDocs(body, c) })
 	for _, trim := range c.trims {
 		body = wire.AppendUint(body, m.applyTrim(trim))
 	}
 	return appendAnswer(dst, answered, body), nil
 }
 
-// applyDocs writes and removes the documents of a transaction. Readers see all of it or
-// nothing.
+// applyDocs writes and removes the documents of a transaction. mu is held.
 func (m *machine) applyDocs(body []byte, c *txnCommand) []byte {
-	m.mu.Lock()
-	defer m.mu.Unlock()
 	for _, put := range c.puts {
 		body = wire.AppendUint(body, m.applyPut(put))
 	}
@@ -297,16 +297,16 @@ func (m *machine) applyOpen(dst []byte, r *wire.Reader) ([]byte, error) {
 // used again, so what its directory may hold is what an Update that did not
 // finish wrote after this same entry.
 func (m *machine) openNew(id state.PartitionID) error {
-	m.files.Lock()
-	defer m.files.Unlock()
+	if !m.held {
+		m.files.Lock()
+		defer m.files.Unlock()
+	}
 	p, err := m.openPartition(id, nil)
 	if err != nil {
 		return fault.New(fault.Corrupt, "corrupt", "open a new partition: %w", err)
 	}
 	m.do(state.Open{ID: id})
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	m.logs[id] = p
+	m.publish(func() { m.logs[id] = p })
 	return nil
 }
 
@@ -324,10 +324,10 @@ func (m *machine) applyDrop(dst []byte, r *wire.Reader) []byte {
 		}
 		p := m.logs[id]
 		m.forgetFrame(id)
-		m.mu.Lock()
-		delete(m.logs, id)
-		m.dropped = append(m.dropped, id)
-		m.mu.Unlock()
+		m.publish(func() {
+			delete(m.logs, id)
+			m.dropped = append(m.dropped, id)
+		})
 		// Readers under way finish; the file is removed after a checkpoint.
 		_ = p.Close()
 	}

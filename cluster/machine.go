@@ -51,6 +51,7 @@ type machine struct {
 	ops    []byte                           // encoded operations of the Update under way
 	groups map[state.PartitionID]*openFrame // appends of the entry under way
 	order  []*openFrame
+	held   bool // files and mu are held until the entry's frames are written
 
 	checkpointing sync.Mutex // one checkpoint at a time
 	files         sync.Mutex // opening a new partition against removing an old one
@@ -157,6 +158,7 @@ func (m *machine) writeState(index uint64) error {
 // changes nothing and says why in its answer; an error is damage on our side and
 // ends the process.
 func (m *machine) applyEntry(entry *sm.Entry) ([]byte, error) {
+	defer m.release()
 	var answers []byte
 	var failure error
 	err := forEachCommand(entry.Cmd, m.tick, func(kind commandKind, body []byte) error {
@@ -193,11 +195,38 @@ func (m *machine) flushFrames(index uint64) error {
 	return nil
 }
 
+// hold keeps readers out until the frames of the entry under way are written, so that
+// they see documents only with the records of the same transaction. Locks are taken as
+// removeDropped does.
+func (m *machine) hold() {
+	if !m.held {
+		m.files.Lock()
+		m.mu.Lock()
+		m.held = true
+	}
+}
+
+// release lets readers in again.
+func (m *machine) release() {
+	if m.held {
+		m.held = false
+		m.mu.Unlock()
+		m.files.Unlock()
+	}
+}
+
+// publish has f change what readers see.
+func (m *machine) publish(f func()) {
+	if !m.held {
+		m.mu.Lock()
+		defer m.mu.Unlock()
+	}
+	f()
+}
+
 // do applies a decided operation and keeps it for the state log.
 func (m *machine) do(op state.Op) {
-	m.mu.Lock()
-	m.doLocked(op)
-	m.mu.Unlock()
+	m.publish(func() { m.doLocked(op) })
 }
 
 // doLocked is do for those who hold mu, so that readers see several operations at once.
@@ -227,16 +256,7 @@ func (m *machine) Close() error {
 		m.advance()
 	}
 	m.mu.Unlock()
-	var first error
-	if stateLog != nil {
-		first = stateLog.Close()
-	}
-	for _, p := range logs {
-		if err := p.Close(); first == nil {
-			first = err
-		}
-	}
-	return first
+	return closeLogs(stateLog, logs)
 }
 
 // PrepareSnapshot, SaveSnapshot and RecoverFromSnapshot are in snapshot.go, Open

@@ -219,22 +219,31 @@ func (m *machine) restore(from io.Reader, done <-chan struct{}) error {
 			return err
 		}
 	}
+	if err := restoreRecords(from, logs, log.Mark(index), done); err != nil {
+		return errors.Join(err, closeLogs(stateLog, logs))
+	}
 	m.mu.Lock()
+	defer m.mu.Unlock()
 	m.state, m.stateLog, m.logs, m.applied, m.dropped = s, stateLog, logs, index, nil
 	m.recent.reset(s.DocVersion())
 	close(m.changed)
 	m.changed = make(chan struct{})
 	m.advance()
-	m.mu.Unlock()
-	return m.restoreRecords(from, index, done)
+	return nil
 }
 
-// discard closes and removes what the machine holds.
+// discard closes and removes what the machine holds. Documents go with the records: who
+// sees those can read these.
 func (m *machine) discard() error {
 	m.mu.Lock()
 	logs, stateLog := m.logs, m.stateLog
-	m.logs, m.stateLog = make(map[state.PartitionID]*log.Partition), nil
+	m.logs, m.stateLog, m.state = make(map[state.PartitionID]*log.Partition), nil, state.New()
 	m.mu.Unlock()
+	return errors.Join(closeLogs(stateLog, logs), m.removeAll())
+}
+
+// closeLogs gives up the files of a machine; there may be no state log.
+func closeLogs(stateLog *log.Partition, logs map[state.PartitionID]*log.Partition) error {
 	var errs []error
 	if stateLog != nil {
 		errs = append(errs, stateLog.Close())
@@ -242,10 +251,10 @@ func (m *machine) discard() error {
 	for _, p := range logs {
 		errs = append(errs, p.Close())
 	}
-	return errors.Join(append(errs, m.removeAll())...)
+	return errors.Join(errs...)
 }
 
-func (m *machine) restoreRecords(from io.Reader, index uint64, done <-chan struct{}) error {
+func restoreRecords(from io.Reader, logs map[state.PartitionID]*log.Partition, mark log.Mark, done <-chan struct{}) error {
 	for {
 		select {
 		case <-done:
@@ -262,11 +271,11 @@ func (m *machine) restoreRecords(from io.Reader, index uint64, done <-chan struc
 		r := &wire.Reader{Rest: body}
 		id, base, timeMs := readPartitionID(r), log.Offset(r.Uint()), int64(r.Uint())
 		block := log.Block{Count: int(r.Uint()), Bytes: r.Rest}
-		p := m.logs[id]
+		p := logs[id]
 		if r.Err != nil || p == nil || block.Check() != nil {
 			return fault.New(fault.Corrupt, "corrupt", "a snapshot section does not decode")
 		}
-		got, err := p.Append(log.Batch{Mark: log.Mark(index), TimeMs: timeMs, Blocks: []log.Block{block}})
+		got, err := p.Append(log.Batch{Mark: mark, TimeMs: timeMs, Blocks: []log.Block{block}})
 		if err != nil {
 			return err
 		}

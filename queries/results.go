@@ -92,6 +92,7 @@ func (m *Manager) rows(name string, topicOf func(id string) string, offset log.O
 	if err != nil {
 		return Rows{}, err
 	}
+	// Standing first: a checkpoint is seen only with the rows that came with it.
 	s, err := m.status(e)
 	if err != nil {
 		return Rows{}, err
@@ -111,22 +112,10 @@ func (m *Manager) rows(name string, topicOf func(id string) string, offset log.O
 		rows.Stopped = fault.New(fault.Conflict, "query_failed", "query %q has failed: %s", name, s.Error)
 	}
 	if s.State == stateCompleted {
-		// A replica shows the last checkpoint a moment before the rows that came with it.
 		p, err := m.topics.Partition(topic, 0)
-		rows.Complete = int64(rows.Next) >= countOf(topic, e.ID, s.Rows) && (err != nil || rows.Next >= p.Next)
+		rows.Complete = err != nil || rows.Next >= p.Next
 	}
 	return rows, nil
-}
-
-// countOf is how many rows one of a query's own logs has at least, by its checkpoint.
-func countOf(topic, id string, rows RowCounts) int64 {
-	switch topic {
-	case resultsTopic(id):
-		return rows.Out
-	case lateTopic(id):
-		return rows.Late
-	}
-	return rows.DeadLettered
 }
 
 // WaitResults returns a channel that is closed once there may be a row at or above

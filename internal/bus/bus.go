@@ -92,7 +92,8 @@ type DocChange struct {
 }
 
 // Txn is a set of writes that become durable together, in one entry of one
-// shard, or not at all. Every topic in Appends lives wholly in Shard.
+// shard, or not at all. Who sees its documents can read its records, on every
+// node. Every topic in Appends lives wholly in Shard.
 type Txn struct {
 	Shard   uint64
 	Fence   *Fence   // nil = unconditional
