@@ -31,6 +31,8 @@ type Format interface {
 	// TypeOf is what the cells of a path can be; AnyKind without a schema. The error is
 	// a *NoFieldError if no record has the path.
 	TypeOf(path Path) (KindSet, error)
+	// TypeAt is TypeOf with what is inside of objects and arrays.
+	TypeAt(path Path) (*Type, error)
 	// Decoder makes a decoder whose k-th column is the value at paths[k]. What else the
 	// records have does not have to fit the topic's schema.
 	Decoder(paths []Path) FramedDecoder
@@ -44,19 +46,42 @@ type FramedDecoder interface {
 	Prepare(ctx context.Context, values [][]byte) error
 }
 
-// RowFormat writes rows as records of a registered schema. Immutable; safe for concurrent
-// use.
+// RowFormat writes rows as records of a schema. Safe for concurrent use.
 type RowFormat interface {
-	// String, Pin and TypeOf are those of Format.
+	// String is one line for people: "avro, schema orders-value version 2".
 	String() string
-	Pin() string
-	TypeOf(path Path) (KindSet, error)
-	// Writer makes a writer, which one goroutine uses.
-	Writer() RowWriter
+	// Register has the schema registered, where it is not yet, and returns the pin that
+	// names the format for later.
+	Register(ctx context.Context) (pin string, err error)
+	// Notice tells what registering the schema changes for others; "" for nothing.
+	Notice() string
+	// Writer makes a writer, which one goroutine uses, of rows with the given members; nil
+	// are rows whose members all have the names of their fields. Before the schema is
+	// registered there is none.
+	Writer(members []string) (RowWriter, error)
 }
 
 // RowWriter appends a row, which is JSON text, as a record behind the frame of its schema.
 // On an error, which says what of the row has no place in the schema, it appends nothing.
 type RowWriter interface {
 	Append(dst, row []byte) ([]byte, error)
+}
+
+// FieldName is the name that a member of a row has as a field of a schema: characters
+// other than letters of ASCII, digits and _ become _, and there is one in front of a digit.
+func FieldName(member string) string {
+	var b []byte
+	for _, c := range member {
+		switch {
+		case c == '_', 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z':
+		case '0' <= c && c <= '9':
+			if len(b) == 0 {
+				b = append(b, '_')
+			}
+		default:
+			c = '_'
+		}
+		b = append(b, byte(c))
+	}
+	return string(b)
 }

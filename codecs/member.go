@@ -12,6 +12,9 @@ type Member struct {
 type MemberError struct {
 	Path   string // the members on the way, as a path is written; empty for the row itself
 	Reason string
+	// Unknown tells that nothing is known of the type of the values there, and NoField that
+	// the schema has no field for them.
+	Unknown, NoField bool
 }
 
 // Error names the member and the reason.

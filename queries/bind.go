@@ -63,7 +63,10 @@ func (a *boundAggregate) kinds() kindSet {
 	case "avg", "stddev":
 		return kindFloat | kindNull
 	case "sum", "percentile":
-		return kindNumber | kindNull
+		if a.arg == nil {
+			return kindNumber | kindNull
+		}
+		return a.arg.kinds&kindNumber | kindNull
 	case "top_k", "collect":
 		return kindOther
 	}

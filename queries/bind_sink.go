@@ -24,7 +24,9 @@ type SinkPlan struct {
 	Follow bool
 	Format codecs.FormatSpec // of the records; without a Name they are JSON
 
-	node *jsonNode // of the topic's name
+	members []string         // of the output row, nil where they are not known
+	rows    codecs.RowFormat // what Format stands for; nil = JSON
+	node    *jsonNode        // of the topic's name
 }
 
 // The logs that may have a sink.
@@ -65,6 +67,7 @@ func sinkPlans(spec *Spec) []SinkPlan {
 			s.plan.Follow, s.plan.TTLMs = false, s.spec.TTLMs
 		}
 		members := outputMembers(spec)
+		s.plan.members = members
 		for _, key := range s.spec.Keys {
 			path := key.Path
 			if slices.Contains(members, key.Text) { // also one that is no identifier

@@ -132,10 +132,14 @@ func (m *Manager) Create(ctx context.Context, body []byte) (name string, warning
 		if fault.KindOf(err) != fault.NotFound {
 			return true, err
 		}
+		pins, err := plan.Pins(ctx)
+		if err != nil {
+			return true, err
+		}
 		id := strconv.FormatUint(last+1, 10)
 		err = putEntry(t, entry{
 			Name: spec.Name, ID: id, Spec: text.Bytes(),
-			CreatedMs: m.clock.Now().UnixMilli(), Shard: m.docs.DataShard(id), Formats: plan.Pins(),
+			CreatedMs: m.clock.Now().UnixMilli(), Shard: m.docs.DataShard(id), Formats: pins,
 		})
 		if err != nil {
 			return true, err

@@ -2,6 +2,7 @@ package queries
 
 import (
 	"context"
+	"errors"
 
 	"leat/codecs"
 	"leat/codecs/jsoncodec"
@@ -12,7 +13,8 @@ import (
 // says wrongly.
 type Formats interface {
 	Source(ctx context.Context, spec codecs.FormatSpec) (codecs.Format, error)
-	Sink(ctx context.Context, spec codecs.FormatSpec) (codecs.RowFormat, error)
+	// Sink finds how rows of a type are written; of a pinned format row is not looked at.
+	Sink(ctx context.Context, spec codecs.FormatSpec, row *codecs.Type) (codecs.RowFormat, error)
 }
 
 // Names is what the names in a spec stand for.
@@ -72,7 +74,7 @@ func (b *binder) addFault(at *jsonNode, err error) {
 	b.add(at, kind, code, "%v", err)
 }
 
-// sinkFormat resolves how the rows are written, and pins it.
+// sinkFormat resolves how the rows are written.
 func (b *binder) sinkFormat(ctx context.Context, n Names, s *SinkPlan) {
 	if s.Format.Name == "" {
 		return
@@ -85,21 +87,45 @@ func (b *binder) sinkFormat(ctx context.Context, n Names, s *SinkPlan) {
 	if at := len(b.spec.Sources); at < len(n.Pins) {
 		s.Format.Pin = n.Pins[at]
 	}
+	row := codecs.UnknownType()
+	if len(b.problems) == 0 && !b.spec.flawed {
+		row = b.rowType()
+	} else if s.Format.Schema == "" {
+		return // the rows, of which the schema may be made, are not known
+	}
 	at := spec.schema
 	if at == nil {
 		at = spec.format
 	}
-	f, err := n.Formats.Sink(ctx, s.Format)
-	if err != nil {
+	f, err := n.Formats.Sink(ctx, s.Format, row)
+	var member *codecs.MemberError
+	switch {
+	case errors.As(err, &member):
+		b.noPlace(at, member)
+		return
+	case err != nil:
 		b.addFault(at, err)
 		return
 	}
-	s.Format.Pin = f.Pin()
-	for _, name := range outputMembers(b.spec) {
-		if _, err := f.TypeOf(codecs.NewPath(codecs.Step{Member: name})); err != nil {
-			b.invalid(at, "the output row has the member %q: %v", name, err)
-		}
+	s.rows = f
+	if notice := f.Notice(); notice != "" {
+		b.bound.Warnings = append(b.bound.Warnings, notice)
 	}
+}
+
+// noPlace notes a member of the output row that the schema of the sink has no place for.
+func (b *binder) noPlace(at *jsonNode, err *codecs.MemberError) {
+	if n := b.memberNode(err.Path); n != nil {
+		at = n
+	}
+	kind, hint := fault.Unprocessable, ""
+	if err.NoField {
+		kind = fault.Invalid
+	}
+	if err.Unknown {
+		hint = `; the schema of the sink is made from the types of the output row: convert the value in "select", as with string(x), int(x) or float(x), or register a schema for the topic that is read`
+	}
+	b.add(at, kind, codeInvalid, "the sink in %s: %v%s", b.spec.Sink.Format, err, hint)
 }
 
 // kindsOf is what an expression knows of cells that a schema describes.
@@ -131,8 +157,9 @@ func (s *SourcePlan) formatText() string {
 	return s.Format.String()
 }
 
-// Pins name the formats of the sources and, behind them, of the sink, for Names.
-func (p *Plan) Pins() []string {
+// Pins name the formats of the sources and, behind them, of the sink, for Names. It has
+// the schema of the sink registered, where that has yet to be.
+func (p *Plan) Pins(ctx context.Context) ([]string, error) {
 	var pins []string
 	for i := range p.Sources {
 		if f := p.Sources[i].Format; f != nil {
@@ -140,9 +167,25 @@ func (p *Plan) Pins() []string {
 		}
 	}
 	for i := range p.Sinks {
-		if p.Sinks[i].Format.Name != "" {
-			pins = append(pins, p.Sinks[i].Format.Pin)
+		s := &p.Sinks[i]
+		if s.rows == nil {
+			continue
 		}
+		pin, err := s.rows.Register(ctx)
+		if err != nil {
+			return nil, noRegistration(err)
+		}
+		pins = append(pins, pin)
 	}
-	return pins
+	return pins, nil
+}
+
+// noRegistration says in the words of a spec why the schema of the sink cannot be
+// registered.
+func noRegistration(err error) error {
+	f := fault.As(err)
+	if f == nil || f.Kind != fault.Unprocessable && f.Kind != fault.Invalid {
+		return err
+	}
+	return fault.New(fault.Unprocessable, codeInvalid, "%w", err).With("pointer", "/sink/format")
 }

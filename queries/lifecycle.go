@@ -102,7 +102,7 @@ func (m *Manager) freshPins(ctx context.Context, e entry) ([]string, error) {
 	_, plan, _, problems := m.names(nil).Compile(ctx, e.Spec)
 	switch err := problems.Fault(); {
 	case err == nil:
-		return plan.Pins(), nil
+		return plan.Pins(ctx)
 	case err.Kind == fault.Unavailable || err.Kind == fault.Timeout:
 		return nil, err
 	}

@@ -17,20 +17,24 @@ func (p *specParser) formatOf(n *jsonNode, s *SourceSpec) {
 			s.Format = ""
 		}
 	}
-	s.schema = n.member("schema")
-	switch m := s.schema; {
-	case m == nil:
-	case m.kind == codecs.Object || m.kind == codecs.Array:
-		s.Schema = p.doc.excerpt(m) // of Avro, which is JSON
-	default:
-		text, ok := p.text(m)
-		if s.Schema = text; ok && text == "" {
-			p.invalid(m, `"schema" is a subject, a subject with a version like "orders-value:3", or the text of a schema`)
-		}
+	if s.schema = n.member("schema"); s.schema != nil {
+		s.Schema = p.schemaOf(s.schema)
 	}
 	if s.schema != nil && s.Format == codecs.FormatJSON {
 		p.invalid(s.schema, `"schema" goes with the formats "avro" and "protobuf": JSON has none`)
 	}
+}
+
+// schemaOf reads a subject or a schema.
+func (p *specParser) schemaOf(n *jsonNode) string {
+	if n.kind == codecs.Object || n.kind == codecs.Array {
+		return p.doc.excerpt(n) // of Avro, which is JSON
+	}
+	text, ok := p.text(n)
+	if ok && text == "" {
+		p.invalid(n, `"schema" is a subject, a subject with a version like "orders-value:3", or the text of a schema`)
+	}
+	return text
 }
 
 // sinkFormat reads how the records of a sink are written.
@@ -46,7 +50,7 @@ func (p *specParser) sinkFormat(n *jsonNode, s *SinkSpec) {
 		s.Format = ""
 	}
 	if s.schema = n.member("schema"); s.schema != nil {
-		s.Schema, _ = p.text(s.schema)
+		s.Schema = p.schemaOf(s.schema)
 		if s.Format == "" {
 			p.invalid(s.schema, `"schema" goes with the formats "avro" and "protobuf"`)
 		}

@@ -10,7 +10,7 @@ type SinkSpec struct {
 	Keys  []FieldSpec // of "sink" alone: paths into the output row; at most one for a topic, at least one for a namespace
 	TTLMs int64       // of the keys of a namespace; 0 = for ever
 	// Format is how the records of "sink" are written to a topic, "" = JSON, and Schema
-	// the subject of their schema, "" = the topic's.
+	// the subject of their schema, or its text; "" = the topic's, or one made of the rows.
 	Format, Schema string
 
 	node, format, schema *jsonNode // node is that of the topic's name

@@ -159,11 +159,13 @@ func (p *pump) openFormat(ctx context.Context) error {
 	if p.formats == nil {
 		return fault.New(fault.Unprocessable, codeUnsupported, "format %q is not available here", p.sink.Format.Name)
 	}
-	f, err := p.formats.Sink(ctx, p.sink.Format)
+	f, err := p.formats.Sink(ctx, p.sink.Format, codecs.UnknownType())
+	if err == nil {
+		p.writer, err = f.Writer(p.sink.members)
+	}
 	if err != nil {
 		return fmt.Errorf("write to topic %q: %w", p.sink.Topic, err)
 	}
-	p.writer = f.Writer()
 	return nil
 }
 

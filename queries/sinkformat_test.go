@@ -91,6 +91,8 @@ func TestSinkFormats(t *testing.T) {
 			if _, err := RunTrial(t.Context(), trialConfig(b, plan, RunOptions{}), nil); err != nil {
 				t.Fatal(err)
 			}
+			sink := plan.Sinks[0]
+			sink.Format.Pin = pinOf(t, plan)
 			registry.Register("out-value", schema[0], strings.Replace(schema[1], "note", "remark", 1)) // not for this query
 			outcomes := []fakebus.Outcome{fakebus.LostUnknown, fakebus.AppliedUnknown, fakebus.Refused, fakebus.KillBefore, fakebus.KillAfter}
 			b.Interfere(func(int, bus.Txn) fakebus.Outcome {
@@ -99,7 +101,7 @@ func TestSinkFormats(t *testing.T) {
 				}
 				return fakebus.Pass
 			})
-			pumpAll(t, b, b.Sinks(), plan.Sinks[0], names.Formats)
+			pumpAll(t, b, b.Sinks(), sink, names.Formats)
 			if got := decoded(t, names, b, "out", 0); !slices.Equal(got, want) {
 				t.Errorf("%d records, want %d", len(got), len(want))
 			}
@@ -123,6 +125,16 @@ func TestSinkFormats(t *testing.T) {
 
 func pickOne(r *rand.Rand, list ...string) string { return list[r.IntN(len(list))] }
 
+// pinOf is the pin of a plan's sink.
+func pinOf(t *testing.T, plan *Plan) string {
+	t.Helper()
+	pins, err := plan.Pins(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return pins[len(pins)-1]
+}
+
 // TestSinkFormatSpecs has what a spec may say of a sink's format.
 func TestSinkFormatSpecs(t *testing.T) {
 	t.Parallel()
@@ -130,23 +142,38 @@ func TestSinkFormatSpecs(t *testing.T) {
 	registry.Register("out-value", formats.Avro, outAvro)
 	b := newBus(t, nil)
 	names := Names{Topics: b, Formats: formats.New(registry)}
-	for _, c := range []struct{ sink, pointer, says string }{
-		{`{"topic":"out","format":"avro"}`, "", ""},
-		{`{"topic":"o","format":"avro","schema":"out-value:1"}`, "", ""},
-		{`{"topic":"o","format":"avro"}`, "/sink/format", `there is no subject "o-value"`},
-		{`{"topic":"out","format":"protobuf"}`, "/sink/format", `the format is "protobuf"`},
-		{`{"topic":"o","format":"avro","schema":"none"}`, "/sink/schema", `there is no subject "none"`},
-		{`{"topic":"o","format":"avro","schema":"{\"type\":\"string\"}"}`, "/sink/schema", "register it"},
-		{`{"topic":"o","schema":"out-value"}`, "/sink/schema", "goes with the formats"},
-		{`{"kv":"ns","key":"k","format":"avro"}`, "/sink/format", "a namespace has JSON"},
+	for _, c := range []struct {
+		sink, pointer string
+		kind          fault.Kind
+		says          string
+	}{
+		{`{"topic":"out","format":"avro"}`, "", 0, ""},
+		{`{"topic":"o","format":"avro","schema":"out-value:1"}`, "", 0, ""},
+		{`{"topic":"o","format":"avro","schema":{"type":"record","name":"R","fields":[{"name":"k","type":"string"},{"name":"w","type":"int"}]}}`, "", 0, ""},
+		{`{"topic":"o","format":"protobuf","schema":"syntax = \"proto3\"; message R { string k = 1; int64 w = 2; }"}`, "", 0, ""},
+		{`{"topic":"o","format":"avro"}`, "/select/k", fault.Unprocessable, `member "k": its type is not known; the schema of the sink is made`},
+		{`{"topic":"out","format":"protobuf"}`, "/sink/format", fault.Invalid, `the format is "protobuf"`},
+		{`{"topic":"o","format":"avro","schema":"none"}`, "/sink/schema", fault.Invalid, `there is no subject "none"`},
+		{`{"topic":"o","format":"avro","schema":"{\"type\":\"string\"}"}`, "/sink/schema", fault.Unprocessable, "object where the schema has string"},
+		{`{"topic":"o","format":"avro","schema":"{\"type\":\"text\"}"}`, "/sink/schema", fault.Invalid, "unknown type"},
+		{`{"topic":"o","format":"avro","schema":{"type":"record","name":"R","fields":[{"name":"k","type":"string"}]}}`, "/select/w", fault.Invalid,
+			"the schema R has no such field"},
+		{`{"topic":"o","format":"avro","schema":{"type":"record","name":"R","fields":[{"name":"k","type":"string"},{"name":"w","type":"int"},{"name":"x","type":"int"}]}}`,
+			"/sink/schema", fault.Unprocessable, `the schema R has the field "x" without a default`},
+		{`{"topic":"o","schema":"out-value"}`, "/sink/schema", fault.Invalid, "goes with the formats"},
+		{`{"kv":"ns","key":"k","format":"avro"}`, "/sink/format", fault.Invalid, "a namespace has JSON"},
 	} {
-		_, _, _, problems := names.Compile(t.Context(), []byte(`{"name":"q","source":{"topic":"in"},"select":{"k":"k"},"sink":`+c.sink+`}`))
-		if c.pointer == "" && len(problems) > 0 || c.pointer != "" && (len(problems) == 0 || problems[0].Pointer != c.pointer || problems[0].Kind != fault.Invalid || !strings.Contains(problems[0].Message, c.says)) {
+		_, _, _, problems := names.Compile(t.Context(), []byte(`{"name":"q","source":{"topic":"in"},"select":{"k":"k","w":"w"},"sink":`+c.sink+`}`))
+		if c.pointer == "" && len(problems) > 0 || c.pointer != "" && (len(problems) == 0 || problems[0].Pointer != c.pointer || problems[0].Kind != c.kind || !strings.Contains(problems[0].Message, c.says)) {
 			t.Errorf("%s: %v, want %s %s", c.sink, problems, c.pointer, c.says)
 		}
 	}
-	_, _, _, problems := names.Compile(t.Context(), []byte(`{"name":"q","source":{"topic":"in"},"select":{"k":"k","nota":"1"},"sink":{"topic":"out","format":"avro"}}`))
-	if len(problems) != 1 || !strings.Contains(problems[0].Message, `the output row has the member "nota": no field "nota" in the schema; did you mean "note"?`) {
+	if versions, _ := registry.Every("o-value"); len(versions) > 0 {
+		t.Errorf("to look at a spec has registered %v", versions)
+	}
+	_, _, _, problems := names.Compile(t.Context(), []byte(`{"name":"q","source":{"topic":"in"},"select":{"k":"k","w":"w","nota":"1"},"sink":{"topic":"out","format":"avro","schema":"out-value"}}`))
+	if len(problems) != 1 || problems[0].Pointer != "/select/nota" || problems[0].Kind != fault.Invalid ||
+		!strings.Contains(problems[0].Message, `member "nota": the schema Out has no such field; did you mean "note"?`) {
 		t.Errorf("a member without a field: %v", problems)
 	}
 }

@@ -46,6 +46,25 @@ func (r registeredSchemas) Every(subject string) ([]formats.Version, error) {
 // LastID is the largest id ever given out.
 func (r registeredSchemas) LastID(ctx context.Context) (int, error) { return r.registry.LastID(ctx) }
 
+// Add registers a schema.
+func (r registeredSchemas) Add(ctx context.Context, subject string, s formats.Schema) (formats.Version, error) {
+	v, err := r.registry.Register(ctx, subject, draftOf(s))
+	if err != nil {
+		return formats.Version{}, err
+	}
+	return formatsVersion(v), nil
+}
+
+// Compare tells why a subject does not allow a schema.
+func (r registeredSchemas) Compare(ctx context.Context, subject string, s formats.Schema) ([]string, error) {
+	_, reasons, err := r.registry.Check(ctx, subject, 0, draftOf(s))
+	return reasons, err
+}
+
+func draftOf(s formats.Schema) registry.Draft {
+	return registry.Draft{Type: registry.Type(s.Language), Text: s.Text}
+}
+
 // State changes with the registry.
 func (r registeredSchemas) State() uint64 {
 	state, _ := r.registry.Changed()

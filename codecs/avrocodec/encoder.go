@@ -252,7 +252,7 @@ func (e *Encoder) record(dst []byte, n *node, members []datum.Member) ([]byte, *
 	for i := range members {
 		place, known := places[members[i].Name]
 		if !known {
-			return nil, e.unknown(n, members[i].Name)
+			return nil, n.unknown(members[i].Name)
 		}
 		values[place] = members[i].Datum
 	}
@@ -270,7 +270,8 @@ func (e *Encoder) record(dst []byte, n *node, members []datum.Member) ([]byte, *
 	return dst, nil
 }
 
-func (e *Encoder) unknown(n *node, name string) *codecs.MemberError {
+// unknown says that a record has no field of a name.
+func (n *node) unknown(name string) *codecs.MemberError {
 	known := make([]string, len(n.fields))
 	for i := range n.fields {
 		known[i] = n.fields[i].name
@@ -279,6 +280,7 @@ func (e *Encoder) unknown(n *node, name string) *codecs.MemberError {
 	if near := codecs.NearestNames(name, known); len(near) > 0 {
 		err = wrong("the schema %s has no such field; did you mean %q?", n.name, near[0])
 	}
+	err.NoField = true
 	return err.Within(codecs.Step{Member: name})
 }
 

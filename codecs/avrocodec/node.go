@@ -71,7 +71,8 @@ const (
 type node struct {
 	kind    kind
 	logical logical
-	isError bool // a record declared as an error, which only the canonical form tells
+	meant   string // the name of the logical type, as it is written
+	isError bool   // a record declared as an error, which only the canonical form tells
 
 	name    string   // full name of a record, enum or fixed
 	aliases []string // full names

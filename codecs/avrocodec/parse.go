@@ -191,6 +191,9 @@ func setLogical(n *node, v map[string]any) {
 			n.logical = l.is
 		}
 	}
+	if n.logical != none {
+		n.meant = name
+	}
 }
 
 func setDecimal(n *node, v map[string]any) {

@@ -11,21 +11,9 @@ import (
 // behind a null or only in some branches of a union. The error is a
 // *codecs.NoFieldError if no record can have the path.
 func (s *Schema) TypeOf(path codecs.Path) (codecs.KindSet, error) {
-	p, err := resolve(s.root, s.root)
+	at, missing, err := s.at(path)
 	if err != nil {
-		return 0, fmt.Errorf("the Avro schema has no records: %w", err)
-	}
-	at := []*plan{p}
-	missing := false
-	for k, step := range path.Steps() {
-		w := walk{step: step}
-		for _, p := range at {
-			w.into(p)
-		}
-		if len(w.found) == 0 {
-			return 0, w.noField(path, k)
-		}
-		at, missing = w.found, missing || w.missing
+		return 0, err
 	}
 	var kinds codecs.KindSet
 	for _, p := range at {
@@ -35,6 +23,72 @@ func (s *Schema) TypeOf(path codecs.Path) (codecs.KindSet, error) {
 		kinds |= codecs.Kinds(codecs.Missing)
 	}
 	return kinds, nil
+}
+
+// TypeAt is TypeOf with what is inside of objects and arrays.
+func (s *Schema) TypeAt(path codecs.Path) (*codecs.Type, error) {
+	at, missing, err := s.at(path)
+	if err != nil {
+		return nil, err
+	}
+	all := types{}
+	t := all.of(at[0])
+	for _, p := range at[1:] {
+		t = t.Or(all.of(p))
+	}
+	if missing {
+		t = t.With(codecs.Kinds(codecs.Missing))
+	}
+	return t, nil
+}
+
+// at are the plans of what a path can lead to, at least one; missing tells that a record
+// may lack it.
+func (s *Schema) at(path codecs.Path) (at []*plan, missing bool, err error) {
+	p, err := resolve(s.root, s.root)
+	if err != nil {
+		return nil, false, fmt.Errorf("the Avro schema has no records: %w", err)
+	}
+	at = []*plan{p}
+	for k, step := range path.Steps() {
+		w := walk{step: step}
+		for _, p := range at {
+			w.into(p)
+		}
+		if len(w.found) == 0 {
+			return nil, false, w.noField(path, k)
+		}
+		at, missing = w.found, missing || w.missing
+	}
+	return at, missing, nil
+}
+
+// types makes the types of plans.
+type types map[*plan]*codecs.Type
+
+func (all types) of(p *plan) *codecs.Type {
+	if t := all[p]; t != nil {
+		return t
+	}
+	t := &codecs.Type{Kinds: p.kinds()}
+	all[p] = t
+	switch p.wire {
+	case wireRecord:
+		t.Fields = make([]codecs.TypeField, len(p.fields))
+		for i := range p.fields {
+			t.Fields[i] = codecs.TypeField{Name: p.fields[i].name, Type: all.of(p.fields[i].p)}
+		}
+	case wireArray:
+		t.Items = all.of(p.items)
+	case wireMap:
+		t.Values = all.of(p.items)
+	case wireUnion:
+		*t = codecs.Type{}
+		for _, b := range p.branches {
+			*t = *t.Or(all.of(b))
+		}
+	}
+	return t
 }
 
 // walk takes one step of a path from several types.

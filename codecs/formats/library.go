@@ -52,6 +52,10 @@ type Registry interface {
 	// LastID is the largest id ever given out, 0 before the first. Everything that was
 	// registered before the call is known to this node when it returns.
 	LastID(ctx context.Context) (int, error)
+	// Add makes a schema the next version of a subject, or finds the version that has it.
+	// Compare tells why the subject would not allow that, none where it would.
+	Add(ctx context.Context, subject string, s Schema) (Version, error)
+	Compare(ctx context.Context, subject string, s Schema) (reasons []string, err error)
 	// State is another number after each change that this node knows of.
 	State() uint64
 }

@@ -108,10 +108,13 @@ func (f *format) registered(spec codecs.FormatSpec) error {
 	if err != nil {
 		return err
 	}
-	f.subject, f.pin = subject, fmt.Sprintf("%d/%d/%s", version.Schema.ID, version.Number, subject)
+	f.subject, f.pin = subject, pinOf(version)
 	f.text = fmt.Sprintf("schema %s version %d", subject, version.Number)
 	return nil
 }
+
+// pinOf names a version: ID/NUMBER/SUBJECT.
+func pinOf(v Version) string { return fmt.Sprintf("%d/%d/%s", v.Schema.ID, v.Number, v.Subject) }
 
 func orAvro(name string) string {
 	if name == "" {
@@ -191,6 +194,17 @@ func (f *format) TypeOf(path codecs.Path) (codecs.KindSet, error) {
 		return codecs.AnyKind, nil
 	}
 	return f.reader.typeOf(path)
+}
+
+// TypeAt implements codecs.Format.
+func (f *format) TypeAt(path codecs.Path) (*codecs.Type, error) {
+	switch {
+	case f.reader == nil:
+		return codecs.UnknownType(), nil
+	case f.reader.avro != nil:
+		return f.reader.avro.TypeAt(path)
+	}
+	return f.reader.message.TypeAt(path)
 }
 
 // byMark finds the schema of a fingerprint: the reader's own, or that of a version of the

@@ -22,6 +22,7 @@ type Registry struct {
 	lags     bool  //
 	down     error // of LastID
 	asked    int
+	reasons  []string // of Compare
 }
 
 // New makes an empty registry.
@@ -37,6 +38,34 @@ func (r *Registry) Register(subject, language, text string, sources ...formats.S
 		Subject: subject, Number: len(r.subjects[subject]) + 1, Schema: s,
 	})
 	return s.ID
+}
+
+// Add implements formats.Registry. A schema is the same as another if its text is.
+func (r *Registry) Add(_ context.Context, subject string, s formats.Schema) (formats.Version, error) {
+	r.mu.Lock()
+	for _, v := range r.subjects[subject] {
+		if v.Schema.Language == s.Language && v.Schema.Text == s.Text {
+			r.mu.Unlock()
+			return v, nil
+		}
+	}
+	r.mu.Unlock()
+	r.Register(subject, s.Language, s.Text, s.Sources...)
+	return r.At(subject, formats.Latest)
+}
+
+// Refuse has Compare tell the reasons.
+func (r *Registry) Refuse(reasons ...string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.reasons = reasons
+}
+
+// Compare implements formats.Registry. It takes everything, but for what Refuse tells.
+func (r *Registry) Compare(context.Context, string, formats.Schema) ([]string, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.reasons, nil
 }
 
 // Lag has everything that is registered from now on be unknown until LastID is asked.

@@ -180,6 +180,7 @@ func (t *message) unknown(name string) *codecs.MemberError {
 	if near := codecs.NearestNames(name, names); len(near) > 0 {
 		err = wrong("the schema %s has no such field; did you mean %q?", t.name, near[0])
 	}
+	err.NoField = true
 	return err.Within(codecs.Step{Member: name})
 }
 

@@ -13,8 +13,34 @@ import (
 // element of a list, an entry of a map, and what lies behind those. The error is a
 // *codecs.NoFieldError if no record can have the path.
 func (m *Message) TypeOf(path codecs.Path) (codecs.KindSet, error) {
-	at := place{msg: m.root}
-	missing := false
+	at, missing, err := m.at(path)
+	if err != nil {
+		return 0, err
+	}
+	kinds := at.kinds()
+	if missing {
+		kinds |= codecs.Kinds(codecs.Missing)
+	}
+	return kinds, nil
+}
+
+// TypeAt is TypeOf with what is inside of objects and arrays. Numbers of enums without a
+// name, and unsigned ones beyond an int64, are not among its kinds.
+func (m *Message) TypeAt(path codecs.Path) (*codecs.Type, error) {
+	at, missing, err := m.at(path)
+	if err != nil {
+		return nil, err
+	}
+	t := types{}.of(at)
+	if missing {
+		t = t.With(codecs.Kinds(codecs.Missing))
+	}
+	return t, nil
+}
+
+// at is where a path leads to; missing tells that a record may lack it.
+func (m *Message) at(path codecs.Path) (at place, missing bool, err error) {
+	at = place{msg: m.root}
 	for k, s := range path.Steps() {
 		next, may, err := at.step(s)
 		if err != nil {
@@ -22,15 +48,58 @@ func (m *Message) TypeOf(path codecs.Path) (codecs.KindSet, error) {
 			if err.Reason != "" {
 				err.Reason = fmt.Sprintf("%q %s", codecs.NewPath(path.Steps()[:k]...), err.Reason)
 			}
-			return 0, err
+			return place{}, false, err
 		}
 		at, missing = next, missing || may
 	}
-	kinds := at.kinds()
-	if missing {
-		kinds |= codecs.Kinds(codecs.Missing)
+	return at, missing, nil
+}
+
+// types makes the types of messages.
+type types map[*message]*codecs.Type
+
+func (all types) of(p place) *codecs.Type {
+	switch {
+	case p.msg != nil:
+		return all.message(p.msg)
+	case p.many && p.field.list:
+		return &codecs.Type{Kinds: codecs.Kinds(codecs.Array), Items: all.of(of(p.field))}
+	case p.field.isMap:
+		_, value := p.field.msg.entry()
+		return &codecs.Type{Kinds: codecs.Kinds(codecs.Object), Values: all.of(of(&p.field.msg.fields[value]))}
+	case p.field.enum != nil && !p.field.enum.isNull:
+		return codecs.ScalarType(codecs.Kinds(codecs.String))
+	case p.field.isLong():
+		return codecs.ScalarType(codecs.Kinds(codecs.Int))
 	}
-	return kinds, nil
+	return codecs.ScalarType(p.field.kinds())
+}
+
+func (all types) message(m *message) *codecs.Type {
+	if t := all[m]; t != nil {
+		return t
+	}
+	t := &codecs.Type{Kinds: m.kinds()}
+	all[m] = t
+	switch m.special {
+	case wrapper:
+		*t = *all.of(place{field: &m.fields[0]})
+	case anyValue:
+		*t = *codecs.UnknownType()
+	case general:
+		t.Fields = make([]codecs.TypeField, len(m.fields))
+		for i := range m.fields {
+			f := &m.fields[i]
+			inside := all.of(of(f))
+			if f.list || f.isMap {
+				inside = all.of(place{field: f, many: true})
+			} else if f.absent.Kind == codecs.Missing && !f.required {
+				inside = inside.With(codecs.Kinds(codecs.Missing))
+			}
+			t.Fields[i] = codecs.TypeField{Name: f.name, Type: inside}
+		}
+	}
+	return t
 }
 
 // place is where a path has come to: a message, or one or all values of a field.

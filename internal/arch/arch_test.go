@@ -41,7 +41,7 @@ var layers = map[string][]string{
 	"codecs/internal/utf8text":  {},
 	"codecs/internal/varint":    {},
 	"codecs/codecstest":         {"codecs"},
-	"codecs/formats":            {"codecs", "codecs/jsoncodec", "codecs/avrocodec", "codecs/protocodec", "internal/fault"},
+	"codecs/formats":            {"codecs", "codecs/jsoncodec", "codecs/avrocodec", "codecs/protocodec", "codecs/internal/datum", "internal/fault"},
 	"codecs/formatstest":        {"codecs/formats", "internal/fault"},
 	"codecs/registry":           {"codecs", "codecs/avrocodec", "codecs/protocodec", "internal/bus", "internal/fault"},
 	"dataflow":                  {"codecs", "log"},
