@@ -20,6 +20,8 @@ const (
 	pipelinedBytes = 64 << 10
 	// pendingBytes bounds what waits to be proposed: past it, submit blocks.
 	pendingBytes = 64 << 20
+	// companyWait bounds how long a round waits for clients to come again.
+	companyWait = 5 * time.Millisecond
 )
 
 // proposer hands one proposal to raft and waits for its answers. It is called by
@@ -31,8 +33,13 @@ type proposer interface {
 // coalescer gathers the commands of one shard into proposals by natural
 // batching: once nothing is under way it proposes all that has come meanwhile, and
 // what has come to pipelinedBytes already while there is a place in the pipeline.
-// Nothing ever waits for company. Commands that enter one round are applied in the
-// order of their submission.
+// Commands that enter one round are applied in the order of their submission.
+//
+// Who has just been answered is about to come again. Without those a round would
+// hold what came during the last one, and the clients would fall into two groups that
+// take turns, with twice as many rounds as it takes. So a round waits until as many
+// commands have come as were in the last one and came during it, at most as long as
+// the last one took, and companyWait. A client alone never waits.
 //
 // A command that finds nothing waiting and nothing under way is led: the goroutine
 // that brought it proposes it itself, which saves a lone client two handovers
@@ -49,6 +56,9 @@ type coalescer struct {
 	closed  bool
 	spare   [][]byte
 	under   int             // rounds under way
+	wanted  int             // commands that the next round waits for, 0 = none
+	wait    *time.Timer     // for them to come
+	waits   uint32          // taken when wait was set
 	roused  bool            // a worker has yet to look: one was woken, or all are busy
 	life    context.Context // of run, nil before
 	leading sync.WaitGroup
@@ -80,6 +90,8 @@ type ticket struct {
 func newCoalescer(target proposer, clock func() int64) *coalescer {
 	c := &coalescer{target: target, clock: clock, room: make(chan struct{})}
 	c.arrived.L = &c.mu
+	c.wait = time.AfterFunc(companyWait, c.waited)
+	c.wait.Stop()
 	return c
 }
 
@@ -139,7 +151,7 @@ func (c *coalescer) enter(ctx context.Context, size int, encode func(dst []byte)
 	c.bytes += len(r.buf) - before
 	r.count++
 	t = ticket{round: r, place: r.count - 1}
-	if mayLead && c.under == 0 && len(c.waiting) == 1 && r.count == 1 && c.life != nil && c.life.Err() == nil {
+	if mayLead && c.under == 0 && c.wanted == 0 && len(c.waiting) == 1 && r.count == 1 && c.life != nil && c.life.Err() == nil {
 		c.leading.Add(1)
 		c.begin()
 		return t, true, nil
@@ -150,7 +162,11 @@ func (c *coalescer) enter(ctx context.Context, size int, encode func(dst []byte)
 
 // ready tells whether the first round is to be proposed now. It needs mu.
 func (c *coalescer) ready() bool {
-	return len(c.waiting) > 0 && (c.under == 0 || len(c.waiting) > 1 || len(c.waiting[0].buf) >= pipelinedBytes)
+	if len(c.waiting) == 0 {
+		return false
+	}
+	first := c.waiting[0]
+	return c.under == 0 && first.count >= c.wanted || len(c.waiting) > 1 || len(first.buf) >= pipelinedBytes
 }
 
 // rouse wakes a worker if there is something to do. It needs mu.
@@ -291,11 +307,40 @@ func (c *coalescer) end(r *round) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.under--
+	c.want(r)
 	c.rouse()
 	if cap(r.buf) <= 2*roundBytes && len(c.spare) < spares {
 		c.spare = append(c.spare, r.buf)
 	}
 	r.buf = nil
+}
+
+// want decides how many commands the next round waits for, now that one has ended. It
+// needs mu.
+func (c *coalescer) want(ended *round) {
+	if c.under > 0 {
+		return
+	}
+	c.wanted = ended.count
+	if len(c.waiting) > 0 {
+		c.wanted += c.waiting[0].count
+	}
+	if c.wanted < 2 {
+		c.wanted = 0
+		return
+	}
+	c.waits = c.taken.Load()
+	c.wait.Reset(min(ended.endedAt.Sub(ended.sentAt), companyWait))
+}
+
+// waited sends off a round that has waited long enough.
+func (c *coalescer) waited() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.waits == c.taken.Load() {
+		c.wanted = 0
+		c.rouse()
+	}
 }
 
 // splitAnswers cuts the answers of a proposal of n commands apart.
