@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"crypto/tls"
 	"encoding/json"
 	"log/slog"
 	"time"
@@ -216,9 +217,10 @@ type Config struct {
 	Readiness Readiness
 	Tokens    Tokens // empty = open, unless Dev
 	Limits    Limits
-	URL       string // under which clients reach this node; "" = the address of the listener
-	NodeID    string // the name of a lone node, or of this one among the members; "1" if empty
-	Dev       bool   // token "dev" is known, and produce creates topics
+	URL       string      // under which clients reach this node; "" = the address of the listener
+	TLS       *tls.Config // of the connections of clients; nil = they are not encrypted
+	NodeID    string      // the name of a lone node, or of this one among the members; "1" if empty
+	Dev       bool        // token "dev" is known, and produce creates topics
 	// Everywhere has a produce call that names no mode and no acks answered once every
 	// node has the records.
 	Everywhere bool

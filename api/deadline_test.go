@@ -53,7 +53,7 @@ func TestConnectionKeepsItsDeadline(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		near, far := net.Pipe()
 		defer far.Close()
-		c := &conn{Conn: near, listener: newListener(nil, 1, time.Minute)}
+		c := &conn{Conn: near, listener: newListener(nil, nil, 1, time.Minute)}
 		c.listener.conns[c] = struct{}{}
 		c.state.Store(stateReceiving)
 		start := time.Now()

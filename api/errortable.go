@@ -68,6 +68,7 @@ func errorTable() []documented {
 		{"record_too_large", "413", "A record is larger than the server takes.", "The message names the limit, `line` the line of a batch."},
 		{"request_timeout", "408", "The request did not arrive in time.", "Send it faster, or in smaller parts."},
 		{"shutting_down", "503", "The server is shutting down.", "Try again, or ask another node."},
+		{"tls_required", "400", "The server speaks HTTPS, and the request is not encrypted.", "Call it by an address that begins with `https://`."},
 		{"topic_exists", "409", "The topic exists with another number of partitions.", "Use the existing one, or delete it first."},
 		{"unauthorized", "401", "There is no valid token.", "Send `Authorization: Bearer TOKEN`."},
 		{"unbounded_state", "422", "The state of the query would grow without bound.", "Add a `window`."},

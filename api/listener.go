@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"io"
 	"net"
@@ -28,19 +29,25 @@ const (
 // limit of connections in the one error form.
 type listener struct {
 	net.Listener
+	tls      *tls.Config // nil = connections are not encrypted
 	limit    int
 	timeout  time.Duration // for one part of an answer to be taken
 	draining atomic.Bool
 	closed   chan struct{}
 	once     sync.Once
+	refusing chan struct{} // holds an element for every refusal that needs a handshake
+	refusals sync.WaitGroup
 
 	mu    sync.Mutex
 	conns map[*conn]struct{}
 	empty *sync.Cond
 }
 
-func newListener(inner net.Listener, limit int, timeout time.Duration) *listener {
-	l := &listener{Listener: inner, limit: limit, timeout: timeout, closed: make(chan struct{}), conns: make(map[*conn]struct{})}
+func newListener(inner net.Listener, config *tls.Config, limit int, timeout time.Duration) *listener {
+	l := &listener{
+		Listener: inner, tls: config, limit: limit, timeout: timeout, closed: make(chan struct{}),
+		conns: make(map[*conn]struct{}), refusing: make(chan struct{}, 16),
+	}
 	l.empty = sync.NewCond(&l.mu)
 	return l
 }
@@ -60,10 +67,13 @@ func (l *listener) Accept() (net.Conn, error) {
 			continue
 		}
 		c := &conn{Conn: inner, listener: l}
+		if l.tls != nil {
+			c.Conn, c.exact = secure(inner, l.tls), true
+		}
 		if l.add(c) {
 			return c, nil
 		}
-		refuse(inner)
+		l.refuse(c.Conn)
 	}
 }
 
@@ -164,14 +174,27 @@ func (l *listener) wait(d time.Duration) error {
 	return nil
 }
 
-// refuse answers a connection there is no room for.
-func refuse(c net.Conn) {
-	f := fault.New(fault.Unavailable, "overloaded", "The server has as many connections as it takes")
-	body := appendError(nil, f)
-	head := "HTTP/1.1 503 Service Unavailable\r\nContent-Type: application/json\r\nX-Content-Type-Options: nosniff\r\nConnection: close\r\n\r\n"
-	_ = c.SetWriteDeadline(time.Now().Add(idleGrace))
-	_, _ = c.Write(append([]byte(head), body...))
-	_ = c.Close()
+// refuse answers a connection there is no room for. Where that takes a handshake first,
+// few are answered at a time, and the others only closed.
+func (l *listener) refuse(c net.Conn) {
+	answer := func(grace time.Duration) {
+		_ = c.SetDeadline(time.Now().Add(grace))
+		_, _ = c.Write(wireError(503, fault.New(fault.Unavailable, "overloaded", "The server has as many connections as it takes")))
+		_ = c.Close()
+	}
+	if l.tls == nil {
+		answer(idleGrace)
+		return
+	}
+	select {
+	case l.refusing <- struct{}{}:
+		l.refusals.Go(func() {
+			answer(lingerTime)
+			<-l.refusing
+		})
+	default:
+		_ = c.Close()
+	}
 }
 
 // The states of a connection.
@@ -186,6 +209,7 @@ const (
 type conn struct {
 	net.Conn
 	listener *listener
+	exact    bool // a write that is late has broken the connection
 	state    atomic.Int32
 	linger   atomic.Bool               // close politely: a part of the request was not read
 	stream   atomic.Bool               // the answer goes on for as long as the client takes it
@@ -237,7 +261,7 @@ func (c *conn) Write(p []byte) (n int, err error) {
 
 func (c *conn) write(p []byte) (int, error) {
 	n, err := c.Conn.Write(p)
-	for errors.Is(err, os.ErrDeadlineExceeded) && c.writing.renew(c.Conn.SetWriteDeadline) {
+	for !c.exact && errors.Is(err, os.ErrDeadlineExceeded) && c.writing.renew(c.Conn.SetWriteDeadline) {
 		var more int
 		more, err = c.Conn.Write(p[n:])
 		n += more
@@ -264,6 +288,9 @@ func (c *conn) SetReadDeadline(t time.Time) error {
 func (c *conn) SetWriteDeadline(t time.Time) error {
 	if end := c.revoked.Load(); end != nil && (t.IsZero() || t.After(*end)) {
 		t = *end
+	}
+	if c.exact {
+		return alive(c.Conn.SetWriteDeadline(t))
 	}
 	return c.writing.set(t, c.Conn.SetWriteDeadline)
 }

@@ -8,6 +8,7 @@ package api
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -41,6 +42,7 @@ type Server struct {
 	nodeID     string
 	everywhere bool
 	url        atomic.Pointer[string]
+	tls        *tls.Config
 	dev        bool
 	rocket     bool
 	now        func() time.Time
@@ -72,7 +74,7 @@ func New(c Config) (*Server, error) {
 	}
 	s := &Server{
 		topics: c.Topics, documents: c.Documents, trimming: c.Trimming, cluster: c.Cluster, queries: c.Queries, schemas: c.Schemas, formats: c.Formats, readiness: c.Readiness,
-		limits: c.Limits.withDefaults(), nodeID: c.NodeID, dev: c.Dev, rocket: c.Rocket, everywhere: c.Everywhere,
+		limits: c.Limits.withDefaults(), nodeID: c.NodeID, dev: c.Dev, rocket: c.Rocket, everywhere: c.Everywhere, tls: c.TLS,
 		now: c.Clock, logger: c.Logger, stopping: make(chan struct{}), revokedGrace: defaultRevokedGrace,
 	}
 	if s.now == nil {
@@ -127,8 +129,12 @@ func (s *Server) Run(ctx context.Context, listener net.Listener) error {
 	}
 	defer s.cancel()
 	address := "http://" + listener.Addr().String()
+	if s.tls != nil {
+		address = "https://" + listener.Addr().String()
+	}
 	s.url.CompareAndSwap(nil, &address)
-	guarded := newListener(listener, s.limits.Connections, s.limits.WriteTimeout)
+	guarded := newListener(listener, s.tls, s.limits.Connections, s.limits.WriteTimeout)
+	defer guarded.refusals.Wait()
 	s.guarded.Store(guarded)
 	server := s.app.Server()
 	route := s.direct(s.app.Handler())

@@ -108,7 +108,7 @@ func TestAcceptSurvivesErrors(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	l := newListener(&shortListener{Listener: inner, failures: 3}, 10, time.Second)
+	l := newListener(&shortListener{Listener: inner, failures: 3}, nil, 10, time.Second)
 	c, err := net.Dial("tcp", inner.Addr().String())
 	if err != nil {
 		t.Fatal(err)

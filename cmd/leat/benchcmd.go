@@ -148,7 +148,11 @@ func (s *session) bench(ctx context.Context, l benchLoad) error {
 	if err := l.check(c.base); err != nil {
 		return err
 	}
-	c.http.Transport = &http.Transport{MaxIdleConnsPerHost: l.connections, MaxConnsPerHost: l.connections, DisableCompression: true}
+	secure, err := trusting(s.ca)
+	if err != nil {
+		return err
+	}
+	c.http.Transport = &http.Transport{TLSClientConfig: secure, MaxIdleConnsPerHost: l.connections, MaxConnsPerHost: l.connections, DisableCompression: true}
 	m, err := c.runLoad(ctx, l)
 	if err != nil {
 		return err

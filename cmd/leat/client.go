@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -28,13 +29,16 @@ type client struct {
 	http  *http.Client
 }
 
-func newClient(server, token string) (*client, error) {
+// newClient makes a client of a server under http:// or https://; secure says how that
+// is checked, nil by the CAs of the system.
+func newClient(server, token string, secure *tls.Config) (*client, error) {
 	base, err := url.Parse(server)
 	if err != nil || base.Scheme != "http" && base.Scheme != "https" || base.Host == "" {
 		return nil, usage("--server has to be like http://127.0.0.1:1109, not %q", server)
 	}
 	return &client{base: base, token: token, http: &http.Client{Transport: &http.Transport{
 		Proxy:               http.ProxyFromEnvironment,
+		TLSClientConfig:     secure,
 		MaxIdleConnsPerHost: 16,
 		IdleConnTimeout:     90 * time.Second,
 	}, CheckRedirect: follow}}, nil
@@ -49,6 +53,9 @@ func follow(next *http.Request, before []*http.Request) error {
 	if len(before) > maxHops {
 		return fmt.Errorf("sent on more than %d times", maxHops)
 	}
+	if next.URL.Scheme != "https" && before[0].URL.Scheme == "https" {
+		return fmt.Errorf("sent on to %s://%s, where what is said is not encrypted", next.URL.Scheme, next.URL.Host)
+	}
 	if token := before[0].Header.Get("Authorization"); token != "" {
 		next.Header.Set("Authorization", token)
 	}
@@ -56,7 +63,13 @@ func follow(next *http.Request, before []*http.Request) error {
 }
 
 // client makes the client that the flags describe.
-func (s *session) client() (*client, error) { return newClient(s.server, s.token) }
+func (s *session) client() (*client, error) {
+	secure, err := trusting(s.ca)
+	if err != nil {
+		return nil, err
+	}
+	return newClient(s.server, s.token, secure)
+}
 
 // close gives up connections that are kept for further calls.
 func (c *client) close() { c.http.CloseIdleConnections() }
@@ -157,6 +170,9 @@ func (c *client) failed(ctx context.Context, err error) error {
 	var outer *url.Error
 	if errors.As(err, &outer) {
 		err = outer.Err
+	}
+	if hint := hintOf(err); hint != "" {
+		return &failure{exit: exitUnavailable, code: "unreachable", text: fmt.Sprintf("cannot reach %s: %v; %s", c.base, err, hint)}
 	}
 	return unreachable(c.base.String(), err)
 }

@@ -30,7 +30,7 @@ func TestClientFollowsTheLeader(t *testing.T) {
 		http.Redirect(w, r, to+r.URL.RequestURI(), http.StatusTemporaryRedirect)
 	}))
 	defer follower.Close()
-	c, err := newClient(follower.URL, "secret")
+	c, err := newClient(follower.URL, "secret", nil)
 	if err != nil {
 		t.Fatal(err)
 	}

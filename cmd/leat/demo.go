@@ -90,7 +90,7 @@ func (s *session) demo(ctx context.Context, c settings, listener net.Listener, o
 
 // tell runs the demonstration against a node and prints it in the form asked for.
 func (s *session) tell(ctx context.Context, url, dir string, once bool) error {
-	c, err := newClient(url, "")
+	c, err := newClient(url, "", nil)
 	if err != nil {
 		return err
 	}

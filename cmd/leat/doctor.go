@@ -2,11 +2,12 @@ package main
 
 import (
 	"context"
+	"crypto/tls"
 	"encoding/json"
 	"fmt"
 	"io"
 	"net"
-	"strconv"
+	"time"
 
 	"github.com/spf13/cobra"
 )
@@ -50,10 +51,8 @@ where it is ready, else 5.`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			named := server != ""
-			if s.server = server; !named {
-				s.server = "http://" + net.JoinHostPort(reachableHost(c.host), strconv.Itoa(c.port))
-			}
-			client, err := s.client()
+			s.server = server
+			client, err := s.examined(&c, named)
 			if err != nil {
 				return err
 			}
@@ -79,6 +78,27 @@ where it is ready, else 5.`,
 	configurable(cmd.Flags(), "server", "LEAT_SERVER")
 	cmd.Flags().BoolVar(&readyOnly, "ready", false, "only ask whether the node is ready")
 	return cmd
+}
+
+// examined makes the client of the server named, or of the node that the settings
+// describe.
+func (s *session) examined(c *settings, named bool) (*client, error) {
+	if named {
+		return s.client()
+	}
+	own, secure := c.reachable()
+	s.server = own
+	return newClient(own, s.token, secure)
+}
+
+// reachable is where the node of the settings is reached from here, and how it is
+// checked. What is wrong with its certificate is told with the settings.
+func (c *settings) reachable() (server string, secure *tls.Config) {
+	own := certificates{cert: c.tlsCert, key: c.tlsKey}
+	if _, err := own.load(time.Now()); err == nil && own.on() {
+		secure = own.own()
+	}
+	return own.scheme() + reachableAddress(c), secure
 }
 
 // reachableHost is where a server that listens on host is reached from here.

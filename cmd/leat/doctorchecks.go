@@ -141,15 +141,23 @@ func (d *doctor) checkPort(ctx context.Context) finding {
 		}
 		return finding{"port", verdictFail, err.Error(), fix}
 	}
-	own, err := newClient("http://"+reachableAddress(d.settings), "")
-	if err == nil {
-		defer own.close()
-		_, err = own.get(ctx, "/health", nil)
-	}
+	err = d.askOwn(ctx)
 	if err != nil {
 		return finding{"port", verdictFail, address + " is in use, and not by leat", "choose another --port, or stop what uses it"}
 	}
 	return healthy("port", "%s is answered by a leat that runs", address)
+}
+
+// askOwn asks whether it is a leat that has the port.
+func (d *doctor) askOwn(ctx context.Context) error {
+	server, secure := d.settings.reachable()
+	own, err := newClient(server, "", secure)
+	if err != nil {
+		return err
+	}
+	defer own.close()
+	_, err = own.get(ctx, "/health", nil)
+	return err
 }
 
 func reachableAddress(c *settings) string {

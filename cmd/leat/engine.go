@@ -54,7 +54,7 @@ func openEngine(c settings, listener net.Listener, logger *slog.Logger) (*engine
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("read the address of the listener: %w", err), listener.Close())
 	}
-	e := &engine{url: "http://" + net.JoinHostPort(c.host, port), listener: listener, logger: logger}
+	e := &engine{url: c.tls.scheme() + net.JoinHostPort(c.host, port), listener: listener, logger: logger}
 	config, err := c.cluster(port)
 	if err != nil {
 		return nil, errors.Join(err, listener.Close())
@@ -85,7 +85,7 @@ func (c *settings) cluster(httpPort string) (cluster.Config, error) {
 		if ip := net.ParseIP(host); ip != nil && ip.IsUnspecified() {
 			host = own.host
 		}
-		config.URL = "http://" + net.JoinHostPort(host, httpPort)
+		config.URL = c.tls.scheme() + net.JoinHostPort(host, httpPort)
 	}
 	for _, m := range c.members {
 		port := m.httpPort
@@ -94,7 +94,7 @@ func (c *settings) cluster(httpPort string) (cluster.Config, error) {
 		}
 		config.Members = append(config.Members, cluster.Member{
 			ID: m.id, RaftAddress: net.JoinHostPort(m.host, strconv.Itoa(m.raftPort)), Priority: m.priority,
-			URL: "http://" + net.JoinHostPort(m.host, strconv.Itoa(port)),
+			URL: c.tls.scheme() + net.JoinHostPort(m.host, strconv.Itoa(port)),
 		})
 	}
 	address := net.JoinHostPort(own.host, strconv.Itoa(own.raftPort))

@@ -170,7 +170,7 @@ func (c *child) stop(t testing.TB) (int, time.Duration) {
 // dial makes a client of the server at url.
 func dial(t testing.TB, url string) *client {
 	t.Helper()
-	c, err := newClient(url, "")
+	c, err := newClient(url, "", nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -10,12 +10,13 @@ import (
 	"slices"
 	"strings"
 	"syscall"
+	"time"
 
 	"leat/api"
 )
 
-// reload reads the tokens of a running node again. All other settings are those of
-// its start.
+// reload reads the tokens of a running node again, and its certificate for clients. All
+// other settings are those of its start.
 type reload struct {
 	settings settings // with the file as it was read last
 	known    []string // keys that the file may have
@@ -24,33 +25,48 @@ type reload struct {
 	logger   *slog.Logger
 }
 
-// notifyHangup asks for the signal that says to read the file again. Without a file
+// notifyHangup asks for the signal that says to read the files again. Without a file
 // it says that the terminal is gone, and stays ignored where it was, as by nohup.
-func notifyHangup(file bool) (hangups <-chan os.Signal, ignore func()) {
+func notifyHangup(files bool) (hangups <-chan os.Signal, ignore func()) {
 	c := make(chan os.Signal, 1)
-	if !file && signal.Ignored(syscall.SIGHUP) {
+	if !files && signal.Ignored(syscall.SIGHUP) {
 		return c, func() {}
 	}
 	signal.Notify(c, syscall.SIGHUP)
 	return c, func() { signal.Stop(c) }
 }
 
-// run reads again with every signal until ctx ends. Without a file it ends the node
-// in good order.
+// run reads again with every signal until ctx ends, and the certificate now and then
+// without one. Without a file it ends the node in good order.
 func (r *reload) run(ctx context.Context, hangups <-chan os.Signal, end func()) error {
+	certificates := r.settings.tls
+	var look <-chan time.Time
+	if certificates.on() {
+		tick := time.NewTicker(lookEvery)
+		defer tick.Stop()
+		look = tick.C
+	}
 	for {
 		select {
 		case <-ctx.Done():
 			return nil
+		case <-look:
+			certificates.refresh(r.logger)
+			continue
 		case <-hangups:
 		}
-		if r.settings.file.name == "" {
+		if certificates.on() {
+			certificates.refused = "" // who asks is told once more
+			certificates.refresh(r.logger)
+		}
+		switch {
+		case r.settings.file.name != "":
+			if err := r.read(); err != nil {
+				r.logger.Error("the tokens stay as they were", "error", err)
+			}
+		case !certificates.on():
 			r.logger.Info("hangup: stopping, for there is no file to read again")
 			end()
-			continue
-		}
-		if err := r.read(); err != nil {
-			r.logger.Error("the tokens stay as they were", "error", err)
 		}
 	}
 }

@@ -15,6 +15,7 @@ type session struct {
 	format string
 	server string
 	token  string
+	ca     string // file, "" = only the CAs of the system
 	file   configFile
 }
 
@@ -116,5 +117,7 @@ func (s *session) clientFlags(commands ...*cobra.Command) {
 
 func (s *session) tokenFlag(c *cobra.Command) {
 	c.Flags().StringVar(&s.token, "token", "", "bearer token")
+	c.Flags().StringVar(&s.ca, "ca", "", "file with the certificate of a CA to trust besides those of the system, in PEM, for a server under https://")
 	configurable(c.Flags(), "token", "LEAT_TOKEN")
+	configurable(c.Flags(), "ca", "LEAT_CA")
 }

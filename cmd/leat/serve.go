@@ -17,10 +17,11 @@ func newServe(s *session) *cobra.Command {
 
   leat ready http://HOST:PORT
 
-once it answers. Logs go to the standard error. Without tokens the node is open
+once it answers, https with --tls-cert. Logs go to the standard error. Without tokens the node is open
 and listens on loopback only; to listen elsewhere, set RF_BEARER_TOKENS. SIGTERM
 or SIGINT stop it in good order, a second one at once. SIGHUP has it read the
-tokens of the file of --config again; without --config it stops the node.`,
+tokens of the file of --config again, and the files of --tls-cert and --tls-key;
+without any of them it stops the node.`,
 		Example: `  leat serve
   leat serve --port 0 --data-dir ./data
   leat serve --dev
@@ -59,7 +60,7 @@ func (s *session) serve(ctx context.Context, c settings, known []string, logger 
 	r := &reload{settings: c, known: known, getenv: s.getenv, set: e.server.SetTokens, logger: logger}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	hangups, ignore := notifyHangup(c.file.name != "")
+	hangups, ignore := notifyHangup(c.file.name != "" || c.tls.on())
 	defer ignore()
 	err = e.run(ctx, func() error {
 		_, err := fmt.Fprintf(s.out, "leat ready %s\n", e.url)

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/spf13/pflag"
 
@@ -24,6 +25,9 @@ type settings struct {
 	url     string // under which clients reach the node, "" = where it listens
 	limits  api.Limits
 	tokens  api.Tokens
+	tlsCert string // files, "" = HTTP is not encrypted
+	tlsKey  string
+	tls     *certificates // made of them; nil before check
 	replication
 	file configFile
 }
@@ -60,6 +64,11 @@ func (c *settings) check(getenv func(string) string) (warnings []string, err err
 		return nil, err
 	}
 	warnings = append(warnings, replicated...)
+	more, err := c.checkTLS()
+	if err != nil {
+		return nil, err
+	}
+	warnings = append(warnings, more...)
 	if own := c.own(); own != nil && c.url == "" && loopbackHost(c.host) && !loopbackHost(own.host) {
 		warnings = append(warnings, fmt.Sprintf("node %q is on %s and listens for clients on %s: only those on this machine reach it; give --host", own.id, own.host, c.host))
 	}
@@ -67,6 +76,25 @@ func (c *settings) check(getenv func(string) string) (warnings []string, err err
 		if c.dataDir, err = stateDir(getenv); err != nil {
 			return nil, err
 		}
+	}
+	return warnings, nil
+}
+
+// checkTLS reads the certificate that clients are shown.
+func (c *settings) checkTLS() (warnings []string, err error) {
+	c.tls = &certificates{cert: c.tlsCert, key: c.tlsKey}
+	if warnings, err = c.tls.load(time.Now()); err != nil || !c.tls.on() {
+		return warnings, err
+	}
+	host := reachableHost(c.host)
+	if u, err := url.Parse(c.url); err == nil && c.url != "" {
+		host = u.Hostname()
+		if u.Scheme == "http" {
+			warnings = append(warnings, "--url begins with http:// and clients are served over TLS; where nothing in front of the node changes that, they will not reach it")
+		}
+	}
+	if !c.tls.names(host) {
+		warnings = append(warnings, fmt.Sprintf("%s does not name %s, by which clients reach the node: they will refuse it", c.tls.cert, host))
 	}
 	return warnings, nil
 }
@@ -120,6 +148,8 @@ func (c *settings) flags(flags *pflag.FlagSet) {
 	flags.StringVar(&c.host, "host", "127.0.0.1", "address to listen on")
 	flags.IntVar(&c.port, "port", defaultPort, "port to listen on, 0 for any free one")
 	flags.StringVar(&c.url, "url", "", "address that clients reach the node by (default: where it listens)")
+	flags.StringVar(&c.tlsCert, "tls-cert", "", "file with the certificate that clients are served over TLS with, and those between it and its CA behind it, in PEM; read again when it changes and on SIGHUP")
+	flags.StringVar(&c.tlsKey, "tls-key", "", "file with the key of the certificate of --tls-cert, in PEM")
 	flags.StringVar(&c.dataDir, "data-dir", "", "where the data is kept (default: leat in the user's state directory)")
 	flags.BoolVar(&c.dev, "dev", false, `for development: token "dev" is required, topics are created on first produce`)
 	flags.StringVar(&c.nodeID, "node-id", "", "name of this node (default: 1)")
@@ -134,7 +164,7 @@ func (c *settings) flags(flags *pflag.FlagSet) {
 	flags.IntVar(&c.limits.BodyBytes, "max-body-bytes", 16<<20, "largest request body")
 	flags.IntVar(&c.limits.RecordBytes, "max-record-bytes", 1<<20, "largest record, key and value together")
 	flags.IntVar(&c.limits.Partitions, "max-partitions", 256, "most partitions of a topic")
-	for _, name := range []string{"host", "port", "url", "data-dir", "dev", "max-body-bytes", "max-record-bytes", "max-partitions", "proxy-writes", "insecure-raft"} {
+	for _, name := range []string{"host", "port", "url", "data-dir", "dev", "max-body-bytes", "max-record-bytes", "max-partitions", "proxy-writes", "insecure-raft", "tls-cert", "tls-key"} {
 		configurable(flags, name, "LEAT_"+strings.ToUpper(configKey(name)))
 	}
 	configurable(flags, "node-id", "LEAT_NODE_ID", "RF_HA_NODE_ID")

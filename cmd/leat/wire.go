@@ -56,7 +56,7 @@ func (e *engine) wire(c settings, logger *slog.Logger) (err error) {
 	e.server, err = api.New(api.Config{
 		Topics: front, Documents: front, Trimming: front, Cluster: e.node, Readiness: e.node,
 		Queries: &queryCalls{manager: e.manager, logger: logger}, Schemas: schemas, Formats: inline.Formats{}, URL: orText(c.url, e.url), NodeID: c.nodeID, Rocket: c.rocket, Everywhere: c.everywhere,
-		Tokens: c.tokens, Limits: limits, Dev: c.dev, Logger: logger.With("component", "api"),
+		TLS: c.tls.server(), Tokens: c.tokens, Limits: limits, Dev: c.dev, Logger: logger.With("component", "api"),
 	})
 	if err != nil {
 		return fmt.Errorf("make the server: %w", err)
