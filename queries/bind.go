@@ -319,10 +319,8 @@ func (b *binder) output() {
 	if b.spec.Window != nil {
 		scope = &groupedScope{bound: b.bound}
 		b.having(scope)
-	} else if b.spec.Select == nil && b.spec.Join == nil && len(b.sources) > 0 && b.sources[0].format != nil {
-		b.bound.whole, _, _ = b.sources[0].field(codecs.Path{})
-	} else if b.spec.Select == nil && b.spec.Join == nil && len(b.sources) > 0 && b.bound.lookup != nil {
-		b.wholeWithLookup()
+	} else if b.spec.Select == nil && b.spec.Join == nil && len(b.sources) > 0 {
+		b.wholeRecords()
 	}
 	for i := range b.spec.Select {
 		s := &b.spec.Select[i]
@@ -331,6 +329,21 @@ func (b *binder) output() {
 		}
 		if t := b.selected(s, scope); t != nil {
 			b.bound.selects = append(b.bound.selects, boundSelect{s.Name, t})
+		}
+	}
+}
+
+// wholeRecords has a query that says nothing else put out its records, with what has been
+// looked up for them.
+func (b *binder) wholeRecords() {
+	l := b.spec.Lookup
+	if b.sources[0].format == nil && l == nil {
+		return // as they are stored
+	}
+	b.bound.whole, _, _ = b.sources[0].field(codecs.Path{})
+	if l != nil && l.As != "" {
+		if _, _, err := b.rows.field(codecs.NewPath(codecs.Step{Member: l.As})); err != nil {
+			b.invalid(l.node, "%v", err)
 		}
 	}
 }

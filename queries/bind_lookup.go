@@ -94,21 +94,6 @@ func (b *binder) lookupName(l *LookupSpec) {
 	}
 }
 
-// wholeWithLookup has a query that says nothing else put out the record with what has
-// been looked up.
-func (b *binder) wholeWithLookup() {
-	if b.spec.Lookup.As == "" {
-		return // a problem of Parse
-	}
-	var err error
-	if b.bound.whole, _, err = b.sources[0].field(codecs.Path{}); err == nil {
-		_, _, err = b.rows.field(codecs.NewPath(codecs.Step{Member: b.spec.Lookup.As}))
-	}
-	if err != nil {
-		b.invalid(b.spec.Lookup.node, "%v", err)
-	}
-}
-
 // settleLookup gives the columns of a plain query their places behind those of the
 // record.
 func (b *Bound) settleLookup() {

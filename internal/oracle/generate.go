@@ -15,8 +15,9 @@ type Case struct {
 	// Trimmed is the offset of the first record that each log still has. A query that
 	// begins at a time has nothing trimmed.
 	Trimmed [2 * maxPartitions]int
-	Schemas []Schema // what is registered; the first has the id 1
-	Crowd   bool     // one window has many groups: more than leave it at once
+	Schemas []Schema          // what is registered; the first has the id 1
+	Held    map[string]string // what keys hold of the namespace that a lookup reads
+	Crowd   bool              // one window has many groups: more than leave it at once
 }
 
 const maxPartitions = 7
@@ -28,6 +29,9 @@ func Generate(seed uint64) *Case {
 	g.temper()
 	q := g.query()
 	c := &Case{Seed: seed, Query: q, Crowd: g.crowd}
+	if q.Lookup != nil {
+		c.Held = g.held()
+	}
 	n := 1 + g.IntN(maxPartitions)
 	if g.crowd {
 		n = maxPartitions - g.IntN(3)
@@ -142,6 +146,9 @@ func (g *generator) query() *Query {
 		q.Join = g.joinOf()
 		g.leaf = joinedLeaves(q.Join)
 	}
+	if !g.crowd && g.chance(0.15) {
+		q.Lookup = g.lookup()
+	}
 	switch g.IntN(5) {
 	case 0, 1:
 		q.Filter = g.condition(1 + g.IntN(3))
@@ -187,6 +194,9 @@ func (g *generator) grouping(q *Query) {
 	}
 	if len(q.GroupBy) > 0 && q.Join == nil && g.chance(0.5) && !slices.ContainsFunc(q.GroupBy, func(e *Expr) bool { return e.Text == "k" }) {
 		q.GroupBy[0] = field("k")
+	}
+	if q.Lookup != nil && g.chance(0.5) {
+		q.GroupBy = append(q.GroupBy[:len(q.GroupBy):len(q.GroupBy)], field(q.Lookup.As, pick(g, "name", "size", "deep")))
 	}
 	if g.crowd {
 		q.GroupBy = []*Expr{field("id")}

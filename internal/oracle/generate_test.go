@@ -50,6 +50,12 @@ func TestGenerateReaches(t *testing.T) {
 			note(a.Fn+" gives rows", o.Counts.Out > 1 && c.Query.Window > 0)
 			note("an aggregate has a filter", a.Filter != nil && o.Counts.Out > 1)
 		}
+		if l := c.Query.Lookup; l != nil {
+			note("looked up "+map[bool]string{true: "left", false: "inner"}[l.Left], o.Counts.Out > 0)
+			note("looked up behind a join", c.Query.Join != nil && o.Counts.Out > 0)
+			note("looked up for groups", c.Query.Window > 0 && o.Counts.Out > 0)
+			note("looked up for whole records", c.Query.Window == 0 && c.Query.Select == nil && c.Query.Join == nil && o.Counts.Out > 0)
+		}
 		note("a crowd leaves", c.Crowd && len(o.Rows) > 1024)
 		note("logs are trimmed", c.Trimmed != [2 * maxPartitions]int{})
 		note("begins "+c.Query.Start.Kind, true)
@@ -59,6 +65,7 @@ func TestGenerateReaches(t *testing.T) {
 		"a live query closes windows", "a stateless query has rows", "groups fail", "a crowd leaves", "logs are trimmed",
 		"rows miss windows", "rows lie in several windows", "sessions leave", "sessions have several rows", "having drops some", "stddev gives rows", "first gives rows", "last gives rows",
 		"min_by gives rows", "max_by gives rows", "count_distinct gives rows", "approx_count_distinct gives rows", "an aggregate has a filter", "percentile gives rows", "top_k gives rows", "collect gives rows",
+		"lookup fails", "looked up left", "looked up inner", "looked up behind a join", "looked up for groups", "looked up for whole records",
 		"begins ", "begins latest", "begins offset", "begins timestamp",
 	} {
 		if reached[what] == 0 {

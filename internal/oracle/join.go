@@ -164,6 +164,14 @@ func (e *evaluation) joinedRow(record value, t int64) {
 		e.out.Counts.FailedPanes++
 		e.out.Failed = append(e.out.Failed, operator)
 	}
+	record, found, err := e.lookedUp(record)
+	switch {
+	case err != nil:
+		failed("lookup")
+		return
+	case !found:
+		return
+	}
 	if q.Filter != nil {
 		keep, err := q.Filter.condition(record.field)
 		if err != nil {
@@ -187,6 +195,9 @@ func (e *evaluation) joinedRow(record value, t int64) {
 		if q.Join.Window > 0 {
 			whole.Select = append(whole.Select, Member{"window_start", field("window_start")}, Member{"window_end", field("window_end")})
 		}
+	}
+	if l := q.Lookup; l != nil && q.Select == nil {
+		whole.Select = append(whole.Select, Member{l.As, field(l.As)})
 	}
 	text, ok := whole.selected(record.field)
 	if !ok {

@@ -190,6 +190,15 @@ func (e *evaluation) partition(p int, log []Record, from int, marks []Mark) (w i
 			e.sideRow(p, offset, t, w, moved, record, late)
 			continue
 		}
+		record, found, err := e.lookedUp(record)
+		switch {
+		case err != nil:
+			dead("lookup")
+			continue
+		case !found:
+			counts.Filtered++
+			continue
+		}
 		if e.q.Filter != nil {
 			keep, err := e.q.Filter.condition(record.field)
 			if err != nil {
@@ -253,7 +262,7 @@ func floor(t, size int64) int64 {
 func (v value) field(e *Expr) value { return v.at(e.Path) }
 
 func (e *evaluation) stateless(p int, record value, dead func(string)) {
-	row := record.json()
+	row := e.q.wholeRow(record)
 	if e.q.Select != nil {
 		var ok bool
 		if row, ok = e.q.selected(record.field); !ok {

@@ -15,12 +15,13 @@ type Query struct {
 	Name, Topic   string
 	UntilEnd      bool
 	Start         Start
-	EventTime     *Expr // a field; nil = append time
-	OutOfOrder    int64 // ms
-	Lateness      int64 // ms
-	Changes       bool  // emit "changes"
-	ChangesEvery  int64 // ms; 0 = with each epoch
-	Idle          int64 // ms after which an idle partition is passed over; 0 = never
+	EventTime     *Expr   // a field; nil = append time
+	OutOfOrder    int64   // ms
+	Lateness      int64   // ms
+	Changes       bool    // emit "changes"
+	ChangesEvery  int64   // ms; 0 = with each epoch
+	Idle          int64   // ms after which an idle partition is passed over; 0 = never
+	Lookup        *Lookup // nil = nothing is looked up
 	Filter        *Expr
 	FilterList    bool // written as a list of conditions
 	GroupBy       []*Expr
@@ -130,6 +131,9 @@ func (q *Query) JSON() []byte {
 		parts = append(parts, q.joinJSON(source))
 	} else {
 		parts = append(parts, `"source":`+source)
+	}
+	if q.Lookup != nil {
+		parts = append(parts, q.Lookup.json())
 	}
 	if q.Filter != nil {
 		filter := quote(q.Filter.String())

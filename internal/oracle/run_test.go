@@ -73,6 +73,7 @@ type engine struct {
 	c    *Case
 	s    *schedule
 	plan *queries.Plan
+	held *fakebus.Values
 
 	mu     sync.Mutex
 	at     []log.Offset // where each lane of a live query waits
@@ -82,7 +83,10 @@ type engine struct {
 }
 
 func runEngine(ctx context.Context, c *Case, s *schedule) (*observed, error) {
-	e := &engine{Bus: fakebus.New(), c: c, s: s, at: make([]log.Offset, len(c.Logs)), caught: func() {}}
+	e := &engine{Bus: fakebus.New(), c: c, s: s, at: make([]log.Offset, len(c.Logs)), caught: func() {}, held: &fakebus.Values{}}
+	for key, value := range c.Held {
+		e.held.Put(c.Query.Lookup.KV, key, value)
+	}
 	for i := range e.at {
 		e.at[i] = -1
 	}
@@ -270,7 +274,7 @@ func (e *engine) job(n int) *queries.Job {
 	}
 	return queries.NewJob(queries.JobConfig{
 		ID: queryID, Owner: fmt.Sprint("owner ", n), Shard: fakebus.DataShard, Plan: e.plan,
-		Topics: e, Docs: e, Clock: &hurry{random: rand.New(rand.NewPCG(e.c.Seed, uint64(n)))}, Options: options,
+		Topics: e, Docs: e, Values: e.held, Clock: &hurry{random: rand.New(rand.NewPCG(e.c.Seed, uint64(n)))}, Options: options,
 	})
 }
 

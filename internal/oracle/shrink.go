@@ -2,6 +2,7 @@ package oracle
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 )
@@ -56,6 +57,12 @@ func candidates(c *Case) (list []*Case) {
 	}
 	if n := len(c.Logs); n > 1+c.Left && len(c.Logs[n-1]) == 0 {
 		withLogs(c.Logs[:n-1])
+	}
+	for key := range c.Held {
+		smaller := *c
+		smaller.Held = maps.Clone(c.Held)
+		delete(smaller.Held, key)
+		list = append(list, &smaller)
 	}
 	if c.Query.Filter != nil {
 		with(func(q *Query) { q.Filter = nil })
@@ -123,6 +130,9 @@ func simplerAggregate(list []Aggregate, i int, try func([]Aggregate)) {
 func (c *Case) String() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s\n", c.Query.JSON())
+	for _, key := range slices.Sorted(maps.Keys(c.Held)) {
+		fmt.Fprintf(&b, "key %q holds %q\n", key, c.Held[key])
+	}
 	for p, log := range c.Logs {
 		for offset, r := range log {
 			fmt.Fprintf(&b, "%d/%d at %d: %q\n", p, offset, r.AppendMs, r.Value)
