@@ -3,8 +3,8 @@ package oracle
 import (
 	"encoding/json"
 	"fmt"
-	"maps"
 	"math"
+	"slices"
 	"strings"
 )
 
@@ -49,13 +49,13 @@ func (e *evaluation) lookedUp(record value) (with value, keep bool, err error) {
 	if found.kind == missing && !l.Left {
 		return record, false, nil
 	}
-	with = record
-	if with.byName = maps.Clone(record.byName); found.kind == missing {
-		delete(with.byName, l.As)
-	} else {
-		with.byName[l.As] = found
+	in := &container{raw: record.in.raw, names: slices.Clone(record.in.names), list: slices.Clone(record.in.list)}
+	place, there := slices.BinarySearch(in.names, l.As)
+	if !there {
+		in.names, in.list = slices.Insert(in.names, place, l.As), slices.Insert(in.list, place, value{})
 	}
-	return with, true, nil
+	in.list[place] = found
+	return value{kind: object, in: in}, true, nil
 }
 
 // keyText is the key that a value stands for.
@@ -77,7 +77,10 @@ func heldValue(text string) (value, bool) {
 		return value{}, false
 	}
 	within, ok := parseRecord([]byte(`{"v":` + text + "}"))
-	return within.byName["v"], ok
+	if !ok {
+		return value{}, false
+	}
+	return within.member("v"), true
 }
 
 // wholeRow is the record as it comes out, with what was looked up.
@@ -86,7 +89,7 @@ func (q *Query) wholeRow(record value) string {
 	if q.Lookup == nil {
 		return row
 	}
-	more := quote(q.Lookup.As) + ":" + record.byName[q.Lookup.As].json() + "}"
+	more := quote(q.Lookup.As) + ":" + record.member(q.Lookup.As).json() + "}"
 	if row == "{}" {
 		return "{" + more
 	}
