@@ -24,6 +24,7 @@ import (
 type fileRun struct {
 	spec       string
 	inputs     []string
+	namespaces []string
 	partitions int32
 	appendTime string
 	late, dead string // files for all of these rows
@@ -37,7 +38,8 @@ func newQueryRun(s *session) *cobra.Command {
 		Long: `Run a query over files of one record a line, plain or gzip, with the engine a server
 runs it with, and print its rows as they come, as NDJSON or in the form of -o. No
 server is needed and nothing is stored; the files may be larger than memory. SPEC.json
-and FILE may be - for the standard input.
+and FILE may be - for the standard input. A lookup reads --kv NAMESPACE=FILE, lines like
+{"key": "JFK", "value": {"name": "Kennedy"}}.
 
 All of the input is read and then every window is closed: "start", "until" and
 "idle_timeout" do not count, and nothing is written to sinks. A topic has one partition,
@@ -58,6 +60,7 @@ rows and dead letters, of which --late and --dead-letters write all to a file.`,
 	}
 	flags := c.Flags()
 	flags.StringArrayVar(&r.inputs, "input", nil, "file to read, FILE or TOPIC=FILE; repeat it for more topics")
+	flags.StringArrayVar(&r.namespaces, "kv", nil, "NAMESPACE=FILE with what a lookup reads")
 	flags.Int32Var(&r.partitions, "partitions", 1, "partitions of each topic")
 	flags.StringVar(&r.appendTime, "append-time", "0", "append time of the records, epoch ms or RFC 3339")
 	flags.StringVar(&r.late, "late", "", "file to write the late rows to")
@@ -133,6 +136,13 @@ func (s *session) fileConfig(r fileRun) (filerun.Config, error) {
 			in, _, err := s.openInput(file)
 			return in, err
 		}})
+	}
+	for _, text := range r.namespaces {
+		name, file := splitInput(text)
+		if name == "" || file == "-" {
+			return c, usage("--kv takes NAMESPACE=FILE, not %q", text)
+		}
+		c.Namespaces = append(c.Namespaces, filerun.Namespace{Name: name, Open: func() (io.ReadCloser, error) { return os.Open(file) }})
 	}
 	c.Spec, err = s.readSpec(r.spec)
 	return c, err

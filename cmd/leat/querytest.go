@@ -11,7 +11,7 @@ import (
 )
 
 func newQueryTest(s *session) *cobra.Command {
-	var inputs []string
+	var inputs, namespaces []string
 	var update bool
 	c := &cobra.Command{
 		Use:   "test DIR|SPEC.json…",
@@ -21,13 +21,14 @@ from what they should. A case is a set of files with a NAME:
 
   NAME.json                 the spec
   NAME.input.ndjson         its input; NAME.input.TOPIC.ndjson says of which topic
+  NAME.kv.NAMESPACE.ndjson  what a lookup reads: lines {"key": TEXT, "value": JSON}
   NAME.expected.ndjson      the rows it has to put out, in this order
   NAME.late.ndjson          the late rows, if there have to be any
   NAME.dead_letters.ndjson  the dead letters, if there have to be any
 
 An input may be compressed with gzip, with .gz at the end of its name. Cases of a directory
-can share inputs: its file inputs.json holds {"TOPIC": "FILE"}, relative to it. --input
-goes before both. Of a directory, all .json files but inputs.json are cases. Rows are
+can share inputs: its file inputs.json holds {"TOPIC": "FILE", "kv:NAMESPACE": "FILE"},
+relative to it. --input and --kv go before both. Of a directory, all .json files but inputs.json are cases. Rows are
 compared line by line, without regard for space in the JSON.
 
 --update writes what was put out into the files of what is expected: look at the
@@ -49,6 +50,13 @@ difference before you commit it. The exit code is 1 if a case fails.`,
 				}
 				files[topic] = file
 			}
+			for _, text := range namespaces {
+				name, file := splitInput(text)
+				if name == "" {
+					return usage("--kv takes NAMESPACE=FILE, not %q", text)
+				}
+				files[filerun.KVInput(name)] = file
+			}
 			cases, err := filerun.FindCases(args, files)
 			if err != nil {
 				return err
@@ -57,6 +65,7 @@ difference before you commit it. The exit code is 1 if a case fails.`,
 		},
 	}
 	c.Flags().StringArrayVar(&inputs, "input", nil, "TOPIC=FILE to read in all cases")
+	c.Flags().StringArrayVar(&namespaces, "kv", nil, "NAMESPACE=FILE with what lookups read in all cases")
 	c.Flags().BoolVar(&update, "update", false, "write the files of what is expected")
 	return c
 }

@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 
 	"leat/internal/fault"
@@ -22,7 +23,9 @@ import (
 //
 //	NAME.json                 the spec
 //	NAME.input.ndjson         the input; NAME.input.TOPIC.ndjson where there are more topics
-//	inputs.json               {"TOPIC": FILE}: inputs that the cases of the directory share
+//	NAME.kv.NAMESPACE.ndjson  what a lookup reads: lines {"key": TEXT, "value": JSON}
+//	inputs.json               {"TOPIC": FILE, "kv:NAMESPACE": FILE}: inputs that the cases of
+//	                          the directory share
 //	NAME.expected.ndjson      the result rows
 //	NAME.late.ndjson          the late rows, where there have to be any
 //	NAME.dead_letters.ndjson  the dead letters, where there have to be any
@@ -32,7 +35,7 @@ import (
 type Case struct {
 	Name   string
 	Spec   string            // file
-	Inputs map[string]string // by topic; these go before all others
+	Inputs map[string]string // by topic, or "kv:" and namespace; these go before all others
 }
 
 const (
@@ -135,7 +138,8 @@ func (c *Case) run(ctx context.Context, clock queries.Clock, put *[len(expectedE
 	if err != nil {
 		return queries.RowCounts{}, err
 	}
-	inputs, err := c.inputs(Topics(spec))
+	topics := Topics(spec)
+	inputs, namespaces, err := c.inputs(topics, LookedUp(spec))
 	if err != nil {
 		return queries.RowCounts{}, err
 	}
@@ -146,7 +150,7 @@ func (c *Case) run(ctx context.Context, clock queries.Clock, put *[len(expectedE
 		}
 	}
 	return Run(ctx, Config{
-		Spec: spec, Inputs: inputs, Clock: clock, Options: queries.RunOptions{FixedEpochs: true},
+		Spec: spec, Inputs: inputs, Namespaces: namespaces, Clock: clock, Options: queries.RunOptions{FixedEpochs: true},
 		Output: queries.LocalOutput{Results: into(0), Late: into(1), DeadLetters: into(2)},
 	})
 }
@@ -164,11 +168,63 @@ func readSome(file string, most int64) ([]byte, error) {
 	return text, err
 }
 
-// inputs finds the files of the topics.
-func (c *Case) inputs(topics []string) ([]Input, error) {
-	dir := filepath.Dir(c.Spec)
+// KVInput stands for the content of a namespace among the inputs of cases.
+func KVInput(namespace string) string { return "kv:" + namespace }
+
+// inputs finds the files of the topics and of the namespace, if there is one.
+func (c *Case) inputs(topics []string, namespace string) (inputs []Input, namespaces []Namespace, err error) {
+	shared, err := c.shared()
+	if err != nil {
+		return nil, nil, err
+	}
+	for _, topic := range topics {
+		candidates := []string{c.base() + ".input." + topic + ".ndjson"}
+		if len(topics) == 1 {
+			candidates = append(candidates, c.base()+".input.ndjson")
+		}
+		file, err := c.file(topic, "input for topic "+strconv.Quote(topic), candidates, shared)
+		if err != nil {
+			return nil, nil, err
+		}
+		inputs = append(inputs, Input{Topic: topic, Open: opens(file)})
+	}
+	if namespace == "" {
+		return inputs, nil, nil
+	}
+	candidates := []string{c.base() + ".kv." + namespace + ".ndjson"}
+	file, err := c.file(KVInput(namespace), "content for namespace "+strconv.Quote(namespace), candidates, shared)
+	if err != nil {
+		return nil, nil, err
+	}
+	return inputs, []Namespace{{Name: namespace, Open: opens(file)}}, nil
+}
+
+func opens(file string) func() (io.ReadCloser, error) {
+	return func() (io.ReadCloser, error) { return os.Open(file) }
+}
+
+// file is the first of an input's files that is there: the one given, or those beside the
+// spec and the shared one.
+func (c *Case) file(name, what string, candidates []string, shared map[string]string) (string, error) {
+	if given := c.Inputs[name]; given != "" {
+		candidates = []string{given}
+	} else if file := shared[name]; file != "" {
+		if !filepath.IsAbs(file) {
+			file = filepath.Join(filepath.Dir(c.Spec), filepath.FromSlash(file))
+		}
+		candidates = append(candidates, file)
+	}
+	file := firstThatExists(candidates)
+	if file == "" {
+		return "", fault.New(fault.NotFound, "not_found", "there is no %s: neither %s", what, strings.Join(candidates, " nor "))
+	}
+	return file, nil
+}
+
+// shared are the inputs that the cases of a directory share.
+func (c *Case) shared() (map[string]string, error) {
 	shared := map[string]string{}
-	file := filepath.Join(dir, sharedInputs)
+	file := filepath.Join(filepath.Dir(c.Spec), sharedInputs)
 	text, err := readSome(file, maxSpecBytes)
 	switch {
 	case err == nil:
@@ -178,28 +234,7 @@ func (c *Case) inputs(topics []string) ([]Input, error) {
 	case fault.KindOf(err) != fault.NotFound:
 		return nil, err
 	}
-	var inputs []Input
-	for _, topic := range topics {
-		candidates := []string{c.base() + ".input." + topic + ".ndjson"}
-		if len(topics) == 1 {
-			candidates = append(candidates, c.base()+".input.ndjson")
-		}
-		if given := c.Inputs[topic]; given != "" {
-			candidates = []string{given}
-		} else if name := shared[topic]; name != "" {
-			if !filepath.IsAbs(name) {
-				name = filepath.Join(dir, filepath.FromSlash(name))
-			}
-			candidates = append(candidates, name)
-		}
-		file := firstThatExists(candidates)
-		if file == "" {
-			return nil, fault.New(fault.NotFound, "not_found", "there is no input for topic %q: neither %s",
-				topic, strings.Join(candidates, " nor "))
-		}
-		inputs = append(inputs, Input{Topic: topic, Open: func() (io.ReadCloser, error) { return os.Open(file) }})
-	}
-	return inputs, nil
+	return shared, nil
 }
 
 func firstThatExists(files []string) string {

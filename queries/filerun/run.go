@@ -23,6 +23,8 @@ type Input struct {
 type Config struct {
 	Spec   []byte
 	Inputs []Input
+	// Namespaces are what a lookup reads.
+	Namespaces []Namespace
 	// Partitions is how many each topic has, 1 for 0. The records of a file are dealt
 	// to them in turn.
 	Partitions int32
@@ -78,6 +80,10 @@ func Run(ctx context.Context, c Config) (queries.RowCounts, error) {
 	if len(problems) > 0 {
 		return none, problems.Fault()
 	}
+	values, err := c.namespaces()
+	if err != nil {
+		return none, err
+	}
 	files := map[string]io.Reader{}
 	for topic, input := range inputs {
 		file, err := input.Open()
@@ -90,7 +96,7 @@ func Run(ctx context.Context, c Config) (queries.RowCounts, error) {
 	running, finish := sources.start(ctx, files)
 	defer finish()
 	counts, err := queries.RunLocal(running, queries.LocalConfig{
-		Plan: plan, Topics: sources, Clock: c.Clock, Options: c.Options, Output: c.Output,
+		Plan: plan, Topics: sources, Values: values, Clock: c.Clock, Options: c.Options, Output: c.Output,
 	})
 	if cause := context.Cause(running); cause != nil && ctx.Err() == nil {
 		err = cause // a file that cannot be read
