@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 
-	"leat/codecs/jsoncodec"
 	"leat/internal/fault"
 	"leat/queries"
 )
@@ -77,11 +76,7 @@ func (n *Namespace) read() (map[string][]byte, error) {
 			Key   *string         `json:"key"`
 			Value json.RawMessage `json:"value"`
 		}
-		err = jsoncodec.Whole(line)
-		if err == nil {
-			err = json.Unmarshal(line, &entry)
-		}
-		if err != nil || entry.Key == nil || entry.Value == nil {
+		if err := json.Unmarshal(line, &entry); err != nil || entry.Key == nil || entry.Value == nil {
 			return nil, fault.New(fault.Invalid, CodeInvalidInput, `line %d is not like {"key": "JFK", "value": {"name": "Kennedy"}}`, in.number)
 		}
 		values[*entry.Key] = entry.Value
