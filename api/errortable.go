@@ -71,7 +71,7 @@ func errorTable() []documented {
 		{"tls_required", "400", "The server speaks HTTPS, and the request is not encrypted.", "Call it by an address that begins with `https://`."},
 		{"topic_exists", "409", "The topic exists with another number of partitions.", "Use the existing one, or delete it first."},
 		{"unauthorized", "401", "There is no valid token.", "Send `Authorization: Bearer TOKEN`."},
-		{"unbounded_state", "422", "The state of the query would grow without bound.", "Add a `window`."},
+		{"unbounded_state", "422", "The state of the query would grow without bound.", "Add a `window`, `ttl` or `max_state_bytes`."},
 		{"unknown_member", "400", "The JSON body has a member that the call does not know.", "The message names the nearest known one."},
 		{"unknown_outcome", "503", "The time was over before the outcome was known: the write may or may not have happened.", "Send it again with the same idempotency key."},
 		{"unknown_parameter", "400", "The address has a parameter that the call does not know.", "The message names the nearest known one."},

@@ -39,7 +39,17 @@ type Batch struct {
 	Windows    []Time   // start of the first window each row counts in; nil before a window operator
 	Selected   []int32  // rows still alive, ascending
 	Names      []string // of the columns, where rows are joined ones; nil for others
+	Acts       []Act    // of grouped rows: what is done with each; nil = all are put out
 }
+
+// Act is what is done with a row.
+type Act uint8
+
+// The acts.
+const (
+	PutOut  Act = iota
+	OnlyTry     // it is a dead letter if it cannot be put out, and is not put out otherwise
+)
 
 // Plus adds d without wrapping: the result stays between MinTime and MaxTime.
 func (t Time) Plus(d int64) Time {

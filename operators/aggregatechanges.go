@@ -24,18 +24,24 @@ type changedGroup struct {
 
 // markDirty remembers that a slot has changed since changes were given.
 func (s *share) markDirty(p *panes, slot uint32) {
-	for int(slot)>>6 >= len(p.isDirty) {
-		p.isDirty = append(p.isDirty, 0)
-	}
-	word, bit := &p.isDirty[slot>>6], uint64(1)<<(slot&63)
-	if *word&bit != 0 {
-		return
-	}
-	*word |= bit
 	if len(p.dirty) == 0 {
 		s.dirty = append(s.dirty, p)
 	}
-	p.dirty = append(p.dirty, slot)
+	p.markDirty(slot)
+}
+
+func (p *panes) markDirty(slot uint32) {
+	for int(slot)>>6 >= len(p.isDirty) {
+		p.isDirty = append(p.isDirty, 0)
+	}
+	if word, bit := &p.isDirty[slot>>6], uint64(1)<<(slot&63); *word&bit == 0 {
+		*word |= bit
+		p.dirty = append(p.dirty, slot)
+	}
+}
+
+func (p *panes) wasDirtied(slot uint32) bool {
+	return int(slot)>>6 < len(p.isDirty) && p.isDirty[slot>>6]>>(slot&63)&1 != 0
 }
 
 func (p *panes) forgetDirty() {

@@ -9,14 +9,17 @@ import (
 
 // grouping is what operators that aggregate by key have in common: how a row gives its
 // key and operands, and how the partials of a group make a grouped row, which has a
-// column per key, one per aggregate, window_start and window_end.
+// column per key, one per aggregate and, where groups have windows, window_start and
+// window_end.
 type grouping struct {
 	keys   []int // columns that form the group key
 	list   []accumulator
 	layout layout
 	having dataflow.Expr // nil = every row leaves
+	bounds int           // columns of the window: two or, of running groups, none
 
 	out  dataflow.Batch // grouped rows on their way out
+	acts []dataflow.Act // memory for those of out
 	dead []rejected     // those of them that cannot be given
 }
 
@@ -25,7 +28,7 @@ func newGrouping(keys []int, aggregates []AggregateSpec, having dataflow.Expr) (
 	if err != nil {
 		return grouping{}, err
 	}
-	return grouping{keys: keys, list: list, layout: size, having: having}, nil
+	return grouping{keys: keys, list: list, layout: size, having: having, bounds: 2}, nil
 }
 
 // given is what a row gives to a group. It belongs to one source partition.
@@ -65,8 +68,18 @@ func (g *grouping) isGroupKey(key []byte) bool {
 // beginChunk makes room in out for a chunk of at most so many rows.
 func (g *grouping) beginChunk(limit int) {
 	g.out.Source, g.dead = -1, g.dead[:0]
-	g.out.Columns.Reset(limit, len(g.keys)+len(g.list)+2)
-	g.out.Selected = g.out.Selected[:0]
+	g.out.Columns.Reset(limit, len(g.keys)+len(g.list)+g.bounds)
+	g.out.Selected, g.out.Acts = g.out.Selected[:0], nil
+}
+
+// act says what is to be done with a row of the chunk, instead of putting it out.
+func (g *grouping) act(row, limit int, act dataflow.Act) {
+	if g.out.Acts == nil {
+		g.acts = resize(g.acts, limit)
+		clear(g.acts)
+		g.out.Acts = g.acts
+	}
+	g.out.Acts[row] = act
 }
 
 // endChunk says how many rows the chunk has.
@@ -93,8 +106,10 @@ func (g *grouping) fillRow(row int, key []byte, parts []partial, start, end data
 		size += len(v.Str)
 		cols[len(g.keys)+i].Set(row, v)
 	}
-	cols[len(cols)-2].Set(row, codecs.IntValue(int64(start)))
-	cols[len(cols)-1].Set(row, codecs.IntValue(int64(end)))
+	if g.bounds > 0 {
+		cols[len(cols)-2].Set(row, codecs.IntValue(int64(start)))
+		cols[len(cols)-1].Set(row, codecs.IntValue(int64(end)))
+	}
 	keep := true
 	if g.having != nil && reason == "" {
 		v, err := g.having.Eval(&g.out, row)

@@ -87,6 +87,10 @@ func (p *Project) Process(_ int, b *dataflow.Batch, out dataflow.Emitter) error 
 			o.dead = append(o.dead, rejected{int(row), err.Error()})
 			continue
 		}
+		if b.Acts != nil && b.Acts[row] == dataflow.OnlyTry {
+			o.text = o.text[:from]
+			continue
+		}
 		if o.ends = append(o.ends, len(o.text)); len(o.text) > maxProjected {
 			return dataflow.ErrFull
 		}

@@ -12,12 +12,20 @@ import (
 
 // SessionAggregateConfig says what a SessionAggregate does.
 type SessionAggregateConfig struct {
-	GapMs      int64 // 1 to MaxSessionGapMs
+	GapMs      int64 // 1 to MaxSessionGapMs, or Endless
 	Keys       []int // columns that form the group key
 	Aggregates []AggregateSpec
 	Having     dataflow.Expr // over the grouped row; nil = every row leaves
 	Partitions int           // of the source, 0 behind an exchange
+	// Running has the rows be those of groups that go on as long as the gap is not
+	// exceeded: they have no window.
+	Running bool
+	Changes bool // the present rows of what is open are given too, see OnChanges
 }
+
+// Endless is a gap that no two event times have between them: the sessions of it all
+// leave with the final watermark, by key.
+const Endless = 2*MaxEventTime + 1
 
 // SessionAggregate aggregates by session windows. A session of a key is a longest run
 // of its rows, over all source partitions, each less than the gap behind the one
@@ -35,10 +43,14 @@ type SessionAggregateConfig struct {
 // late must not come here.
 type SessionAggregate struct {
 	grouping
-	gap    int64
-	stores []*sessions // by source partition
+	gap     int64
+	running bool
+	changes bool
+	// changing tells that closing holds what has changed.
+	changing bool
+	stores   []*sessions // by source partition
 
-	closing  []closedSession // by end and key; those before at have left
+	closing  []closedSession // by end and key; those before at have left, or their changes been given
 	at       int
 	partials []partial // of closing
 	cursors  []cursor
@@ -47,7 +59,8 @@ type SessionAggregate struct {
 	key, value []byte
 }
 
-// closedSession is a session that the watermark has come to the end of.
+// closedSession is a session that the watermark has come to the end of, or that has
+// changed.
 type closedSession struct {
 	start, end dataflow.Time
 	from, to   int // in SessionAggregate.partials
@@ -69,14 +82,17 @@ type cursor struct {
 
 // NewSessionAggregate makes a SessionAggregate.
 func NewSessionAggregate(c SessionAggregateConfig) (*SessionAggregate, error) {
-	if c.GapMs < 1 || c.GapMs > MaxSessionGapMs {
+	if c.GapMs < 1 || c.GapMs > MaxSessionGapMs && c.GapMs != Endless {
 		return nil, fmt.Errorf("a session gap of %d ms", c.GapMs)
 	}
 	g, err := newGrouping(c.Keys, c.Aggregates, c.Having)
 	if err != nil {
 		return nil, err
 	}
-	a := &SessionAggregate{grouping: g, gap: c.GapMs}
+	a := &SessionAggregate{grouping: g, gap: c.GapMs, running: c.Running, changes: c.Changes}
+	if a.running {
+		a.bounds = 0
+	}
 	for source := range max(1, c.Partitions) {
 		a.stores = append(a.stores, newSessions(source, c.GapMs, g.list, g.layout))
 	}
@@ -100,6 +116,9 @@ func (a *SessionAggregate) Process(_ int, b *dataflow.Batch, out dataflow.Emitte
 			a.list[i].add(s.cells, slot, &s.operands[i])
 		}
 		s.touch(slot)
+		if a.changes {
+			s.cells.markDirty(slot)
+		}
 		used++
 	}
 	s.settle()
@@ -111,7 +130,6 @@ func (a *SessionAggregate) Process(_ int, b *dataflow.Batch, out dataflow.Emitte
 
 // OnWatermark implements dataflow.WatermarkHandler: each call emits at most one batch.
 func (a *SessionAggregate) OnWatermark(w dataflow.Time, out dataflow.Emitter) (done bool, err error) {
-	limit := chunkRows
 	for {
 		if a.at == len(a.closing) {
 			a.tidy()
@@ -119,26 +137,38 @@ func (a *SessionAggregate) OnWatermark(w dataflow.Time, out dataflow.Emitter) (d
 				return true, nil
 			}
 		}
+		if stop, err := a.give(out, a.advance); stop {
+			return false, err
+		}
+	}
+}
+
+// give emits the next chunk, and has advance note what has left. stop tells that
+// nothing more is to be emitted now: one batch has been, or nothing has room.
+func (a *SessionAggregate) give(out dataflow.Emitter, advance func(next int)) (stop bool, err error) {
+	for limit := chunkRows; ; {
 		next := a.fill(limit)
+		if a.changing { // it is for the close to say what fails
+			a.dead = a.dead[:0]
+		}
 		if len(a.out.Selected) == 0 && len(a.dead) == 0 {
-			a.advance(next)
-			continue
+			advance(next)
+			return false, nil
 		}
 		rows := a.out.Rows
 		err := out.Emit(&a.out)
-		if errors.Is(err, dataflow.ErrFull) {
-			if rows == 1 {
-				return false, nil
-			}
+		switch {
+		case errors.Is(err, dataflow.ErrFull) && rows == 1:
+			return true, nil
+		case errors.Is(err, dataflow.ErrFull):
 			limit = max(1, rows/2)
 			continue
-		}
-		if err != nil {
-			return false, err
+		case err != nil:
+			return true, err
 		}
 		report(a.dead, &a.out, out)
-		a.advance(next)
-		return false, nil
+		advance(next)
+		return true, nil
 	}
 }
 
@@ -172,6 +202,10 @@ func (a *SessionAggregate) collect(w dataflow.Time) {
 			}
 		}
 	}
+	a.sort()
+}
+
+func (a *SessionAggregate) sort() {
 	slices.SortFunc(a.closing, func(x, y closedSession) int {
 		if c := cmp.Compare(x.end, y.end); c != 0 {
 			return c
@@ -187,37 +221,52 @@ func (a *SessionAggregate) groupKey(c closedSession) []byte {
 
 // collectGroup lists the sessions of a key that end by w.
 func (a *SessionAggregate) collectGroup(hash uint64, key []byte, w dataflow.Time) {
+	a.seek(hash, key)
+	for c, found := a.nextSession(); found; c, found = a.nextSession() {
+		if c.end > w {
+			a.without(c)
+			return
+		}
+		for _, p := range a.partials[c.from:c.to] {
+			a.stores[p.order].slots[p.slot].leaving = true
+		}
+		a.closing = append(a.closing, c)
+	}
+}
+
+// seek sets the cursors to the oldest sessions of a key.
+func (a *SessionAggregate) seek(hash uint64, key []byte) {
 	a.cursors = a.cursors[:0]
 	for source, s := range a.stores {
 		if _, newest, found := s.find(hash, key); found {
 			a.cursors = append(a.cursors, cursor{s, source, s.slots[newest].newer, newest})
 		}
 	}
-	for {
-		oldest := a.oldest()
-		if oldest < 0 {
-			return
-		}
-		c := closedSession{start: a.cursors[oldest].first(), from: len(a.partials)}
-		for c.end = c.start + 1; oldest >= 0 && a.cursors[oldest].first() < c.end; oldest = a.oldest() {
-			at := &a.cursors[oldest]
-			c.end = max(c.end, at.end(at.at))
-			a.partials = append(a.partials, partial{at.cells, at.at, int32(at.source)})
-			a.skip(oldest)
-		}
-		c.to = len(a.partials)
-		parts := a.partials[c.from:]
-		if c.end > w {
-			clear(parts)
-			a.partials = a.partials[:c.from]
-			return
-		}
-		slices.SortStableFunc(parts, func(x, y partial) int { return int(x.order - y.order) })
-		for _, p := range parts {
-			a.stores[p.order].slots[p.slot].leaving = true
-		}
-		a.closing = append(a.closing, c)
+}
+
+// nextSession is the session that the cursors are at, with its partials, and moves them
+// behind it.
+func (a *SessionAggregate) nextSession() (c closedSession, found bool) {
+	oldest := a.oldest()
+	if oldest < 0 {
+		return c, false
 	}
+	c = closedSession{start: a.cursors[oldest].first(), from: len(a.partials)}
+	for c.end = c.start + 1; oldest >= 0 && a.cursors[oldest].first() < c.end; oldest = a.oldest() {
+		at := &a.cursors[oldest]
+		c.end = max(c.end, at.end(at.at))
+		a.partials = append(a.partials, partial{at.cells, at.at, int32(at.source)})
+		a.skip(oldest)
+	}
+	c.to = len(a.partials)
+	slices.SortStableFunc(a.partials[c.from:], func(x, y partial) int { return int(x.order - y.order) })
+	return c, true
+}
+
+// without takes back the partials of the session listed last.
+func (a *SessionAggregate) without(c closedSession) {
+	clear(a.partials[c.from:])
+	a.partials = a.partials[:c.from]
 }
 
 // oldest is the cursor at the session that begins first, -1 if all are at the end.
@@ -254,6 +303,9 @@ func (a *SessionAggregate) fill(limit int) (next int) {
 		c := a.closing[next]
 		key := a.groupKey(c)
 		size += len(key) + a.fillRow(row, key, a.partials[c.from:c.to], c.start, c.end)
+		if a.replaced(c) {
+			a.act(row, limit, dataflow.OnlyTry)
+		}
 		next++
 	}
 	a.endChunk(row)

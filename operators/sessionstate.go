@@ -113,7 +113,7 @@ func (a *SessionAggregate) Restore(e dataflow.StateEntry) error {
 	if first > born || born > last || !isTime(first) || !isTime(last) {
 		return errState
 	}
-	return s.restore(key, born, first, last, e.Value[16:])
+	return s.restore(key, born, first, last, e.Value[16:], a.changes)
 }
 
 // bornAt finds a session by the event time of its first row.
@@ -131,7 +131,7 @@ func (s *sessions) bornAt(key []byte, born dataflow.Time) (slot uint32, found bo
 }
 
 // restore sets a session to what the state log has of it.
-func (s *sessions) restore(key []byte, born, first, last dataflow.Time, words []byte) error {
+func (s *sessions) restore(key []byte, born, first, last dataflow.Time, words []byte, changes bool) error {
 	slot, found := s.bornAt(key, born)
 	if !found {
 		before := s.len()
@@ -150,6 +150,9 @@ func (s *sessions) restore(key []byte, born, first, last dataflow.Time, words []
 	s.arm(slot)
 	if err := readWords(words, s.list, s.cells, slot); err != nil {
 		return err
+	}
+	if changes {
+		s.cells.markDirty(slot)
 	}
 	s.settle()
 	return nil

@@ -68,7 +68,12 @@ func (s *sessions) groupKey(slot uint32) []byte {
 }
 
 // end is the end of a session as it is now.
-func (s *sessions) end(slot uint32) dataflow.Time { return s.slots[slot].last + dataflow.Time(s.gap) }
+func (s *sessions) end(slot uint32) dataflow.Time {
+	if s.gap == Endless {
+		return dataflow.MaxTime
+	}
+	return s.slots[slot].last + dataflow.Time(s.gap)
+}
 
 func (s *sessions) len() int { return len(s.slots) - len(s.unused) }
 
@@ -286,7 +291,8 @@ func (s *sessions) shrink() {
 		return
 	}
 	p := s.cells
-	p.changed = slices.DeleteFunc(p.changed, func(slot uint32) bool { return !s.slots[slot].live })
+	unused := func(slot uint32) bool { return !s.slots[slot].live }
+	p.changed, p.dirty = slices.DeleteFunc(p.changed, unused), slices.DeleteFunc(p.dirty, unused)
 	moved := make([]uint32, len(s.slots))
 	to := uint32(0)
 	for from := range s.slots {
@@ -317,11 +323,17 @@ func (s *sessions) shrink() {
 	s.rehash(size)
 	s.timers = nil
 	s.retime()
-	p.isChanged = make([]uint64, (to+63)/64)
-	for i, slot := range p.changed {
+	p.isChanged, p.isDirty = make([]uint64, (to+63)/64), make([]uint64, (to+63)/64)
+	renumber(p.changed, p.isChanged, moved)
+	renumber(p.dirty, p.isDirty, moved)
+}
+
+// renumber has a list of slots, and the bit set of the same, tell where they have moved.
+func renumber(list []uint32, bits []uint64, moved []uint32) {
+	for i, slot := range list {
 		slot = moved[slot]
-		p.changed[i] = slot
-		p.isChanged[slot>>6] |= 1 << (slot & 63)
+		list[i] = slot
+		bits[slot>>6] |= 1 << (slot & 63)
 	}
 }
 
@@ -349,6 +361,7 @@ func (s *sessions) reset() {
 		size := layout{s.cells.width, s.cells.bagWidth}
 		s.cells, s.slots, s.unused, s.table, s.keys, s.timers = newPanes(pane{}, size), nil, nil, make([]uint32, 8), nil, nil
 	} else {
+		s.cells.forgetDirty()
 		s.cells.recycle()
 		s.slots, s.unused, s.keys, s.timers = s.slots[:0], s.unused[:0], s.keys[:0], s.timers[:0]
 	}

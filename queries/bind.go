@@ -244,7 +244,10 @@ func (s *names) take(n *jsonNode, name, what string) {
 }
 
 func (b *binder) grouping() {
-	row := &names{reporter: b.reporter, taken: map[string]string{windowStart: "the window's start", windowEnd: "the window's end"}}
+	row := &names{reporter: b.reporter, taken: map[string]string{}}
+	if !b.spec.running() {
+		row.taken[windowStart], row.taken[windowEnd] = "the window's start", "the window's end"
+	}
 	for _, field := range b.spec.GroupBy {
 		col, kinds, err := b.rows.field(field.Path)
 		if err != nil {
@@ -378,13 +381,23 @@ func (b *binder) selected(s *SelectSpec, names scope) *term {
 
 // warn looks for what is legal and may surprise.
 func (b *binder) warn(topics TopicLookup) {
+	endless := b.spec.running() && b.spec.Window.TTLMs == 0
 	for i := range b.spec.Sources {
 		s := &b.spec.Sources[i]
-		if (b.spec.Window != nil || b.spec.Join != nil) && !s.UntilEnd && s.IdleTimeout == 0 {
+		if (b.spec.Window != nil && !endless || b.spec.Join != nil) && !s.UntilEnd && s.IdleTimeout == 0 {
 			b.warnEmpty(topics, b.bound.sources[i].topic)
 		}
 	}
+	if w := b.spec.Window; b.spec.running() && !b.spec.Changes && !b.spec.Sources[0].UntilEnd {
+		text := `a row comes out only when its group has ended, which without "ttl" never is; ` + changesToSee
+		if w.TTLMs > 0 {
+			text = fmt.Sprintf("a row comes out only when its group has had none for %s; %s", FormatDuration(w.TTLMs), changesToSee)
+		}
+		b.bound.Warnings = append(b.bound.Warnings, text)
+	}
 }
+
+const changesToSee = `"emit": "changes" gives the present ones`
 
 // warnEmpty warns of partitions that would hold back every window.
 func (b *binder) warnEmpty(topics TopicLookup, topic bus.Topic) {
@@ -399,8 +412,12 @@ func (b *binder) warnEmpty(topics TopicLookup, topic bus.Topic) {
 		if len(empty) > 1 {
 			noun = "partitions"
 		}
+		waits := "window closes"
+		if b.spec.running() {
+			waits = "group ends"
+		}
 		b.bound.Warnings = append(b.bound.Warnings, fmt.Sprintf(
-			"topic %q has no records in %s %s: no window closes before every partition has some; \"idle_timeout\" passes over those that stay without",
-			topic.Name, noun, strings.Join(empty, ", ")))
+			"topic %q has no records in %s %s: no %s before every partition has some; \"idle_timeout\" passes over those that stay without",
+			topic.Name, noun, strings.Join(empty, ", "), waits))
 	}
 }

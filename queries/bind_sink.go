@@ -98,7 +98,9 @@ func outputMembers(spec *Spec) []string {
 		for _, a := range spec.Aggregate {
 			members = append(members, a.Name)
 		}
-		members = append(members, windowStart, windowEnd)
+		if !spec.running() {
+			members = append(members, windowStart, windowEnd)
+		}
 	case spec.Join != nil:
 		members = joinedMembers(spec)
 	}

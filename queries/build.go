@@ -1,6 +1,7 @@
 package queries
 
 import (
+	"cmp"
 	"fmt"
 	"strings"
 
@@ -109,6 +110,9 @@ func (j *JoinPlan) operator(partitions []int) *operators.Join {
 func (p *Plan) addWindow(g *dataflow.Graph, last, partitions int) (int, error) {
 	w := p.Window
 	switch {
+	case w.Running && w.TTLMs == 0: // no row is ever late
+	case w.Running:
+		last = g.Add("ttl", fmt.Sprintf("%d ms", w.TTLMs), operators.NewSession(w.TTLMs), last)
 	case w.GapMs > 0:
 		last = g.Add("window", fmt.Sprintf("session %d ms", w.GapMs), operators.NewSession(w.GapMs), last)
 	case w.EveryMs == w.SizeMs:
@@ -140,9 +144,10 @@ func (p *Plan) addWindow(g *dataflow.Graph, last, partitions int) (int, error) {
 
 // aggregate is the operator that has the window's state.
 func (w *WindowPlan) aggregate(keys []int, specs []operators.AggregateSpec, partitions int, changes bool) (dataflow.Operator, error) {
-	if w.GapMs > 0 {
+	if w.GapMs > 0 || w.Running {
+		gap := cmp.Or(w.GapMs, w.TTLMs, operators.Endless)
 		return operators.NewSessionAggregate(operators.SessionAggregateConfig{
-			GapMs: w.GapMs, Keys: keys, Aggregates: specs, Having: w.Having, Partitions: partitions,
+			GapMs: gap, Keys: keys, Aggregates: specs, Having: w.Having, Partitions: partitions, Running: w.Running, Changes: changes,
 		})
 	}
 	return operators.NewAggregate(operators.AggregateConfig{
@@ -169,14 +174,7 @@ func (p *Plan) groupedNames() []string {
 	if p.Window == nil {
 		return nil
 	}
-	var names []string
-	for _, k := range p.Window.Keys {
-		names = append(names, k.Name)
-	}
-	for _, a := range p.Window.Aggregates {
-		names = append(names, a.Name)
-	}
-	return append(names, "window_start", "window_end")
+	return p.Window.memberNames()
 }
 
 // rowKey are the columns of a grouped row that make the key of its record in the
@@ -186,6 +184,9 @@ func (p *Plan) rowKey() []int {
 		return nil
 	}
 	columns := []int{len(p.groupedNames()) - 2}
+	if p.Window.Running {
+		columns[0] = -1
+	}
 	for i := range p.Window.Keys {
 		columns = append(columns, i)
 	}

@@ -46,7 +46,11 @@ func (p *Plan) String() string {
 		line(1, "filter %s", p.FilterText)
 	}
 	if w := p.Window; w != nil {
-		line(1, "window %s, closed %s", w.text(), p.closeText())
+		if w.Running {
+			line(1, "%s", p.runningText())
+		} else {
+			line(1, "window %s, closed %s", w.text(), p.closeText())
+		}
 		if len(w.Keys) > 0 {
 			line(2, "group by %s", strings.Join(w.keyNames(), ", "))
 		}
@@ -126,13 +130,23 @@ func (p *Plan) closeText() string {
 	return FormatDuration(lateness) + " behind the watermark"
 }
 
+// runningText says how long running groups go on.
+func (p *Plan) runningText() string {
+	if p.Window.TTLMs == 0 {
+		return "running groups, without end"
+	}
+	return p.Window.text() + ", ended " + p.closeText()
+}
+
 func (p *Plan) emitText() string {
 	when := "once a window"
-	if p.Changes {
-		when = "changes and once a window"
+	if p.Window != nil && p.Window.Running {
+		when = "once a group, when it ends"
 	}
 	if p.ChangesEveryMs > 0 {
-		when = "changes every " + FormatDuration(p.ChangesEveryMs) + " and once a window"
+		when = "changes every " + FormatDuration(p.ChangesEveryMs) + " and " + when
+	} else if p.Changes {
+		when = "changes and " + when
 	}
 	switch {
 	case p.Window != nil && p.Select == nil:
@@ -162,6 +176,10 @@ func (s *SourcePlan) pathTexts() []string {
 // text is the kind of windows with their size.
 func (w *WindowPlan) text() string {
 	switch {
+	case w.Running && w.TTLMs == 0:
+		return "running groups"
+	case w.Running:
+		return "running groups, each until it has no row for " + FormatDuration(w.TTLMs)
 	case w.GapMs > 0:
 		return "session " + FormatDuration(w.GapMs)
 	case w.EveryMs == w.SizeMs:
@@ -191,6 +209,9 @@ func (w *WindowPlan) memberNames() []string {
 	names := w.keyNames()
 	for _, a := range w.Aggregates {
 		names = append(names, a.Name)
+	}
+	if w.Running {
+		return names
 	}
 	return append(names, windowStart, windowEnd)
 }
@@ -229,6 +250,10 @@ func (p *Plan) nodes() []planNode {
 			"allowed_lateness_ms": p.Sources[0].AllowedLateness, "group_by": w.keyNames(), "aggregates": aggregates,
 		}
 		switch {
+		case w.Running && w.TTLMs == 0:
+			kind = "running"
+		case w.Running:
+			kind, detail["ttl_ms"] = "running", w.TTLMs
 		case w.GapMs > 0:
 			kind, detail["gap_ms"] = "session", w.GapMs
 		case w.EveryMs != w.SizeMs:

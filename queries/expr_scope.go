@@ -66,6 +66,9 @@ func (s *groupedScope) member(name string) (col int, kinds kindSet, ok bool) {
 		}
 	}
 	col += len(s.bound.aggregates)
+	if s.bound.Spec.running() {
+		return 0, 0, false
+	}
 	switch name {
 	case windowStart:
 		return col, kindInt, true
@@ -95,6 +98,8 @@ func (s *groupedScope) field(path codecs.Path) (col int, kinds kindSet, err erro
 	for _, a := range s.bound.aggregates {
 		known = append(known, a.name)
 	}
-	known = append(known, windowStart, windowEnd)
+	if !s.bound.Spec.running() {
+		known = append(known, windowStart, windowEnd)
+	}
 	return 0, 0, fmt.Errorf("%q is not a member of the grouped row, which has %s%s", text, strings.Join(known, ", "), didYouMean(text, known))
 }

@@ -1,7 +1,6 @@
 package queries
 
 import (
-	"cmp"
 	"slices"
 	"strings"
 
@@ -12,9 +11,8 @@ import (
 // The members of a spec, first those this version runs.
 var (
 	specMembers = []string{"name", "source", "join", "lookup", "filter", "group_by", "window", "aggregate", "having", "select", "emit", "allowed_lateness", "sink", "late", "on_error",
-		"max_state_bytes"}
-	specMembersLater = []string{"ttl"}
-	sourceMembers    = []string{"topic", "start", "until", "event_time", "max_out_of_orderness", "idle_timeout", "format", "schema"}
+		"ttl", "max_state_bytes"}
+	sourceMembers = []string{"topic", "start", "until", "event_time", "max_out_of_orderness", "idle_timeout", "format", "schema"}
 )
 
 // Parse reads a spec. Where there are problems, all of them are returned that can be
@@ -43,7 +41,7 @@ type specParser struct {
 }
 
 func (p *specParser) parse(root *jsonNode) {
-	p.members(root, specMembers, specMembersLater)
+	p.members(root, specMembers, nil)
 	s := p.spec
 	s.at = specNodes{
 		root: root, groupBy: root.member("group_by"), aggregate: root.member("aggregate"),
@@ -70,11 +68,12 @@ func (p *specParser) parse(root *jsonNode) {
 	p.groupBy(s.at.groupBy)
 	p.aggregates(s.at.aggregate)
 	p.window(s.at.window)
+	p.stateBytes(root.member("max_state_bytes"))
+	p.running(root.member("ttl"))
 	p.having(s.at.having)
 	p.selects(s.at.selects)
 	p.emit(root.member("emit"))
 	p.sinks(root)
-	p.stateBytes(root.member("max_state_bytes"))
 	if n := s.at.lateness; n != nil {
 		s.AllowedLateness = p.duration(n)
 	}
@@ -129,25 +128,48 @@ func validNameOf(name string, most int) bool {
 // shape checks what must and must not stand together.
 func (p *specParser) shape() {
 	at := &p.spec.at
-	const bound = `state would grow without bound: add "window", for example {"tumbling":"1h"}`
+	const bound = `state would grow without bound: add "window", for example {"tumbling":"1h"}, or "ttl" or "max_state_bytes"`
+	const compute = `without "aggregate": say what to compute, for example "aggregate": {"rows": "count()"}`
+	bounded := at.window != nil || at.ttl != nil || at.stateBytes != nil
 	switch {
-	case at.window == nil && at.stateBytes != nil && (at.aggregate != nil || at.groupBy != nil):
-		p.unsupported(cmp.Or(at.groupBy, at.aggregate), `grouping without "window"`)
-	case at.window == nil && at.aggregate != nil:
+	case !bounded && at.aggregate != nil:
 		p.add(at.aggregate, fault.Unprocessable, codeUnboundedState, `"aggregate" without "window": %s`, bound)
-	case at.window == nil && at.groupBy != nil:
+	case !bounded && at.groupBy != nil:
 		p.add(at.groupBy, fault.Unprocessable, codeUnboundedState, `"group_by" without "window": %s`, bound)
 	case at.window != nil && at.aggregate == nil:
-		p.invalid(at.window, `"window" without "aggregate": say what to compute, for example "aggregate": {"rows": "count()"}`)
+		p.invalid(at.window, `"window" %s`, compute)
+	case at.groupBy != nil && at.aggregate == nil:
+		p.invalid(at.groupBy, `"group_by" %s`, compute)
+	case at.ttl != nil && at.aggregate == nil:
+		p.invalid(at.ttl, `"ttl" has no meaning without "aggregate": the query keeps no groups`)
+	case at.ttl != nil && at.window != nil:
+		p.invalid(at.ttl, `"ttl" has no meaning with "window": groups go with their window`)
 	}
-	if s := p.spec; at.stateBytes != nil && at.window == nil && at.join == nil && p.found == 0 && s.MaxStateBytes > 0 {
-		p.invalid(at.stateBytes, `"max_state_bytes" has no meaning without "window" or "join": the query keeps no state`)
+	if s := p.spec; at.stateBytes != nil && s.Window == nil && at.window == nil && at.join == nil && p.found == 0 && s.MaxStateBytes > 0 {
+		p.invalid(at.stateBytes, `"max_state_bytes" has no meaning without "window", "aggregate" or "join": the query keeps no state`)
 	}
-	if at.having != nil && at.window == nil {
-		p.invalid(at.having, `"having" has no meaning without "window": it keeps grouped rows`)
+	if at.having != nil && at.window == nil && at.aggregate == nil {
+		p.invalid(at.having, `"having" has no meaning without "aggregate": it keeps grouped rows`)
 	}
-	if at.lateness != nil && at.window == nil && at.join == nil {
-		p.invalid(at.lateness, `"allowed_lateness" has no meaning without "window" or "join"`)
+	if at.lateness != nil && at.window == nil && at.join == nil && at.ttl == nil {
+		p.invalid(at.lateness, `"allowed_lateness" has no meaning without "window", "ttl" or "join"`)
+	}
+}
+
+// running has a query that aggregates without windows keep running groups, where it says
+// what bounds them. n is "ttl".
+func (p *specParser) running(n *jsonNode) {
+	at := &p.spec.at
+	at.ttl = n
+	w := &WindowSpec{Running: true}
+	if n != nil {
+		before := p.found
+		if w.TTLMs = p.duration(n); p.found == before && w.TTLMs == 0 {
+			p.invalid(n, `"ttl" is at least 1ms`)
+		}
+	}
+	if at.window == nil && at.aggregate != nil && (n != nil || at.stateBytes != nil) {
+		p.spec.Window = w
 	}
 }
 
@@ -181,13 +203,13 @@ func (p *specParser) emit(n *jsonNode) {
 	}
 	at := &s.at
 	switch {
-	case at.window == nil && (at.groupBy != nil || at.aggregate != nil):
+	case at.window == nil && s.Window == nil && (at.groupBy != nil || at.aggregate != nil):
 		// a problem of its own
-	case at.window == nil:
-		p.invalid(n, `emit "changes" has no meaning without "window": each row comes out at once`)
+	case at.window == nil && s.Window == nil:
+		p.invalid(n, `emit "changes" has no meaning without "window" or "aggregate": each row comes out at once`)
 	case at.join != nil:
 		p.unsupported(n, `emit "changes" behind a join`)
-	case at.window.member("session") != nil:
+	case s.Window != nil && s.Window.SessionMs > 0:
 		p.unsupported(n, `emit "changes" of session windows`)
 	case at.having != nil:
 		p.unsupported(n, `emit "changes" with "having"`)

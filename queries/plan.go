@@ -20,7 +20,7 @@ type Plan struct {
 	Filter  dataflow.Expr // over a source batch or joined rows, always a Bool; nil = every row
 	// FilterText and the other texts are what String prints.
 	FilterText string
-	Window     *WindowPlan // nil = stateless
+	Window     *WindowPlan // nil = no groups
 	Select     []Output    // nil = the whole record, or the whole grouped row
 	Whole      int         // index into the source's Paths of the whole record; -1 where it is not put out, or is as it is stored
 	Sinks      []SinkPlan  // topics the query's own logs are copied to
@@ -78,12 +78,15 @@ type JoinPlan struct {
 	TumblingMs, BeforeMs, AfterMs int64
 }
 
-// WindowPlan is a windowed aggregation. The grouped row has the columns: one per
-// key, one per aggregate, window_start, window_end, in this order.
+// WindowPlan is an aggregation. The grouped row has the columns: one per key, one per
+// aggregate and, unless the groups are running ones, window_start and window_end, in this
+// order.
 type WindowPlan struct {
 	SizeMs     int64 // windows [k*EveryMs, k*EveryMs+SizeMs) aligned to the epoch
 	EveryMs    int64 // SizeMs for tumbling windows
 	GapMs      int64 // of session windows; 0 for others, which have no SizeMs then
+	Running    bool  // groups have no windows; none of the above then
+	TTLMs      int64 // of running groups: a group ends so long after its last row; 0 = never
 	Keys       []Key
 	Aggregates []Aggregate
 	Having     dataflow.Expr // over a batch of grouped rows, always a Bool; nil = every row
@@ -185,7 +188,7 @@ func newWindowPlan(b *Bound) *WindowPlan {
 	if window.HoppingMs > 0 {
 		w.SizeMs, w.EveryMs = window.HoppingMs, window.EveryMs
 	}
-	w.GapMs = window.SessionMs
+	w.GapMs, w.Running, w.TTLMs = window.SessionMs, window.Running, window.TTLMs
 	for i := range b.aggregates {
 		a := &b.aggregates[i]
 		compiled := Aggregate{Name: a.name, Fn: a.fn, Param: a.param, Text: a.String()}

@@ -14,7 +14,7 @@ type Spec struct {
 	Filter          *FilterSpec  // nil = every row
 	GroupBy         []FieldSpec
 	Aggregate       []AggregateSpec // as written
-	Window          *WindowSpec     // nil = stateless
+	Window          *WindowSpec     // nil = no groups
 	Having          *FilterSpec     // of grouped rows; nil = every one
 	Select          []SelectSpec    // as written; nil = there is no "select"
 	AllowedLateness int64           // ms
@@ -33,7 +33,7 @@ type Spec struct {
 
 // specNodes are where the parts of a spec that Bind may complain about were written.
 type specNodes struct {
-	root, join, groupBy, aggregate, window, having, lateness, selects, stateBytes *jsonNode
+	root, join, groupBy, aggregate, window, having, lateness, selects, stateBytes, ttl *jsonNode
 }
 
 // SourceSpec is the member "source".
@@ -121,13 +121,19 @@ type OperandSpec struct {
 	node *jsonNode
 }
 
-// WindowSpec is the member "window".
+// WindowSpec is the member "window", or what stands in its place: a query that aggregates
+// without it has running groups.
 type WindowSpec struct {
 	TumblingMs int64 // > 0, or 0 for others
 	HoppingMs  int64 // > 0 for hopping windows, which
 	EveryMs    int64 // begin this far apart: 1 to HoppingMs
 	SessionMs  int64 // > 0 for session windows: the gap
+	Running    bool  // groups have no windows
+	TTLMs      int64 // of running groups: a group ends so long after its last row; 0 = never
 }
+
+// running tells that the query has groups without windows.
+func (s *Spec) running() bool { return s.Window != nil && s.Window.Running }
 
 // SelectSpec is one member of "select".
 type SelectSpec struct {

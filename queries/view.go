@@ -121,7 +121,7 @@ func viewable(spec *Spec, keys int, window bool) error {
 		}
 		return f.With("parameter", "key").With("group_by", names)
 	}
-	if window && spec.Window == nil {
+	if window && (spec.Window == nil || spec.running()) {
 		return fault.New(fault.Invalid, "invalid_parameter", "query %q has no windows", spec.Name).With("parameter", "window_start")
 	}
 	return nil

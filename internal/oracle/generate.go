@@ -58,7 +58,7 @@ func Generate(seed uint64) *Case {
 	if !q.UntilEnd && (q.Window > 0 || q.Join != nil) && g.chance(0.7) {
 		q.Idle = 1 + g.Int64N(1+pick(g, g.step, 20*g.step))
 	}
-	if q.Window > 0 && q.Join == nil && !q.Session && q.Having == nil && g.chance(0.3) {
+	if q.Window > 0 && q.Join == nil && (!q.Session || q.Running) && q.Having == nil && g.chance(0.3) {
 		q.Changes = true
 		if q.UntilEnd { // at the end of a live one some would still be due
 			q.ChangesEvery = pick[int64](g, 0, 1, second, 60*second)
@@ -160,8 +160,16 @@ func (g *generator) query() *Query {
 	}
 	if g.window > 0 {
 		g.grouping(q)
+		if q.Running = g.chance(0.25) && !g.crowd; q.Running && g.chance(0.4) {
+			if q.Window = endless; q.Join == nil {
+				q.Lateness = 0
+			}
+		}
+		if q.Running && g.chance(0.3) {
+			q.GroupBy = nil
+		}
 		g.leaf = groupedLeaves(q)
-		if q.Session = g.chance(0.3); !q.Session && g.chance(0.35) && !g.crowd {
+		if q.Session = q.Running || g.chance(0.3); !q.Session && g.chance(0.5) && !g.crowd {
 			q.Every = max(1, pick(g, g.window/2, g.window/3, g.window/6, 1+g.window*2/3, g.window-1, g.window))
 		}
 		switch g.IntN(6) {

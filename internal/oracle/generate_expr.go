@@ -78,8 +78,11 @@ func joinedLeaves(j *Join) (l leaves) {
 func groupedLeaves(q *Query) leaves {
 	l := leaves{}
 	named := func(name string) *Expr { return &Expr{Op: "field", Text: name} }
-	l.numbers = []*Expr{named("window_start"), named("window_end")}
-	l.times = l.numbers
+	l.times = []*Expr{lit(ofInt(1_357_016_400_000))}
+	if !q.Running {
+		l.numbers = []*Expr{named("window_start"), named("window_end")}
+		l.times = l.numbers
+	}
 	for _, k := range q.GroupBy {
 		l.all = append(l.all, k)
 		l.texts = append(l.texts, k)
@@ -95,6 +98,9 @@ func groupedLeaves(q *Query) leaves {
 		l.all = append(l.all, named(a.Name))
 	}
 	l.all = append(l.all, l.numbers...)
+	if len(l.numbers) == 0 {
+		l.numbers = l.times
+	}
 	return l
 }
 

@@ -24,7 +24,7 @@ func TestGenerateReaches(t *testing.T) {
 			reached[what]++
 		}
 	}
-	for seed := range uint64(400) {
+	for seed := range uint64(500) {
 		c := Generate(seed)
 		o := Evaluate(c)
 		if n := o.Counts; n.In != n.Used+n.Filtered+n.Late+n.DeadLettered {
@@ -45,6 +45,10 @@ func TestGenerateReaches(t *testing.T) {
 		note("rows lie in several windows", c.Query.Every > 0 && o.Counts.Out > 0)
 		note("sessions leave", c.Query.Session && o.Counts.Out > 0)
 		note("sessions have several rows", c.Query.Session && o.Counts.Out > 0 && o.Counts.Used > 2*o.Counts.Out)
+		note("running groups end", c.Query.Running && o.Counts.Out > 0)
+		note("running groups begin anew", c.Query.Running && c.Query.Window != endless && !c.Query.Changes && len(c.Query.GroupBy) == 0 && o.Counts.Out > 1)
+		note("running groups give changes", c.Query.Running && c.Query.Changes && len(o.Rows)+len(o.Present) > 0)
+		note("running groups have no end", c.Query.Running && c.Query.Window == endless && o.Counts.Used > 0)
 		note("having drops some", c.Query.Having != nil && o.Counts.Out > 0 && o.Counts.Used > 0)
 		for _, a := range c.Query.Aggregates {
 			note(a.Fn+" gives rows", o.Counts.Out > 1 && c.Query.Window > 0)
@@ -63,7 +67,8 @@ func TestGenerateReaches(t *testing.T) {
 	for _, what := range []string{
 		"decode fails", "event_time fails", "filter fails", "aggregate fails", "select fails", "rows late", "rows filtered",
 		"a live query closes windows", "a stateless query has rows", "groups fail", "a crowd leaves", "logs are trimmed",
-		"rows miss windows", "rows lie in several windows", "sessions leave", "sessions have several rows", "having drops some", "stddev gives rows", "first gives rows", "last gives rows",
+		"rows miss windows", "rows lie in several windows", "sessions leave", "sessions have several rows", "running groups end", "running groups begin anew",
+		"running groups give changes", "running groups have no end", "having drops some", "stddev gives rows", "first gives rows", "last gives rows",
 		"min_by gives rows", "max_by gives rows", "count_distinct gives rows", "approx_count_distinct gives rows", "an aggregate has a filter", "percentile gives rows", "top_k gives rows", "collect gives rows",
 		"lookup fails", "looked up left", "looked up inner", "looked up behind a join", "looked up for groups", "looked up for whole records",
 		"begins ", "begins latest", "begins offset", "begins timestamp",

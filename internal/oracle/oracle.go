@@ -102,6 +102,7 @@ func Evaluate(c *Case, marks ...Mark) *Outcome {
 		} else if q.Changes {
 			out := e.out
 			e.out = &Outcome{}
+			maps.DeleteFunc(e.windows[end], func(_ string, g *group) bool { return g.replaced })
 			e.close(end)
 			out.Present, out.PresentFailed = append(out.Present, e.out.Rows...), out.PresentFailed+len(e.out.Failed)
 			e.out = out
@@ -125,6 +126,9 @@ type group struct {
 	keys  []value
 	rows  [][]entry
 	start int64 // of the window
+	// replaced tells of a session of a running group that a later one follows. Its rows are
+	// not those that the group has last.
+	replaced bool
 }
 
 // entry is what a row gives to the aggregates. pane holds the ends of the last and of
@@ -229,7 +233,7 @@ func (e *evaluation) partition(p int, log []Record, from int, marks []Mark) (w i
 // reach.
 func (q *Query) windows(t, w int64, moved bool) (start, end int64, ends []int64, missed int64) {
 	if q.Session {
-		if moved && t < w {
+		if moved && t < w && q.Window != endless {
 			return t, t + q.Window, nil, 0
 		}
 		return t, t + q.Window, []int64{t + q.Window}, 0
@@ -370,8 +374,10 @@ func (e *evaluation) close(end int64) {
 			}
 			put(a.Name, v)
 		}
-		put("window_start", ofInt(g.start))
-		put("window_end", ofInt(end))
+		if !e.q.Running {
+			put("window_start", ofInt(g.start))
+			put("window_end", ofInt(end))
+		}
 		whole := Query{}
 		for _, name := range names {
 			whole.Select = append(whole.Select, Member{Name: name, Expr: &Expr{Op: "field", Text: name}})
@@ -396,6 +402,9 @@ func (e *evaluation) close(end int64) {
 		if operator != "" {
 			e.out.Counts.FailedPanes++
 			e.out.Failed = append(e.out.Failed, operator+" "+base64.StdEncoding.EncodeToString([]byte(row)))
+			continue
+		}
+		if g.replaced && e.q.Changes {
 			continue
 		}
 		e.out.Counts.Out++

@@ -27,6 +27,7 @@ type Query struct {
 	GroupBy       []*Expr
 	Window        int64 // ms; 0 = stateless
 	Session       bool  // Window is the gap of session windows
+	Running       bool  // of running groups too, which are sessions without window; endless for none
 	Every         int64 // ms between the starts of hopping windows; 0 = tumbling
 	Having        *Expr
 	HavingList    bool // written as a list of conditions
@@ -35,6 +36,9 @@ type Query struct {
 	Select        []Member
 	Join          *Join // nil = one topic
 }
+
+// endless is a gap that no two event times have between them.
+const endless = 2*maxTime + 1
 
 // Start is where a query begins to read: Kind is "" for the first record, "latest",
 // "offset" or "timestamp".
@@ -169,11 +173,16 @@ func (q *Query) windowJSON() (parts []string) {
 		}
 		parts = append(parts, `"group_by":[`+strings.Join(fields, ",")+"]")
 	}
-	if q.Session {
+	switch {
+	case q.Running && q.Window == endless:
+		parts = append(parts, `"max_state_bytes":1000000000`)
+	case q.Running:
+		parts = append(parts, `"ttl":`+duration(q.Window))
+	case q.Session:
 		parts = append(parts, `"window":{"session":`+duration(q.Window)+"}")
-	} else if q.Every > 0 {
+	case q.Every > 0:
 		parts = append(parts, `"window":{"hopping":`+duration(q.Window)+`,"every":`+duration(q.Every)+"}")
-	} else {
+	default:
 		parts = append(parts, `"window":{"tumbling":`+duration(q.Window)+"}")
 	}
 	var aggregates []string

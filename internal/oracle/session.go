@@ -3,6 +3,7 @@ package oracle
 import (
 	"cmp"
 	"maps"
+	"math"
 	"slices"
 )
 
@@ -37,6 +38,9 @@ func (e *evaluation) sessionWindows() {
 			}
 			g := &group{keys: rows.keys, rows: make([][]entry, len(rows.rows)), start: all[from].t}
 			end := all[to-1].t + e.q.Window
+			if e.q.Window == endless {
+				end = math.MaxInt64
+			}
 			run := all[from:to]
 			slices.SortFunc(run, func(a, b place) int {
 				return cmp.Or(cmp.Compare(a.partition, b.partition), cmp.Compare(a.i, b.i))
@@ -48,6 +52,7 @@ func (e *evaluation) sessionWindows() {
 				e.windows[end] = map[string]*group{}
 			}
 			e.windows[end][key] = g
+			g.replaced = e.q.Running && to < len(all)
 			from = to
 		}
 	}

@@ -59,6 +59,41 @@ func TestEvaluateSessions(t *testing.T) {
 	}
 }
 
+// TestEvaluateRunning: of running groups sessions leave without their window, and where
+// they give changes the newest row of a group is what counts.
+func TestEvaluateRunning(t *testing.T) {
+	t.Parallel()
+	running := func(gap int64, until, changes bool) *Query {
+		q := sessions(gap, 0, until)
+		q.Running, q.Changes = true, changes
+		return q
+	}
+	for _, c := range []struct {
+		name          string
+		query         *Query
+		logs          [][]Record
+		rows, present string // counts
+		late          int64
+	}{
+		{"a group ends when it is not seen", running(10, true, false), [][]Record{times(0, 9, 19, 20)}, "2 2", "", 0},
+		{"rows below the watermark are late", running(10, true, false), [][]Record{times(0, 9, 8)}, "2", "", 1},
+		{"without end none is", running(endless, true, false), [][]Record{times(0, maxTime, -maxTime)}, "3", "", 0},
+		{"and nothing comes before the end", running(endless, false, true), [][]Record{times(0, 100), times(200)}, "", "3", 0},
+		{"the newest counts", running(10, true, true), [][]Record{times(0, 1, 50)}, "1", "", 0},
+		{"also if it has not ended", running(10, false, true), [][]Record{times(0, 1, 50)}, "", "1", 0},
+		{"also if no other has", running(10, false, true), [][]Record{times(0, 1, 50), times(2)}, "", "1", 0},
+	} {
+		got := Evaluate(&Case{Query: c.query, Logs: c.logs})
+		counts := func(rows []string) string {
+			text := strings.ReplaceAll(strings.Join(rows, " "), `{"n":`, "")
+			return strings.ReplaceAll(text, "}", "")
+		}
+		if rows, present := counts(got.Rows), counts(got.Present); rows != c.rows || present != c.present || got.Counts.Late != c.late {
+			t.Errorf("%s: rows %s, present %s, late %d, want %s, %s, %d", c.name, rows, present, got.Counts.Late, c.rows, c.present, c.late)
+		}
+	}
+}
+
 // TestFoldSessions: floats are added in partial sessions, which are joined in the order
 // of time before the row that joins them.
 func TestFoldSessions(t *testing.T) {

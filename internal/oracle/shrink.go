@@ -75,7 +75,7 @@ func candidates(c *Case) (list []*Case) {
 	if c.Query.Having != nil {
 		with(func(q *Query) { q.Having = nil })
 	}
-	if c.Query.Session {
+	if c.Query.Session && !c.Query.Running {
 		with(func(q *Query) { q.Session = false })
 	}
 	if c.Query.Every > 0 {
