@@ -160,7 +160,11 @@ func (c *call) clusterState() error {
 			out = append(out, ',')
 		}
 		out = appendString(append(out, `{"id":`...), all[i].ID)
-		out = append(s.appendAddress(append(out, `,"url":`...), all, all[i].ReplicaID), '}')
+		out = s.appendAddress(append(out, `,"url":`...), all, all[i].ReplicaID)
+		if state := all[i].State; state != "" {
+			out = append(out, `,"state":"`+state+`"`...)
+		}
+		out = append(out, '}')
 	}
 	return c.send(http.StatusOK, typeJSON, append(out, "]}"...))
 }

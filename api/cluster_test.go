@@ -96,3 +96,34 @@ func TestUnknownTopicIsConfirmed(t *testing.T) {
 	})
 	s.want(503, "", "GET", "/broker/topics/none", "")
 }
+
+func TestMembers(t *testing.T) {
+	t.Parallel()
+	s := serve(t, func(c *Config) { c.NodeID = "a" })
+	s.want(200, `{"ok":true,"cluster":null,"data_shards":1,"members":[{"id":"a","replica_id":1,"raft_address":null,"url":"http://127.0.0.1:1109","priority":0,"state":"voting","reachable":true}]}`,
+		"GET", "/cluster/members", "")
+	ofThree(s)
+	s.documents.set(func(f *fakeDocuments) {
+		f.members[0].State, f.members[0].RaftAddress, f.members[0].Priority = "voting", "a:7001", 9
+	})
+	s.wantPart("/cluster/members", `{"ok":true,"cluster":"c0ffee","data_shards":3,"members":[{"id":"a","replica_id":1,"raft_address":"a:7001","url":"http://a:1109","priority":9,"state":"voting","reachable":true},`)
+	s.wantPart("/cluster", `"nodes":[{"id":"a","url":"http://a:1109","state":"voting"},`)
+	s.want(200, `{"ok":true,"id":"d","replica_id":4,"raft_address":"[::1]:7001","url":"https://d","priority":1,"state":"joining"}`,
+		"POST", "/cluster/members", `{"id":"d","raft_address":"[::1]:7001","url":"https://d"}`)
+	s.want(200, `{"ok":true,"id":"a","replica_id":5,"raft_address":null,"url":null,"priority":0,"state":"joining"}`,
+		"POST", "/cluster/members", `{"id":"a","replaces":1,"priority":0}`)
+	s.want(200, `{"ok":true,"id":"d","replica_id":4,"raft_address":"10.0.0.4:7001","url":"http://10.0.0.4:1109","priority":1,"state":"leaving"}`,
+		"DELETE", "/cluster/members/d", "")
+	s.wantError(404, "not_found", "DELETE", "/cluster/members/e", "")
+	s.wantError(404, "not_found", "DELETE", "/cluster/members/%00", "")
+	s.wantError(409, "member_exists", "POST", "/cluster/members", `{"id":"a","raft_address":"x:1"}`)
+	s.wantError(400, "missing_node", "POST", "/cluster/members", `{"raft_address":"x:1"}`)
+	s.wantError(400, "unknown_member", "POST", "/cluster/members", `{"id":"d","raft_adress":"x:1"}`)
+	for _, body := range []string{
+		`{"id":"../d","raft_address":"x:1"}`, `{"id":"d"}`, `{"id":"d","raft_address":"x"}`, `{"id":"d","raft_address":"x:0"}`, `{"id":"d","raft_address":"x:65536"}`,
+		`{"id":"d","raft_address":"x y:1"}`, `{"id":"d","raft_address":":1"}`, `{"id":"d","raft_address":"x:1","url":"ftp://x"}`, `{"id":"d","raft_address":"x:1","url":"http://u:p@x"}`,
+		`{"id":"d","raft_address":"x:1","priority":-1}`, `{"id":"d","raft_address":"x:1","replaces":0}`, `{"id":7,"raft_address":"x:1"}`,
+	} {
+		s.wantError(400, "invalid_member", "POST", "/cluster/members", body)
+	}
+}

@@ -79,6 +79,16 @@ type Cluster interface {
 	// Transfer makes another node the leader of a shard that this one leads:
 	// NotFound "not_found", NotLeader "not_leader", Unavailable "not_ready".
 	Transfer(ctx context.Context, shard, replica uint64) error
+	// Membership is who belongs to the cluster by all that was acknowledged before, no
+	// members for a lone node.
+	Membership(ctx context.Context) (bus.Membership, error)
+	// AddMember has a node take part, RemoveMember no longer, and return it as it is now;
+	// the same again changes nothing. replaces is the number of a member of that name
+	// which has lost its data directory, or 0. NotFound "not_found"; Conflict
+	// "not_clustered", "member_exists", "membership_changing", "quorum_at_risk";
+	// Exhausted "quota_exceeded"; NotLeader "not_leader".
+	AddMember(ctx context.Context, m bus.Member, replaces uint64) (bus.Member, error)
+	RemoveMember(ctx context.Context, id string) (bus.Member, error)
 }
 
 // Readiness tells whether the node can serve: nil, or why not.

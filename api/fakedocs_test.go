@@ -200,6 +200,29 @@ func (f fakeCluster) Transfer(_ context.Context, shard, replica uint64) error {
 	return nil
 }
 
+func (f fakeCluster) Membership(context.Context) (bus.Membership, error) {
+	all := f.Members()
+	if len(all) == 0 {
+		return bus.Membership{DataShards: 1}, nil
+	}
+	return bus.Membership{Cluster: "c0ffee", DataShards: 3, Members: all}, nil
+}
+
+func (f fakeCluster) AddMember(_ context.Context, m bus.Member, replaces uint64) (bus.Member, error) {
+	if m.ID == "a" && replaces == 0 {
+		return m, fault.New(fault.Conflict, "member_exists", "Node %q is a member, at 10.0.0.1:7001", m.ID)
+	}
+	m.ReplicaID, m.State = 4+replaces, "joining"
+	return m, nil
+}
+
+func (f fakeCluster) RemoveMember(_ context.Context, id string) (bus.Member, error) {
+	if id != "d" {
+		return bus.Member{}, fault.New(fault.NotFound, "not_found", "There is no node %q", id)
+	}
+	return bus.Member{ReplicaID: 4, ID: id, RaftAddress: "10.0.0.4:7001", URL: "http://10.0.0.4:1109", Priority: 1, State: "leaving"}, nil
+}
+
 // The calls of Trimming, on the fake of the topics.
 
 func (f *fakeTopics) DeleteBefore(_ context.Context, topic string, p int32, before log.Offset) (records, freed int64, err error) {

@@ -40,6 +40,9 @@ func routes() []route {
 		{"GET", "/metrics", ScopeAdmin, nil, (*call).metrics, "Metrics in the Prometheus text format."},
 		{"GET", "/metrics_ha", scopeAll, nil, (*call).metricsHA, "Where the metadata shard stands."},
 		{"GET", "/cluster", ScopeAdmin, nil, (*call).clusterState, "Where every shard stands."},
+		{"GET", "/cluster/members", ScopeAdmin, nil, (*call).listMembers, "Who belongs to the cluster."},
+		{"POST", "/cluster/members", ScopeAdmin, nil, (*call).addMember, "Add a node to the cluster."},
+		{"DELETE", "/cluster/members/:node", ScopeAdmin, nil, (*call).removeMember, "Take a node out of the cluster."},
 		{"POST", "/cluster/transfer", ScopeAdmin, nil, (*call).transferLeader, "Make another node the leader of a shard."},
 
 		{"POST", "/broker/topics", ScopeAdmin, nil, (*call).createTopic, "Create a topic."},

@@ -37,6 +37,7 @@ func shapes() map[string]shape {
 	const sealed = `sealed true, durable true, mode string, synced true, batch_id int`
 	const shards = `[]{shard int, kind string, role string, leader_id string|null, leader_url string|null, term int, applied_index int, checkpointed_index int,
 		log_time_ms int, queued_bytes int, document_bytes int, replicas? []{id string, lag int|null}}`
+	const member = `id string, replica_id int, raft_address string|null, url string|null, priority int, state string`
 	named := shape{answer: `{ok true, name string}`}
 	rows := shape{answer: `#Rows`}
 	mode := shape{answer: `{mode string}`}
@@ -51,8 +52,12 @@ func shapes() map[string]shape {
 		"GET /metrics":            {types: text},
 		"GET /metrics_ha": {answer: `{node_id string, role string, leader_id string|null, leader_url string|null, term int, commit_index int, applied_index int,
 			nodes []{id string, url string|null, role string, lag int|null, reachable bool}}`},
-		"GET /cluster":           {answer: `{ok true, node_id string, shards ` + shards + `, raft_log_bytes int, nodes []{id string, url string|null}}`},
-		"POST /cluster/transfer": {body: `{shard int, to string}`, answer: `{ok true, shard int, leader_id string}`},
+		"GET /cluster": {answer: `{ok true, node_id string, shards ` + shards + `, raft_log_bytes int, nodes []{id string, url string|null, state? string}}`},
+		"GET /cluster/members": {answer: `{ok true, cluster string|null, data_shards int,
+			members []{id string, replica_id int, raft_address string|null, url string|null, priority int, state string, reachable bool}}`},
+		"POST /cluster/members":          {body: `{id string, raft_address? string, url? string, priority? int, replaces? int}`, answer: `{ok true, ` + member + `}`},
+		"DELETE /cluster/members/{node}": {answer: `{ok true, ` + member + `}`},
+		"POST /cluster/transfer":         {body: `{shard int, to string}`, answer: `{ok true, shard int, leader_id string}`},
 
 		"POST /broker/topics": {body: `{name string, partitions? int}`, answer: `#Topic`},
 		"GET /broker/topics":  {answer: `{ok true, topics []{topic string, partitions int, created_ms int}}`},

@@ -36,6 +36,9 @@ type Config struct {
 	// Members are all nodes of the cluster, this one too; with fewer than two the
 	// node runs alone, and NodeID, URL and RaftListener mean nothing.
 	Members []Member
+	// Invitation has a new directory join a cluster that runs already. A directory that
+	// has joined one remembers it, and Members then only say where nodes are.
+	Invitation *Invitation
 	// URL is where clients reach this node.
 	URL string
 	// RaftListener is where the other nodes reach this one. Open owns it.
@@ -102,7 +105,7 @@ const (
 )
 
 // clustered tells whether the node has peers.
-func (c *Config) clustered() bool { return len(c.Members) > 1 }
+func (c *Config) clustered() bool { return len(c.Members) > 1 || c.Invitation != nil }
 
 func (c Config) withDefaults() Config {
 	if c.FS == nil {

@@ -25,22 +25,36 @@ type identity struct {
 	Hostname    string `json:"hostname"` // of the last start
 	// Of a cluster only.
 	Cluster string `json:"cluster,omitempty"`
-	Members []seat `json:"members,omitempty"`
+	Members []seat `json:"members,omitempty"` // those it was started with, none of one that joined
+	// Roster is the last membership that the node has seen, nil while that is Members.
+	Roster *membership `json:"roster,omitempty"`
 }
 
-// A lone node and a node of a cluster have different formats: a version that knows
-// no clusters must not take the one for the other.
+// A lone node, a node that a cluster was started with and one that joined a cluster have
+// different formats: a version that knows less must not take the one for the other.
 const (
 	loneFormat    = 1
 	clusterFormat = 2
+	joinedFormat  = 3
 )
 
 // formatOf is the format of the directory of such a node.
 func formatOf(c *Config) int {
-	if c.clustered() {
+	switch {
+	case c.Invitation != nil:
+		return joinedFormat
+	case c.clustered():
 		return clusterFormat
 	}
 	return loneFormat
+}
+
+// membership is who belongs to the cluster, as far as the directory knows.
+func (id *identity) membership(c *Config) membership {
+	if id.Roster != nil {
+		return *id.Roster
+	}
+	return founders(c, id.Members)
 }
 
 // loadIdentity reads the directory's identity, or makes one for a new directory,
@@ -72,9 +86,9 @@ func oldIdentity(c Config, name string, data []byte) (identity, error) {
 
 // check refuses a directory that was made for another node, or for another cluster.
 func (id *identity) check(c *Config, name string) error {
-	if id.Format != loneFormat && id.Format != clusterFormat {
+	if id.Format < loneFormat || id.Format > joinedFormat {
 		return fault.New(fault.Unsupported, "unknown_format",
-			"%s has format %d, this version reads %d and %d", name, id.Format, loneFormat, clusterFormat)
+			"%s has format %d, this version reads %d to %d", name, id.Format, loneFormat, joinedFormat)
 	}
 	switch {
 	case id.Format == formatOf(c) && !c.clustered():
@@ -82,15 +96,24 @@ func (id *identity) check(c *Config, name string) error {
 	case !c.clustered():
 		return fault.New(fault.Conflict, "other_node",
 			"%s belongs to node %q of a cluster: start it with --node-id and --nodes", c.Dir, id.RaftAddress)
-	case id.Format != clusterFormat:
+	case id.Format == loneFormat:
 		return fault.New(fault.Conflict, "other_node",
 			"%s belongs to a node that runs alone; a node of a cluster begins with a directory of its own", c.Dir)
 	case id.RaftAddress != c.NodeID:
 		return fault.New(fault.Conflict, "other_node", "%s belongs to node %q, not to %q", c.Dir, id.RaftAddress, c.NodeID)
 	}
-	if want := seats(c.Members); !slices.Equal(want, id.Members) {
+	want := seats(c.Members)
+	if id.Roster == nil && !slices.Equal(want, id.Members) {
 		return fault.New(fault.Conflict, "other_members",
 			"%s was made for the nodes %s, and the list has %s", c.Dir, names(id.Members), names(want))
+	}
+	if id.Roster != nil {
+		known := id.Roster.names()
+		for _, s := range want {
+			if !known[s.ID] {
+				return fault.New(fault.Conflict, "other_members", "node %q of the list has never been a member of the cluster: add it first", s.ID)
+			}
+		}
 	}
 	return nil
 }
@@ -117,6 +140,9 @@ func newIdentity(c Config) (identity, error) {
 		// Nobody dials a lone node and nothing listens; dragonboat wants an
 		// address that resolves.
 		RaftAddress: "127.0.0.1:1",
+	}
+	if c.Invitation != nil {
+		return id, c.Invitation.accept(&id, c.NodeID)
 	}
 	if c.clustered() {
 		id.Members, id.RaftAddress = seats(c.Members), c.NodeID

@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 
@@ -85,20 +86,22 @@ type book struct {
 
 	mu           sync.Mutex
 	members      map[string]*Member
-	incarnations map[string]string
+	roster       *membership
+	founders     []seat
+	incarnations map[string]string // by name, and number where that is not a founder's
 	refusals     map[string]string // by which member, the last one
 }
 
 var _ peer.Members = (*book)(nil)
 
-func openBook(c Config) (*book, error) {
+func openBook(c Config, first []seat) (*book, error) {
 	b := &book{
 		self: c.NodeID, files: c.FS, name: filepath.Join(c.Dir, peersName), lost: make(chan error, 1), log: c.Logger,
 		refusals: make(map[string]string), members: make(map[string]*Member), incarnations: make(map[string]string),
+		founders: first,
 	}
-	for _, m := range c.Members {
-		b.members[m.ID] = &m
-	}
+	m := founders(&c, first)
+	b.know(&m)
 	data, err := readFile(c.FS, b.name)
 	if errors.Is(err, fs.ErrNotExist) {
 		return b, nil
@@ -110,6 +113,22 @@ func openBook(c Config) (*book, error) {
 		return nil, fault.New(fault.Corrupt, "corrupt", "%s: %w", b.name, err)
 	}
 	return b, nil
+}
+
+// know has the book go by a membership, which nobody changes. Where members have said
+// they are reached stays.
+func (b *book) know(m *membership) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	was := b.members
+	b.roster, b.members = m, make(map[string]*Member)
+	for i := range m.Members {
+		s := m.named(m.Members[i].ID)
+		b.members[s.ID] = &Member{ID: s.ID, RaftAddress: s.RaftAddress, URL: s.URL, Priority: s.Priority}
+		if old := was[s.ID]; old != nil && old.URL != "" {
+			b.members[s.ID].URL = old.URL
+		}
+	}
 }
 
 // Address is where a member's raft port is.
@@ -139,34 +158,57 @@ func (b *book) url(node string) string {
 func (b *book) Greet(h peer.Hello, probe bool) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	m := b.members[h.Node]
-	if m == nil || h.Node == b.self {
-		return fault.New(fault.Forbidden, "not_a_member", "node %q is no other member of this cluster", h.Node)
-	}
-	known := b.incarnations[h.Node]
-	if known != "" && known != h.Incarnation {
-		return fault.New(fault.Conflict, "identity_lost",
-			"node %q comes with another data directory than before; with this one it must not take part: give it its old one back", h.Node)
-	}
-	if probe {
-		return nil
+	key, err := b.judge(&h)
+	if err != nil || probe {
+		return err
 	}
 	if h.URL != "" {
-		m.URL = h.URL
+		b.members[h.Node].URL = h.URL
 	}
-	if known != "" {
+	if b.incarnations[key] != "" {
 		return nil
 	}
-	b.incarnations[h.Node] = h.Incarnation
+	b.incarnations[key] = h.Incarnation
 	data, err := json.MarshalIndent(b.incarnations, "", "  ")
 	if err == nil {
 		err = writeFile(b.files, b.name, append(data, '\n'))
 	}
 	if err != nil {
-		delete(b.incarnations, h.Node)
+		delete(b.incarnations, key)
 		return fault.New(fault.Internal, "internal", "remember node %q: %w", h.Node, err)
 	}
 	return nil
+}
+
+// judge says under which key a node is remembered, or why it is not let in. It needs mu.
+func (b *book) judge(h *peer.Hello) (key string, err error) {
+	m := b.roster.named(h.Node)
+	if m != nil && h.Replica != 0 { // a node of an older version tells no number
+		if m = b.roster.seated(h.Replica); m != nil && m.ID != h.Node {
+			m = nil
+		}
+	}
+	switch {
+	case h.Node == b.self:
+	case m == nil && b.roster.wasRemoved(h.Replica):
+		return "", errRemoved(h.Node, h.Replica)
+	case m != nil:
+		key = h.Node
+		if !slices.Contains(b.founders, seat{ID: m.ID, ReplicaID: m.ReplicaID}) {
+			key += "/" + strconv.FormatUint(m.ReplicaID, 10)
+		}
+		if known := b.incarnations[key]; known != "" && known != h.Incarnation {
+			return "", fault.New(fault.Conflict, "identity_lost",
+				"node %q comes with another data directory than before; with this one it must not take part: give it its old one back, or have it begin again with \"leat cluster rejoin\"", h.Node)
+		}
+		return key, nil
+	}
+	return "", fault.New(fault.Forbidden, "not_a_member", "node %q is no other member of this cluster", h.Node)
+}
+
+func errRemoved(node string, replica uint64) error {
+	return fault.New(fault.Conflict, "member_removed",
+		"node %q was taken out of the cluster, replica %d: with this data directory it takes no part any more; to join again it begins with an empty one", node, replica)
 }
 
 // Refused notes that another member did not let this node in. Without its identity
@@ -179,16 +221,20 @@ func (b *book) Refused(by string, refusal *fault.Error) {
 	if !again {
 		b.log.Warn("another node does not let this one in", "node", by, "reason", refusal.Message)
 	}
-	if refusal.Code != "identity_lost" {
-		return
+	if refusal.Code == "identity_lost" || refusal.Code == "member_removed" {
+		b.end(refusal)
 	}
+}
+
+// end tells why this node cannot go on.
+func (b *book) end(why error) {
 	select {
-	case b.lost <- refusal:
+	case b.lost <- why:
 	default:
 	}
 }
 
 // byPriority orders members: first those with the highest priority.
-func byPriority(a, b Member) int {
+func byPriority(a, b Seat) int {
 	return cmp.Or(cmp.Compare(b.Priority, a.Priority), strings.Compare(a.ID, b.ID))
 }

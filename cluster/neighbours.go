@@ -66,30 +66,30 @@ func (n *Node) applied() map[uint64]uint64 {
 // know one of its name: then this directory is not the one it had.
 func (n *Node) meet(isNew bool) error {
 	if !n.config.clustered() {
+		n.roster.Store(&roster{})
 		return nil
 	}
 	var err error
-	if n.book, err = openBook(n.config); err != nil {
+	if n.book, err = openBook(n.config, n.identity.Members); err != nil {
 		return err
 	}
-	for _, seat := range n.identity.Members {
-		if seat.ReplicaID != n.identity.ReplicaID {
-			n.peers[seat.ReplicaID] = &neighbour{seat: seat}
-		}
+	n.adopt(n.identity.membership(&n.config), 0)
+	hello := peer.Hello{
+		Cluster: n.identity.Cluster, Node: n.config.NodeID, Replica: n.identity.ReplicaID, Incarnation: n.identity.Node, URL: n.config.URL,
 	}
-	hello := peer.Hello{Cluster: n.identity.Cluster, Node: n.config.NodeID, Incarnation: n.identity.Node, URL: n.config.URL}
 	if n.network, err = peer.New(hello, n.book, n.config.RaftListener, &service{node: n}, n.config.Credentials, n.config.Logger); err != nil || !isNew {
 		return err
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), meetTimeout)
 	defer cancel()
-	refused := make(chan error, len(n.peers))
-	for _, p := range n.peers {
+	peers := n.roster.Load().peers
+	refused := make(chan error, len(peers))
+	for _, p := range peers {
 		go func() { refused <- n.network.Probe(ctx, p.ID) }()
 	}
-	for range n.peers {
-		// Who is not there yet cannot tell.
-		if err := <-refused; fault.KindOf(err) == fault.Conflict {
+	for range peers {
+		// Who is not there yet cannot tell, nor who has not heard yet that this one was added.
+		if err := <-refused; fault.KindOf(err) == fault.Conflict && fault.As(err).Code != "not_a_member" {
 			return err
 		}
 	}
@@ -146,12 +146,49 @@ func (n *Node) runNeighbours(ctx context.Context, stop func(), tasks *sync.WaitG
 		case <-ctx.Done():
 		}
 	})
-	for _, p := range n.peers {
-		tasks.Go(func() { n.look(ctx, p) })
-	}
+	tasks.Go(func() { n.followMembers(ctx) })
+	tasks.Go(func() { n.reshape(ctx) })
 	tasks.Go(func() { n.steer(ctx) })
 	tasks.Go(func() { n.tidyTopics(ctx) })
 	return func() error { return lost }
+}
+
+// followMembers keeps up with who belongs to the cluster, and looks after each other
+// node of it, until ctx ends.
+func (n *Node) followMembers(ctx context.Context) {
+	var looking sync.WaitGroup
+	defer looking.Wait()
+	ends := make(map[uint64]func())
+	for ctx.Err() == nil {
+		changed := n.DocsChanged(bus.MetaShard)
+		n.catchUp()
+		peers := n.roster.Load().peers
+		for replica, p := range peers {
+			if ends[replica] == nil {
+				life, end := context.WithCancel(ctx)
+				ends[replica] = end
+				looking.Go(func() { n.look(life, p) })
+			}
+		}
+		for replica, end := range ends {
+			if peers[replica] == nil {
+				end()
+				delete(ends, replica)
+			}
+		}
+		if n.shards[bus.MetaShard].machine.ended() {
+			// Raft ends a replica by itself when it has been taken out.
+			n.book.end(errRemoved(n.config.NodeID, n.identity.ReplicaID))
+			changed = nil
+		}
+		select {
+		case <-ctx.Done():
+		case <-changed:
+		}
+	}
+	for _, end := range ends {
+		end()
+	}
 }
 
 // look asks a node where it stands, again and again.
@@ -211,10 +248,10 @@ func (n *Node) steer(ctx context.Context) {
 // preferred is the node that the i-th shard belongs to: of the reachable nodes with
 // the highest priority each has its turn.
 func (n *Node) preferred(i int) uint64 {
-	var best []Member
-	for _, m := range n.config.Members {
-		p := n.peers[n.replica(m.ID)]
-		if p != nil && p.stand.Load() == nil || len(best) > 0 && m.Priority < best[0].Priority {
+	var best []Seat
+	r := n.roster.Load()
+	for _, m := range r.voting() {
+		if !n.reaches(r, m.ReplicaID) || len(best) > 0 && m.Priority < best[0].Priority {
 			continue
 		}
 		if len(best) > 0 && m.Priority > best[0].Priority {
@@ -222,14 +259,17 @@ func (n *Node) preferred(i int) uint64 {
 		}
 		best = append(best, m)
 	}
+	if len(best) == 0 {
+		return n.identity.ReplicaID // a member that leaves, and is alone
+	}
 	slices.SortFunc(best, byPriority)
 	// The metadata shard and the first data shard have different turns already.
-	return n.replica(best[i%len(best)].ID)
+	return best[i%len(best)].ReplicaID
 }
 
 // follows tells whether a node is close enough behind to lead a shard.
 func (n *Node) follows(replica uint64, s *shard) bool {
-	p := n.peers[replica]
+	p := n.roster.Load().peers[replica]
 	if p == nil {
 		return false
 	}
@@ -267,7 +307,7 @@ func (n *Node) Transfer(ctx context.Context, shard, replica uint64) error {
 			return nil
 		case lead.id != 0 && lead.id != s.self:
 			return n.errNotLeader(lead.id)
-		case lead.id == s.self && !n.follows(replica, s):
+		case lead.id == s.self && (!n.follows(replica, s) || !n.mayLead(replica)):
 			return fault.New(fault.Unavailable, "not_ready", "node %q is not reachable, or too far behind to lead shard %d", n.memberName(replica), shard)
 		case lead.id == s.self:
 			if err := n.network.Call(ctx, n.memberName(replica), "Keep", shard, new(int)); err != nil {
@@ -290,7 +330,7 @@ func (n *Node) handOver() {
 		return
 	}
 	var asking sync.WaitGroup
-	for _, p := range n.peers {
+	for _, p := range n.roster.Load().peers {
 		asking.Go(func() { n.ask(context.Background(), p, handOverTimeout/4) })
 	}
 	asking.Wait()
@@ -311,11 +351,18 @@ func (n *Node) handOver() {
 	}
 }
 
-// closest is the reachable node that is least behind in a shard, 0 for none.
+// mayLead tells whether a node is a member for good.
+func (n *Node) mayLead(replica uint64) bool {
+	seat := n.roster.Load().seated(replica)
+	return seat != nil && seat.State == stateVoting
+}
+
+// closest is the reachable node that may lead and is least behind in a shard, 0 for
+// none.
 func (n *Node) closest(s *shard) (replica uint64) {
 	var most uint64
-	for id, p := range n.peers {
-		if stand := p.stand.Load(); stand != nil && stand.Applied[s.id] > most {
+	for id, p := range n.roster.Load().peers {
+		if stand := p.stand.Load(); stand != nil && stand.Applied[s.id] > most && n.mayLead(id) {
 			replica, most = id, stand.Applied[s.id]
 		}
 	}
@@ -339,75 +386,6 @@ func (n *Node) tidyTopics(ctx context.Context) {
 		case <-ctx.Done():
 		case <-lead.changed:
 		case <-again:
-		}
-	}
-}
-
-// replica is the number of a member, 0 for who is none.
-func (n *Node) replica(name string) uint64 {
-	for _, s := range n.identity.Members {
-		if s.ID == name {
-			return s.ReplicaID
-		}
-	}
-	return 0
-}
-
-// memberName is the name of a member, "" for who is none.
-func (n *Node) memberName(replica uint64) string {
-	for _, s := range n.identity.Members {
-		if s.ReplicaID == replica {
-			return s.ID
-		}
-	}
-	return ""
-}
-
-// memberURL is where clients reach a member, "" where that is not known.
-func (n *Node) memberURL(replica uint64) string {
-	if replica == n.identity.ReplicaID {
-		return n.config.URL
-	}
-	if n.book == nil {
-		return ""
-	}
-	return n.book.url(n.memberName(replica))
-}
-
-// Members lists the nodes of the cluster as this one sees them, by number; none for
-// a lone node.
-func (n *Node) Members() []bus.Member {
-	var all []bus.Member
-	for _, seat := range n.identity.Members {
-		all = append(all, bus.Member{ReplicaID: seat.ReplicaID, ID: seat.ID, URL: n.memberURL(seat.ReplicaID)})
-	}
-	for _, id := range n.shardIDs() {
-		n.addLag(all, id)
-	}
-	return all
-}
-
-// addLag says how far the members are behind in a shard: how far this one was behind
-// another when it last asked, and by how much less that is with yet others.
-func (n *Node) addLag(all []bus.Member, shard uint64) {
-	// Relative to this node; positive is ahead.
-	ahead, most := make([]int64, len(all)), int64(0)
-	for i := range all {
-		m := &all[i]
-		if p := n.peers[m.ReplicaID]; p == nil {
-			m.Reachable = true
-		} else if stand := p.stand.Load(); stand != nil {
-			m.Reachable = true
-			ahead[i] = int64(stand.Applied[shard]) - int64(stand.own[shard])
-			most = max(most, ahead[i])
-		}
-	}
-	for i := range all {
-		if all[i].Lag == nil {
-			all[i].Lag = make(map[uint64]int64)
-		}
-		if all[i].Reachable {
-			all[i].Lag[shard] = most - ahead[i]
 		}
 	}
 }

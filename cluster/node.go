@@ -20,6 +20,7 @@ import (
 	"leat/cluster/raftlog"
 	"leat/internal/bus"
 	"leat/internal/fault"
+	"leat/log"
 )
 
 // Raft's clock, alone and in a cluster: an election follows 15 to 30 ticks without
@@ -49,7 +50,8 @@ type core struct {
 	config   Config
 	book     *book         // nil of a lone node
 	network  *peer.Network // nil of a lone node
-	peers    map[uint64]*neighbour
+	roster   atomic.Pointer[roster]
+	adopting sync.Mutex
 	identity identity
 	lock     *os.File
 	host     *dragonboat.NodeHost
@@ -67,6 +69,14 @@ type core struct {
 // Open starts the node's replicas and returns once each is back where the raft
 // log ends. It serves nothing until Run.
 func Open(config Config) (*Node, error) {
+	if config.FS == nil {
+		config.FS = log.OS()
+	}
+	_, invitation, err := invited(&config)
+	if err != nil {
+		return nil, fmt.Errorf("open node: %w", err)
+	}
+	config.Invitation = invitation
 	config = config.withDefaults()
 	if err := refuseForeignSettings(); err != nil {
 		return nil, err
@@ -79,7 +89,7 @@ func Open(config Config) (*Node, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open node: %w", err)
 	}
-	n := &Node{core: &core{config: config, lock: lock, shards: make(map[uint64]*shard), peers: make(map[uint64]*neighbour)}}
+	n := &Node{core: &core{config: config, lock: lock, shards: make(map[uint64]*shard)}}
 	moved := make(chan struct{})
 	n.moved.Store(&moved)
 	if err := n.open(); err != nil {
@@ -217,11 +227,20 @@ func (n *Node) startShard(id uint64) error {
 	s := n.shards[id]
 	s.host, s.session = n.host, n.host.GetNoOPSession(id)
 	create := func(uint64, uint64) sm.IOnDiskStateMachine { return s.machine }
-	members := map[uint64]dragonboat.Target{n.identity.ReplicaID: n.identity.RaftAddress}
-	for _, seat := range n.identity.Members {
-		members[seat.ReplicaID] = seat.ID
+	join := n.identity.Format == joinedFormat
+	var members map[uint64]dragonboat.Target
+	if !join {
+		members = map[uint64]dragonboat.Target{n.identity.ReplicaID: n.identity.RaftAddress}
+		for _, seat := range n.identity.Members {
+			members[seat.ReplicaID] = seat.ID
+		}
 	}
-	return n.host.StartOnDiskReplica(members, false, create, dbconfig.Config{
+	votes, err := n.votesAlready(id)
+	if err != nil {
+		return err
+	}
+	return n.host.StartOnDiskReplica(members, join, create, dbconfig.Config{
+		IsNonVoting:        join && !votes,
 		ReplicaID:          n.identity.ReplicaID,
 		ShardID:            id,
 		CheckQuorum:        true,
@@ -348,10 +367,10 @@ func (n *Node) expire(ctx context.Context) {
 func (n *Node) checkpointAll(marks map[uint64]uint64) error {
 	for id, s := range n.shards {
 		applied := s.machine.appliedIndex()
-		if applied == marks[id] {
+		if applied == marks[id] || s.machine.ended() {
 			continue
 		}
-		if err := s.machine.Sync(); err != nil {
+		if err := s.machine.Sync(); err != nil && !s.machine.ended() {
 			return fault.New(fault.Internal, "internal", "make the state durable: %w", err)
 		}
 		marks[id] = applied

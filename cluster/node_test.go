@@ -16,6 +16,7 @@ import (
 type running struct {
 	*Node
 	stop func() error
+	over chan error // why it has ended by itself; who takes it there is nobody to stop
 }
 
 // start opens a node and runs it until the test ends or stop is called.
@@ -44,7 +45,7 @@ func run(t testing.TB, n *Node) *running {
 	ended := make(chan error, 1)
 	go func() { ended <- n.Run(ctx) }()
 	stopped := false
-	r := &running{Node: n}
+	r := &running{Node: n, over: ended}
 	r.stop = func() error {
 		if stopped {
 			return nil

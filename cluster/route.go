@@ -172,25 +172,26 @@ func (s *service) Await(p *Place, has *bool) error {
 	return nil
 }
 
-// awaitEverywhere returns once every node has applied an entry that is committed.
+// awaitEverywhere returns once every member has applied an entry that is committed.
 func (n *Node) awaitEverywhere(ctx context.Context, s *shard, index uint64) error {
 	place := Place{Shard: s.id, Index: index, TimeoutMs: proposeTimeout.Milliseconds()}
 	if deadline, ok := ctx.Deadline(); ok {
 		place.TimeoutMs = time.Until(deadline).Milliseconds()
 	}
-	lacks := make(chan string, len(n.peers))
-	for _, p := range n.peers {
+	others := slices.DeleteFunc(n.roster.Load().voting(), func(m Seat) bool { return m.ReplicaID == s.self })
+	lacks := make(chan string, len(others))
+	for _, m := range others {
 		go func() {
 			var has bool
-			if err := n.network.Call(ctx, p.ID, "Await", &place, &has); err == nil && has {
+			if err := n.network.Call(ctx, m.ID, "Await", &place, &has); err == nil && has {
 				lacks <- ""
 				return
 			}
-			lacks <- p.ID
+			lacks <- m.ID
 		}()
 	}
 	var missing []string
-	for range n.peers {
+	for range others {
 		if id := <-lacks; id != "" {
 			missing = append(missing, id)
 		}

@@ -84,7 +84,7 @@ func TestSecureCluster(t *testing.T) {
 		stranger := g.configs[down]
 		stranger.Dir, stranger.Credentials, stranger.RaftListener = t.TempDir(), credentials, listenOn(t, "127.0.0.1:0")
 		self := peer.Hello{Cluster: g.nodes[up].identity.Cluster, Node: stranger.NodeID, Incarnation: g.nodes[down].identity.Node}
-		book, err := openBook(stranger.withDefaults())
+		book, err := openBook(stranger.withDefaults(), seats(stranger.Members))
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -246,6 +246,9 @@ func (n *Node) records(topic string, partition int32) (*log.Partition, *shard, e
 		return nil, nil, err
 	}
 	p := s.machine.partition(state.PartitionID{Topic: t.ID, Partition: partition})
+	if p == nil && s.machine.ended() {
+		return nil, nil, errShuttingDown() // this node leaves the cluster
+	}
 	if p == nil {
 		return nil, nil, errUnknownTopic(topic)
 	}

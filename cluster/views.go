@@ -16,6 +16,14 @@ func (m *machine) appliedIndex() uint64 {
 	return m.applied
 }
 
+// ended tells whether the machine has been closed: because the node ends, or because
+// raft has taken the replica out.
+func (m *machine) ended() bool {
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	return m.closed
+}
+
 func (m *machine) standing() bus.Shard {
 	m.mu.RLock()
 	defer m.mu.RUnlock()

@@ -41,6 +41,8 @@ type Hello struct {
 	Cluster string `json:"cluster"` // the same on all nodes of a cluster, and on no other
 	Node    string `json:"node"`
 	To      string `json:"to"` // the node it means to talk to
+	// Replica is the number of the node's replicas, which stands for one data directory.
+	Replica uint64 `json:"replica,omitempty"`
 	// Incarnation is different for every data directory ever made.
 	Incarnation string `json:"incarnation"`
 	// URL is where clients reach the node, "" where it serves none.

@@ -50,7 +50,7 @@ type Network struct {
 	end    context.CancelFunc
 	tasks  sync.WaitGroup
 	mu     sync.Mutex
-	open   map[net.Conn]bool
+	open   map[net.Conn]string // with which node, "" = not known yet
 	closed bool
 	calls  map[string]*caller
 
@@ -70,7 +70,7 @@ func New(self Hello, members Members, listener net.Listener, service any, creden
 	self.Version = helloVersion
 	n := &Network{
 		self: self, members: members, listener: listener, credentials: credentials, logger: logger, started: make(chan struct{}),
-		open: make(map[net.Conn]bool), calls: make(map[string]*caller),
+		open: make(map[net.Conn]string), calls: make(map[string]*caller),
 	}
 	server, err := newServer(service)
 	if err != nil {
@@ -116,7 +116,7 @@ func (n *Network) accept(server callServer) {
 			}
 			continue
 		}
-		if !n.track(conn) {
+		if !n.track(conn, "") {
 			continue
 		}
 		n.tasks.Go(func() {
@@ -147,7 +147,7 @@ func (n *Network) Close() error {
 }
 
 // track has Close close a connection; false where it has been called.
-func (n *Network) track(conn net.Conn) bool {
+func (n *Network) track(conn net.Conn, node string) bool {
 	limitUnheard(conn, unheardTimeout)
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -155,8 +155,20 @@ func (n *Network) track(conn net.Conn) bool {
 		_ = conn.Close()
 		return false
 	}
-	n.open[conn] = true
+	n.open[conn] = node
 	return true
+}
+
+// Drop ends all connections with a node. Where one of the two opens another, both are
+// judged anew.
+func (n *Network) Drop(node string) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	for conn, with := range n.open {
+		if with == node {
+			_ = conn.Close()
+		}
+	}
 }
 
 func (n *Network) untrack(conn net.Conn) {
@@ -215,7 +227,7 @@ func (n *Network) dial(ctx context.Context, node, kind string) (net.Conn, error)
 	if err != nil {
 		return nil, fmt.Errorf("connect to node %q: %w", node, err)
 	}
-	if !n.track(tcp) {
+	if !n.track(tcp, node) {
 		return nil, fault.New(fault.Unavailable, "shutting_down", "the node is shutting down")
 	}
 	conn, err := n.secureDial(ctx, tcp, node)
@@ -272,12 +284,16 @@ func (n *Network) take(tcp net.Conn, server callServer) error {
 	if err := readHello(in, &hello); err != nil {
 		return err
 	}
+	if !n.track(tcp, hello.Node) {
+		return nil
+	}
 	err = hello.check(&n.self)
 	if err == nil {
 		err = n.checkPeer(conn, hello.Node)
 	}
-	if err == nil {
-		err = n.members.Greet(hello, hello.Kind == kindProbe)
+	// Who is no member any more is told so, which the certificate alone does not say.
+	if f := fault.As(err); err == nil || f != nil && f.Code == "not_a_member" {
+		err = errors.Join(n.members.Greet(hello, err != nil || hello.Kind == kindProbe), err)
 	}
 	answer := welcome{Hello: n.self}
 	if f := fault.As(err); f != nil {

@@ -13,7 +13,8 @@ func newCluster(s *session) *cobra.Command {
 	status, transfer := newClusterStatus(s), newClusterTransfer(s)
 	s.clientFlags(status)
 	s.clientFlags(transfer)
-	return commandGroup("cluster", "See how the nodes stand, move leaders, make certificates", status, transfer, newClusterCerts(s))
+	return commandGroup("cluster", "See how the nodes stand, add and remove them, move leaders, make certificates",
+		status, newClusterMembers(s), newClusterRejoin(s), transfer, newClusterCerts(s))
 }
 
 func newClusterTransfer(s *session) *cobra.Command {

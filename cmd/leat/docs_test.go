@@ -97,7 +97,7 @@ func TestConfigurationIsDocumented(t *testing.T) {
 func configRows(root *cobra.Command) []string {
 	rows := make(map[string]string)
 	visitOptions(root, func(c *cobra.Command, f *pflag.Flag) {
-		if f.Name == configFlag || c.Name() == "doctor" {
+		if f.Name == configFlag || c.Name() == "doctor" || c.Name() == "rejoin" {
 			return
 		}
 		fallback := "none"

@@ -63,7 +63,7 @@ func openEngine(c settings, listener net.Listener, logger *slog.Logger) (*engine
 	if e.node, err = cluster.Open(config); err != nil {
 		return nil, errors.Join(err, listener.Close())
 	}
-	if len(c.members) > 0 {
+	if c.own() != nil {
 		c.url = config.URL
 	}
 	if err = e.wire(c, logger); err != nil {
@@ -79,7 +79,7 @@ func (c *settings) cluster(httpPort string) (cluster.Config, error) {
 	if own == nil {
 		return cluster.Config{}, nil
 	}
-	config := cluster.Config{NodeID: c.nodeID, URL: c.url, Credentials: c.raftTLS.credentials}
+	config := cluster.Config{NodeID: c.nodeID, URL: c.url, Credentials: c.raftTLS.credentials, Invitation: c.invitation}
 	if config.URL == "" {
 		host := c.host
 		if ip := net.ParseIP(host); ip != nil && ip.IsUnspecified() {

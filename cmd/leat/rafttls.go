@@ -3,7 +3,6 @@ package main
 import (
 	"fmt"
 	"os"
-	"slices"
 	"time"
 
 	"leat/cluster/peer"
@@ -20,8 +19,8 @@ type raftTLS struct {
 const expiresSoon = 30 * 24 * time.Hour
 
 // load reads the files for a node of a cluster, and refuses those that the other
-// nodes would refuse.
-func (r *raftTLS) load(own *clusterMember, members []clusterMember, now time.Time) (warnings []string, err error) {
+// nodes would refuse. member tells who else is one.
+func (r *raftTLS) load(own *clusterMember, member func(string) bool, now time.Time) (warnings []string, err error) {
 	if !r.on {
 		if r.ca != "" || r.cert != "" || r.key != "" {
 			warnings = append(warnings, "certificates are named and --raft-tls is not on: what nodes say to each other is not encrypted")
@@ -39,9 +38,6 @@ func (r *raftTLS) load(own *clusterMember, members []clusterMember, now time.Tim
 	}
 	if r.credentials, err = peer.NewCredentials(contents[0], contents[1], contents[2], now); err != nil {
 		return nil, usage("the files of --raft-tls: %v", err)
-	}
-	member := func(name string) bool {
-		return slices.ContainsFunc(members, func(m clusterMember) bool { return m.id == name })
 	}
 	if !r.credentials.IsOf(own.id, own.host, member) {
 		return nil, usage("%s is the certificate of neither node %q nor its host %s: it has to have one of them as an alternative name", r.cert, own.id, own.host)

@@ -40,7 +40,7 @@ func TestCommandsOfOpenSSL(t *testing.T) {
 		for _, name := range []string{"node1", "node2", "node3"} {
 			file := func(end string) string { return filepath.Join(dir, name+end) }
 			r := raftTLS{on: true, ca: filepath.Join(dir, "ca.crt"), cert: file(".crt"), key: file(".key")}
-			warnings, err := r.load(&members[i], members, time.Now())
+			warnings, err := r.load(&members[i], among(members), time.Now())
 			if (err == nil) != (name == members[i].id) || err == nil && len(warnings) > 0 {
 				t.Errorf("%s with the certificate of %s: %q, %v", members[i].id, name, warnings, err)
 			}
@@ -63,7 +63,7 @@ func TestWarningsOfCertificates(t *testing.T) {
 	}
 	at := func(name string) string { return filepath.Join(dir, name) }
 	r := raftTLS{on: true, ca: at("ca.crt"), cert: at("node-a.crt"), key: at("node-a.key")}
-	load := func(now time.Time) ([]string, error) { return r.load(&members[0], members, now) }
+	load := func(now time.Time) ([]string, error) { return r.load(&members[0], among(members), now) }
 	if warnings, err := load(made); err != nil || len(warnings) > 0 {
 		t.Errorf("new: %q, %v", warnings, err)
 	}
@@ -80,4 +80,10 @@ func TestWarningsOfCertificates(t *testing.T) {
 	if warnings, err := load(made); err != nil || !slices.ContainsFunc(warnings, func(w string) bool { return strings.Contains(w, "chmod o-r") }) {
 		t.Errorf("a key for all: %q, %v", warnings, err)
 	}
+}
+
+// among tells who is one of the members.
+func among(members []clusterMember) func(string) bool {
+	r := replication{members: members}
+	return r.isMember
 }

@@ -8,6 +8,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"leat/cluster"
 )
 
 // haEnabled switches the other variables that begin with haPrefix on.
@@ -27,9 +29,12 @@ type replication struct {
 	proxyWrites  bool
 	insecureRaft bool
 	raftTLS      raftTLS
-	members      []clusterMember // made of nodes; none where the node runs alone
-	rocket       bool            // made of writeConcern: answer once the leader has queued it
-	everywhere   bool            // made of writeConcern: answer once all nodes have it
+	join         string              // address of a cluster to join
+	invitation   *cluster.Invitation // what this node has joined or is to join, nil for none
+	seat         *clusterMember      // this node in it
+	members      []clusterMember     // made of nodes; none where the node runs alone
+	rocket       bool                // made of writeConcern: answer once the leader has queued it
+	everywhere   bool                // made of writeConcern: answer once all nodes have it
 }
 
 // own is this node among the members, nil where it runs alone.
@@ -39,7 +44,7 @@ func (r *replication) own() *clusterMember {
 			return &r.members[i]
 		}
 	}
-	return nil
+	return r.seat
 }
 
 // clusterMember is one node of a cluster.
@@ -65,6 +70,8 @@ func (r *replication) check(getenv func(string) string) (warnings []string, err 
 	switch {
 	case enabled && len(members) == 0:
 		return nil, usage("%s is on and RF_HA_NODES names no node; unset %s, or name this one node", haEnabled, haEnabled)
+	case r.invitation != nil:
+		return r.checkJoined(members)
 	case len(members) > maxMembers:
 		return nil, usage("%d nodes are named; a cluster has at most %d", len(members), maxMembers)
 	}
@@ -82,6 +89,9 @@ func (r *replication) check(getenv func(string) string) (warnings []string, err 
 	}
 	if len(members) > 1 {
 		r.members = members
+		if len(members)%2 == 0 {
+			warnings = append(warnings, fmt.Sprintf("%d nodes bear the loss of no more than %d do; one more or one less is better", len(members), len(members)-1))
+		}
 		more, err := r.checkCluster()
 		return append(warnings, more...), err
 	}
@@ -104,13 +114,34 @@ func (r *replication) checkCluster() (warnings []string, err error) {
 	case !loopbackHost(own.host) && !r.insecureRaft && !r.raftTLS.on:
 		return nil, usage("the raft port of node %q is on %s, where others can reach it and nothing is encrypted: give --raft-tls with certificates, or --insecure-raft if only the nodes can reach that network", r.nodeID, own.host)
 	}
-	if warnings, err = r.raftTLS.load(own, r.members, time.Now()); err != nil {
+	if warnings, err = r.raftTLS.load(own, r.isMember, time.Now()); err != nil {
 		return nil, err
 	}
-	if len(r.members)%2 == 0 {
-		warnings = append(warnings, fmt.Sprintf("%d nodes bear the loss of no more than %d do; one more or one less is better", len(r.members), len(r.members)-1))
-	}
 	return warnings, nil
+}
+
+// checkJoined is for a node that has joined its cluster, or is to: the list of nodes only
+// says where they are, if there is one.
+func (r *replication) checkJoined(members []clusterMember) (warnings []string, err error) {
+	if warnings, err = r.parseWriteConcern(max(2, len(r.invitation.Members))); err != nil {
+		return nil, err
+	}
+	r.members = members
+	if len(members) > 0 && r.own() == r.seat {
+		return nil, usage("this node is %q, which is none of the nodes named", r.nodeID)
+	}
+	more, err := r.checkCluster()
+	return append(warnings, more...), err
+}
+
+// isMember tells whether a name is that of a node of the cluster.
+func (r *replication) isMember(name string) bool {
+	if r.invitation != nil {
+		if _, err := r.invitation.Seat(name); err == nil {
+			return true
+		}
+	}
+	return slices.ContainsFunc(r.members, func(m clusterMember) bool { return m.id == name })
 }
 
 // loopbackHost tells whether a host is this machine alone.

@@ -29,6 +29,9 @@ without any of them it stops the node.`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			c.file = s.file
+			if err := s.findSeat(cmd.Context(), &c); err != nil {
+				return err
+			}
 			warnings, err := c.check(s.getenv)
 			if err != nil {
 				return err

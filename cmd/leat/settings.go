@@ -154,6 +154,7 @@ func (c *settings) flags(flags *pflag.FlagSet) {
 	flags.BoolVar(&c.dev, "dev", false, `for development: token "dev" is required, topics are created on first produce`)
 	flags.StringVar(&c.nodeID, "node-id", "", "name of this node (default: 1)")
 	flags.StringVar(&c.nodes, "nodes", "", "the nodes of the cluster, as id:host:raft_port:priority[:http_port],…; none or one for a lone node")
+	flags.StringVar(&c.join, "join", "", "on an empty data directory: the address for clients of a node of a running cluster, which this node has been added to; with LEAT_TOKEN, which may have to have the scope admin, and LEAT_CA")
 	flags.BoolVar(&c.proxyWrites, "proxy-writes", false, "in a cluster: do writes that another node leads there, instead of answering 307 with its address")
 	flags.BoolVar(&c.insecureRaft, "insecure-raft", false, "let the nodes talk to each other unencrypted off loopback, in a network that only they can reach")
 	flags.BoolVar(&c.raftTLS.on, "raft-tls", false, "in a cluster: encrypt what nodes say to each other, and let only members in, by the certificates of --raft-tls-ca, --raft-tls-cert and --raft-tls-key")
@@ -164,7 +165,7 @@ func (c *settings) flags(flags *pflag.FlagSet) {
 	flags.IntVar(&c.limits.BodyBytes, "max-body-bytes", 16<<20, "largest request body")
 	flags.IntVar(&c.limits.RecordBytes, "max-record-bytes", 1<<20, "largest record, key and value together")
 	flags.IntVar(&c.limits.Partitions, "max-partitions", 256, "most partitions of a topic")
-	for _, name := range []string{"host", "port", "url", "data-dir", "dev", "max-body-bytes", "max-record-bytes", "max-partitions", "proxy-writes", "insecure-raft", "tls-cert", "tls-key"} {
+	for _, name := range []string{"host", "port", "url", "data-dir", "dev", "max-body-bytes", "max-record-bytes", "max-partitions", "join", "proxy-writes", "insecure-raft", "tls-cert", "tls-key"} {
 		configurable(flags, name, "LEAT_"+strings.ToUpper(configKey(name)))
 	}
 	configurable(flags, "node-id", "LEAT_NODE_ID", "RF_HA_NODE_ID")

@@ -146,12 +146,24 @@ type Shard struct {
 	DocBytes     int64 // memory of the documents, about
 }
 
+// Membership is who belongs to a cluster.
+type Membership struct {
+	Cluster    string // the same on all its nodes and on no other, "" of a lone node
+	DataShards int
+	Members    []Member // by number; a member that is replaced by another of its name is not there
+}
+
 // Member is a node of a cluster as this node sees it.
 type Member struct {
 	ReplicaID uint64 // its number in every shard
 	ID        string // its name
 	URL       string // where clients reach it, "" = not known
 	Reachable bool   // it has answered lately
+	// Of a member of a cluster: where the other nodes reach it, which of the nodes are
+	// preferred as leaders, and "voting", "joining", "leaving" or "removed".
+	RaftAddress string
+	Priority    int
+	State       string
 	// Lag is by how many raft entries it was behind the furthest node in each shard when
 	// they were last asked; empty where it is not reachable.
 	Lag map[uint64]int64
