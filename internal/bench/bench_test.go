@@ -85,7 +85,7 @@ func TestLoad(t *testing.T) {
 			}))
 			defer server.Close()
 			l := load{
-				address: server.Listener.Addr().String(), connections: 3, run: 100 * time.Millisecond,
+				addresses: []string{server.Listener.Addr().String()}, connections: 3, run: 100 * time.Millisecond,
 				requests: [][]byte{post("/a", []byte(long)), post("/b", []byte(long))},
 			}
 			l.protocol = httpAnswers{}
@@ -116,7 +116,7 @@ func TestLoadNoticesThatAServerGoesAway(t *testing.T) {
 		}
 		_ = listener.Close()
 	}()
-	l := load{address: listener.Addr().String(), connections: 1, requests: [][]byte{get("/")}, protocol: httpAnswers{}, run: time.Minute}
+	l := load{addresses: []string{listener.Addr().String()}, connections: 1, requests: [][]byte{get("/")}, protocol: httpAnswers{}, run: time.Minute}
 	if out, err := l.do(); err == nil {
 		t.Errorf("%d answers and no error", out.latency.total)
 	}
@@ -129,7 +129,7 @@ func TestLoadNoticesSilence(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer listener.Close()
-	l := load{address: listener.Addr().String(), connections: 1, requests: [][]byte{get("/")}, protocol: httpAnswers{}, run: 60 * time.Millisecond}
+	l := load{addresses: []string{listener.Addr().String()}, connections: 1, requests: [][]byte{get("/")}, protocol: httpAnswers{}, run: 60 * time.Millisecond}
 	if _, err := l.do(); err == nil || !strings.Contains(err.Error(), "no answer") {
 		t.Errorf("got %v", err)
 	}
@@ -202,11 +202,20 @@ func TestTable(t *testing.T) {
 	if r.String() != want {
 		t.Errorf("%q", r)
 	}
-	document, err := replaceTable([]byte("prose\n"+tableBegin+"old\n"+tableEnd+"more\n"), want)
-	if err != nil || string(document) != "prose\n"+tableBegin+want+tableEnd+"more\n" {
-		t.Errorf("%q, %v", document, err)
+	const old = "| one | 1 |\n| a thing | old |\n| two | 2 |\n"
+	for _, c := range []struct {
+		some       bool
+		rows, want string
+	}{
+		{rows: want, want: want},
+		{some: true, rows: "| more | 4 |\n" + want, want: "| one | 1 |\n" + want + "| two | 2 |\n| more | 4 |\n"},
+	} {
+		document, err := replaceTable([]byte("prose\n"+tableBegin+tableHead+old+tableEnd+"more\n"), c.rows, c.some)
+		if err != nil || string(document) != "prose\n"+tableBegin+tableHead+c.want+tableEnd+"more\n" {
+			t.Errorf("some %v: %q, %v", c.some, document, err)
+		}
 	}
-	if _, err := replaceTable([]byte("prose\n"), want); err == nil {
+	if _, err := replaceTable([]byte("prose\n"), want, false); err == nil {
 		t.Error("a document without a place for the table was changed")
 	}
 }

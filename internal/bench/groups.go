@@ -33,10 +33,12 @@ func (b *bench) groups() []group {
 		{"join", b.join},
 		{"sink", b.toTopic},
 		{"flat", b.flat},
+		{"cluster", b.cluster},
+		{"cluster-spread", b.clusterSpread},
 		{"nexmark", b.nexmark},
 	}
 	if b.long {
-		groups = append(groups, group{"restart", b.restart})
+		groups = append(groups, group{"restart", b.restart}, group{"resume", b.resume}, group{"behind", b.behind}, group{"killed", b.killAllThree})
 	}
 	return groups
 }
@@ -51,17 +53,29 @@ func record() []byte { return bytes.Repeat([]byte("x"), recordBytes) }
 
 // against is a contestant that sends the same request over and over.
 func (b *bench) against(name string, s *server, connections int, p protocol, requests ...[]byte) contestant {
-	l := load{address: s.address, connections: connections, requests: requests, protocol: p, warm: warmUp, run: b.run}
+	l := load{addresses: []string{s.address}, connections: connections, requests: requests, protocol: p}
+	return b.contest(name, l, s)
+}
+
+// contest is a contestant that puts a load on servers, whose processor time is counted
+// together.
+func (b *bench) contest(name string, l load, servers ...*server) contestant {
+	l.warm, l.run = warmUp, b.run
+	return b.counted(name, l.do, servers...)
+}
+
+// counted is a contestant whose servers' processor time is counted.
+func (b *bench) counted(name string, do func() (outcome, error), servers ...*server) contestant {
 	return contestant{name, func() (outcome, error) {
-		before, err := s.cpu()
+		before, err := cpuOf(servers)
 		if err != nil {
 			return outcome{}, err
 		}
-		out, err := l.do()
+		out, err := do()
 		if err != nil {
 			return out, err
 		}
-		after, err := s.cpu()
+		after, err := cpuOf(servers)
 		out.cpu = after - before
 		return out, err
 	}}

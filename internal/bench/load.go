@@ -16,11 +16,15 @@ import (
 // load is a closed loop: every connection sends a request, waits for the whole
 // answer, and sends the next one.
 type load struct {
-	address     string // host:port
+	addresses   []string // host:port, for the connections in turn
 	connections int
 	requests    [][]byte // sent in turn; each connection begins at another one
-	protocol    protocol
-	warm, run   time.Duration
+	// greet, nil = none, says hello on a connection that blocks, and answers what that
+	// connection has to send instead of requests.
+	greet     func(fd, number int) (requests [][]byte, err error)
+	protocol  protocol
+	warm, run time.Duration
+	done      <-chan struct{} // ends the load early when it is closed
 }
 
 // protocol reads answers. size is the length of the answer that buf begins with,
@@ -60,13 +64,13 @@ func (l load) do() (outcome, error) {
 	var out outcome
 	for i := range results {
 		if results[i].err != nil {
-			return out, fmt.Errorf("load %s: %w", l.address, results[i].err)
+			return out, fmt.Errorf("load %v: %w", l.addresses, results[i].err)
 		}
 		out.latency.merge(&results[i].latency)
 		out.answers += results[i].answers
 	}
 	if out.latency.total == 0 {
-		return out, fmt.Errorf("load %s: no answer within %v", l.address, l.run)
+		return out, fmt.Errorf("load %v: no answer within %v", l.addresses, l.run)
 	}
 	out.perSecond = float64(out.latency.total) / l.run.Seconds()
 	return out, nil
@@ -84,12 +88,13 @@ type thread struct {
 
 // peer is one connection.
 type peer struct {
-	fd   int
-	next int    // request to send next
-	out  []byte // of the request, not taken by the system yet
-	in   []byte // of the answer
-	need int    // length of the answer, 0 = not known
-	sent time.Time
+	fd       int
+	requests [][]byte
+	next     int    // request to send next
+	out      []byte // of the request, not taken by the system yet
+	in       []byte // of the answer
+	need     int    // length of the answer, 0 = not known
+	sent     time.Time
 }
 
 const answerBuffer = 16 << 10
@@ -124,6 +129,11 @@ func (t *thread) loop(epoll int) error {
 			return fmt.Errorf("wait for answers: %w", err)
 		}
 		now := time.Now()
+		select {
+		case <-t.load.done:
+			return nil
+		default:
+		}
 		switch {
 		case !now.Before(t.until):
 			return nil
@@ -204,7 +214,7 @@ func (t *thread) answered(p *peer) error {
 }
 
 func (t *thread) send(p *peer, now time.Time) error {
-	p.out = t.load.requests[p.next%len(t.load.requests)]
+	p.out = p.requests[p.next%len(p.requests)]
 	p.next++
 	p.in, p.need, p.sent = p.in[:0], 0, now
 	return p.flush()
@@ -227,21 +237,20 @@ func (p *peer) flush() error {
 }
 
 func (t *thread) connect(epoll, n, first int) error {
-	to, err := net.ResolveTCPAddr("tcp4", t.load.address)
-	if err != nil {
-		return fmt.Errorf("read the address %q: %w", t.load.address, err)
-	}
-	address := syscall.SockaddrInet4{Port: to.Port}
-	binary.BigEndian.PutUint32(address.Addr[:], binary.BigEndian.Uint32(to.IP.To4()))
 	for i := range n {
-		fd, err := syscall.Socket(syscall.AF_INET, syscall.SOCK_STREAM|syscall.SOCK_CLOEXEC, 0)
+		number := first + i
+		fd, err := dial(t.load.addresses[number%len(t.load.addresses)])
 		if err != nil {
-			return fmt.Errorf("make a socket: %w", err)
+			return err
 		}
-		t.conns = append(t.conns, peer{fd: fd, next: first + i, in: make([]byte, 0, answerBuffer)})
+		p := peer{fd: fd, requests: t.load.requests, next: number, in: make([]byte, 0, answerBuffer)}
+		t.conns = append(t.conns, p)
+		if t.load.greet != nil {
+			if t.conns[i].requests, err = t.load.greet(fd, number); err != nil {
+				return err
+			}
+		}
 		err = errors.Join(
-			syscall.Connect(fd, &address),
-			syscall.SetsockoptInt(fd, syscall.IPPROTO_TCP, syscall.TCP_NODELAY, 1),
 			syscall.SetNonblock(fd, true),
 			syscall.EpollCtl(epoll, syscall.EPOLL_CTL_ADD, fd, &syscall.EpollEvent{
 				Events: syscall.EPOLLIN | syscall.EPOLLOUT | edgeTriggered, Fd: int32(i),
@@ -251,6 +260,24 @@ func (t *thread) connect(epoll, n, first int) error {
 		}
 	}
 	return nil
+}
+
+// dial connects a socket.
+func dial(to string) (fd int, err error) {
+	resolved, err := net.ResolveTCPAddr("tcp4", to)
+	if err != nil {
+		return 0, fmt.Errorf("read the address %q: %w", to, err)
+	}
+	address := syscall.SockaddrInet4{Port: resolved.Port}
+	binary.BigEndian.PutUint32(address.Addr[:], binary.BigEndian.Uint32(resolved.IP.To4()))
+	if fd, err = syscall.Socket(syscall.AF_INET, syscall.SOCK_STREAM|syscall.SOCK_CLOEXEC, 0); err != nil {
+		return 0, fmt.Errorf("make a socket: %w", err)
+	}
+	err = errors.Join(syscall.Connect(fd, &address), syscall.SetsockoptInt(fd, syscall.IPPROTO_TCP, syscall.TCP_NODELAY, 1))
+	if err != nil {
+		return 0, fmt.Errorf("connect: %w", errors.Join(err, syscall.Close(fd)))
+	}
+	return fd, nil
 }
 
 // edgeTriggered is EPOLLET, which package syscall has as a negative number.

@@ -46,12 +46,12 @@ func command(ctx context.Context, args []string, out io.Writer) error {
 	var noop bool
 	flags := flag.NewFlagSet("bench", flag.ContinueOnError)
 	flags.StringVar(&o.dir, "dir", "", "where the data is kept while measuring (default: the system's temporary directory)")
-	flags.StringVar(&o.document, "write", "", "document whose table is replaced")
+	flags.StringVar(&o.document, "write", "", "document whose table is replaced; with -rows, the rows that are measured")
 	flags.StringVar(&o.binary, "leat", "", "program to measure (default: built from the source)")
 	flags.StringVar(&o.rows, "rows", "", "only the groups of rows whose name contains one of these, separated by commas")
 	flags.IntVar(&o.rounds, "rounds", 3, "how often each is measured, in turn")
 	flags.DurationVar(&o.run, "run", 1500*time.Millisecond, "how long each is measured in a round")
-	flags.BoolVar(&o.long, "long", false, "also fill, kill and restart a node")
+	flags.BoolVar(&o.long, "long", false, "also fill nodes, kill and restart them")
 	flags.IntVar(&o.records, "records", 10_000_000, "how many records -long fills in")
 	flags.BoolVar(&noop, "serve-noop", false, "be the server that does nothing")
 	if err := flags.Parse(args); err != nil {
@@ -77,6 +77,7 @@ type bench struct {
 	leat  *server
 	noop  *server
 	redis *server // nil where it is not installed
+	peers string  // program of the other systems, "" where it could not be built
 	table strings.Builder
 }
 
@@ -109,7 +110,7 @@ func measure(ctx context.Context, o options, out io.Writer) (err error) {
 	if o.document == "" {
 		return nil
 	}
-	return writeTable(o.document, tableHead+b.table.String())
+	return writeTable(o.document, b.table.String(), o.rows != "")
 }
 
 func lastLine(s string) string {

@@ -133,13 +133,19 @@ func startRedis(ctx context.Context, dir string) (*server, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &server{log: new(bytes.Buffer), address: "127.0.0.1:" + strconv.Itoa(port)}
-	s.cmd = exec.CommandContext(ctx, binary, "--port", strconv.Itoa(port), "--bind", "127.0.0.1", "--dir", dir,
+	return startAt(ctx, port, binary, "--port", strconv.Itoa(port), "--bind", "127.0.0.1", "--dir", dir,
 		"--appendonly", "yes", "--appendfsync", "always", "--save", "", "--daemonize", "no")
+}
+
+// startAt starts a program and returns once it takes connections at a port of this
+// machine. The child dies with this process.
+func startAt(ctx context.Context, port int, binary string, args ...string) (*server, error) {
+	s := &server{log: new(bytes.Buffer), address: "127.0.0.1:" + strconv.Itoa(port)}
+	s.cmd = exec.CommandContext(ctx, binary, args...)
 	s.cmd.Stderr, s.cmd.Stdout = s.log, s.log
 	s.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	if err := s.cmd.Start(); err != nil {
-		return nil, fmt.Errorf("start redis: %w", err)
+		return nil, fmt.Errorf("start %s: %w", binary, err)
 	}
 	for began := time.Now(); ; time.Sleep(10 * time.Millisecond) {
 		c, err := net.Dial("tcp", s.address)
@@ -148,7 +154,21 @@ func startRedis(ctx context.Context, dir string) (*server, error) {
 		}
 		if time.Since(began) > startTime {
 			s.kill()
-			return nil, fmt.Errorf("start redis: %w", err)
+			return nil, fmt.Errorf("start %s: %w: %s", binary, err, clip(s.log.Bytes()))
+		}
+	}
+}
+
+// killAll ends processes at once, all of them before any is waited for.
+func killAll(all []*server) {
+	for _, s := range all {
+		if s != nil {
+			_ = s.cmd.Process.Kill()
+		}
+	}
+	for _, s := range all {
+		if s != nil {
+			s.kill()
 		}
 	}
 }
@@ -181,6 +201,18 @@ func (s *server) cpu() (time.Duration, error) {
 	system, err2 := strconv.ParseInt(fields[12], 10, 64)
 	const tick = 10 * time.Millisecond // USER_HZ is 100 wherever Linux runs
 	return time.Duration(user+system) * tick, errors.Join(err1, err2)
+}
+
+// cpuOf is the processor time of processes together.
+func cpuOf(all []*server) (sum time.Duration, err error) {
+	for _, s := range all {
+		one, err := s.cpu()
+		if err != nil {
+			return 0, err
+		}
+		sum += one
+	}
+	return sum, nil
 }
 
 // residentBytes is the memory of the process that is in use.

@@ -59,6 +59,8 @@ func latency(d time.Duration) string {
 		return ""
 	case d < time.Millisecond:
 		return fmt.Sprintf("%d µs", d.Microseconds())
+	case d >= time.Second:
+		return three(d.Seconds()) + " s"
 	default:
 		return three(float64(d)/float64(time.Millisecond)) + " ms"
 	}
@@ -78,13 +80,15 @@ const (
 	tableEnd   = "<!-- end -->\n"
 )
 
-// writeTable puts the table into a document in place of the one that is there.
-func writeTable(path, table string) error {
+// writeTable puts the rows into a document in place of those that are there; with
+// some, only in place of those of the same name, and behind the others where there is
+// none.
+func writeTable(path, rows string, some bool) error {
 	document, err := os.ReadFile(path)
 	if err != nil {
 		return fmt.Errorf("write the figures: %w", err)
 	}
-	changed, err := replaceTable(document, table)
+	changed, err := replaceTable(document, rows, some)
 	if err == nil {
 		err = os.WriteFile(path, changed, 0o644)
 	}
@@ -94,11 +98,42 @@ func writeTable(path, table string) error {
 	return nil
 }
 
-func replaceTable(document []byte, table string) ([]byte, error) {
+func replaceTable(document []byte, rows string, some bool) ([]byte, error) {
 	before, rest, found := bytes.Cut(document, []byte(tableBegin))
-	_, after, ended := bytes.Cut(rest, []byte(tableEnd))
+	old, after, ended := bytes.Cut(rest, []byte(tableEnd))
 	if !found || !ended {
 		return nil, fmt.Errorf("there are no lines %q and %q", strings.TrimSpace(tableBegin), strings.TrimSpace(tableEnd))
 	}
-	return bytes.Join([][]byte{before, []byte(tableBegin), []byte(table), []byte(tableEnd), after}, nil), nil
+	if some {
+		rows = mergeRows(strings.TrimPrefix(string(old), tableHead), rows)
+	}
+	return bytes.Join([][]byte{before, []byte(tableBegin), []byte(tableHead), []byte(rows), []byte(tableEnd), after}, nil), nil
+}
+
+// mergeRows puts fresh rows in the place of old ones that have the same first cell.
+func mergeRows(old, fresh string) string {
+	rows := make(map[string]string)
+	for row := range strings.Lines(fresh) {
+		rows[firstCell(row)] = row
+	}
+	var out strings.Builder
+	for row := range strings.Lines(old) {
+		name := firstCell(row)
+		if again, ok := rows[name]; ok {
+			row = again
+			delete(rows, name)
+		}
+		out.WriteString(row)
+	}
+	for row := range strings.Lines(fresh) {
+		if _, left := rows[firstCell(row)]; left {
+			out.WriteString(row)
+		}
+	}
+	return out.String()
+}
+
+func firstCell(row string) string {
+	name, _, _ := strings.Cut(strings.TrimPrefix(row, "| "), " |")
+	return name
 }
