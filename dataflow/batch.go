@@ -45,10 +45,13 @@ type Batch struct {
 // Act is what is done with a row.
 type Act uint8
 
-// The acts.
+// The acts. A row that is withdrawn says that no row of its group and window, which may
+// have been put out before, counts any more.
 const (
-	PutOut  Act = iota
-	OnlyTry     // it is a dead letter if it cannot be put out, and is not put out otherwise
+	PutOut   Act = iota
+	OnlyTry      // it is a dead letter if it cannot be put out, and is not put out otherwise
+	Replace      // it is put out, and is withdrawn if it cannot be
+	Withdraw     // it is withdrawn
 )
 
 // Plus adds d without wrapping: the result stays between MinTime and MaxTime.

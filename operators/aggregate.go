@@ -36,7 +36,6 @@ type AggregateConfig struct {
 type Aggregate struct {
 	grouping
 	size, every int64
-	changes     bool
 
 	shares   []*share // by source partition
 	segments map[pane]*segment
@@ -81,9 +80,12 @@ func NewAggregate(c AggregateConfig) (*Aggregate, error) {
 		return nil, err
 	}
 	a := &Aggregate{
-		grouping: g, size: c.SizeMs, every: c.EveryMs, changes: c.Changes,
+		grouping: g, size: c.SizeMs, every: c.EveryMs,
 		segments: map[pane]*segment{},
 		progress: progress{closed: dataflow.MinTime, end: dataflow.MinTime},
+	}
+	if a.changes = c.Changes; a.changes && a.having != nil {
+		a.shown = newShown(false)
 	}
 	for range max(1, c.Partitions) {
 		a.shares = append(a.shares, newShare(len(g.list)))

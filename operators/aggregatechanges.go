@@ -76,6 +76,7 @@ func (a *Aggregate) OnChanges(out dataflow.Emitter) (done bool, err error) {
 	for limit := chunkRows; len(a.pending) > 0; {
 		next := a.fillChanges(limit)
 		if len(a.out.Selected) == 0 {
+			a.note(false)
 			a.pending = a.pending[next:]
 			continue
 		}
@@ -90,6 +91,7 @@ func (a *Aggregate) OnChanges(out dataflow.Emitter) (done bool, err error) {
 		case err != nil:
 			return false, err
 		}
+		a.note(false)
 		a.pending = a.pending[next:]
 		return false, nil
 	}
@@ -142,7 +144,7 @@ func (a *Aggregate) fillChanges(limit int) (next int) {
 				}
 			}
 		}
-		size += len(g.key) + a.fillRow(next, g.key, parts, g.end.Minus(a.size), g.end)
+		size += len(g.key) + a.fillRow(next, g.key, parts, g.end.Minus(a.size), g.end, dataflow.PutOut)
 		clear(parts)
 	}
 	a.endChunk(next)

@@ -47,6 +47,7 @@ func (a *Aggregate) OnWatermark(w dataflow.Time, out dataflow.Emitter) (done boo
 		}
 		next, last := a.fill(limit)
 		if len(a.out.Selected) == 0 && len(a.dead) == 0 {
+			a.note(true)
 			a.advance(next, last)
 			continue
 		}
@@ -63,6 +64,7 @@ func (a *Aggregate) OnWatermark(w dataflow.Time, out dataflow.Emitter) (done boo
 			return false, err
 		}
 		report(a.dead, &a.out, out)
+		a.note(true)
 		a.advance(next, last)
 		return false, nil
 	}
@@ -190,7 +192,7 @@ func (a *Aggregate) fill(limit int) (next int, last []byte) {
 		last = c.partials[first].key()
 		for next++; next < len(c.partials) && bytes.Equal(c.partials[next].key(), last); next++ {
 		}
-		size += len(last) + a.fillRow(row, last, c.partials[first:next], c.end.Minus(a.size), c.end)
+		size += len(last) + a.fillRow(row, last, c.partials[first:next], c.end.Minus(a.size), c.end, dataflow.PutOut)
 	}
 	a.endChunk(row)
 	return next, last

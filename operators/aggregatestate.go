@@ -34,7 +34,8 @@ import (
 // first and last are the ends of windows. All windows up to the end closed have left
 // and, where end is beyond it, of the window with that end the groups up to the key.
 // Progress is not written where no pane is left that has counted in a window that has
-// left: what the log then says of it concerns no pane that is there.
+// left: what the log then says of it concerns no pane that is there. Marks are as shown
+// says.
 
 const (
 	paneEntry     = 'p'
@@ -73,6 +74,7 @@ func (a *Aggregate) Snapshot(w *dataflow.StateWriter) error {
 			a.writeChanges(w, s)
 		}
 	}
+	a.shown.snapshot(w)
 	if p := &a.progress; p.changed || w.Full && (p.emitted != nil || len(a.open) > 0) {
 		end := p.closed
 		if p.emitted != nil {
@@ -146,6 +148,9 @@ func (a *Aggregate) Restore(e dataflow.StateEntry) error {
 	if len(e.Key) == 1 && e.Key[0] == progressEntry && !e.Deleted {
 		return a.restoreProgress(e.Value)
 	}
+	if len(e.Key) > 0 && e.Key[0] == shownEntry {
+		return a.restoreShown(e)
+	}
 	if len(e.Key) < 17 {
 		return errState
 	}
@@ -212,7 +217,7 @@ func (a *Aggregate) isPane(of pane) bool {
 
 // StateBytes implements dataflow.Stateful.
 func (a *Aggregate) StateBytes() int64 {
-	var total int64
+	total := a.shown.bytes()
 	for _, s := range a.shares {
 		total += s.bytes
 	}
@@ -221,7 +226,7 @@ func (a *Aggregate) StateBytes() int64 {
 
 // ChangedBytes implements dataflow.Stateful.
 func (a *Aggregate) ChangedBytes() int64 {
-	var total int64
+	total := a.shown.changedBytes()
 	for _, s := range a.shares {
 		total += s.written
 	}

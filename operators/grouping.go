@@ -2,6 +2,7 @@ package operators
 
 import (
 	"fmt"
+	"slices"
 
 	"leat/codecs"
 	"leat/dataflow"
@@ -12,15 +13,17 @@ import (
 // column per key, one per aggregate and, where groups have windows, window_start and
 // window_end.
 type grouping struct {
-	keys   []int // columns that form the group key
-	list   []accumulator
-	layout layout
-	having dataflow.Expr // nil = every row leaves
-	bounds int           // columns of the window: two or, of running groups, none
+	keys    []int // columns that form the group key
+	list    []accumulator
+	layout  layout
+	having  dataflow.Expr // nil = every row leaves
+	changes bool          // present rows of what is open are given too
+	bounds  int           // columns of the window: two or, of running groups, none
+	shown   *shown        // where rows may have to be withdrawn; nil = nowhere
 
 	out  dataflow.Batch // grouped rows on their way out
-	acts []dataflow.Act // memory for those of out
 	dead []rejected     // those of them that cannot be given
+	rows []groupRow     // whose they are, where changes are given
 }
 
 func newGrouping(keys []int, aggregates []AggregateSpec, having dataflow.Expr) (grouping, error) {
@@ -29,6 +32,24 @@ func newGrouping(keys []int, aggregates []AggregateSpec, having dataflow.Expr) (
 		return grouping{}, err
 	}
 	return grouping{keys: keys, list: list, layout: size, having: having, bounds: 2}, nil
+}
+
+// fillKey writes the group_by columns of a row.
+func (g *grouping) fillKey(row int, key []byte) {
+	for k := range g.keys {
+		v, rest, err := codecs.DecodeKey(key)
+		if err != nil { // the key was made by AppendKey
+			panic("undecodable group key: " + err.Error())
+		}
+		g.out.Columns.Cols[k].Set(row, v)
+		key = rest
+	}
+}
+
+// groupRow names the row of a group. key is a view.
+type groupRow struct {
+	key   []byte
+	start dataflow.Time // of the window, 0 of running groups
 }
 
 // given is what a row gives to a group. It belongs to one source partition.
@@ -69,34 +90,22 @@ func (g *grouping) isGroupKey(key []byte) bool {
 func (g *grouping) beginChunk(limit int) {
 	g.out.Source, g.dead = -1, g.dead[:0]
 	g.out.Columns.Reset(limit, len(g.keys)+len(g.list)+g.bounds)
-	g.out.Selected, g.out.Acts = g.out.Selected[:0], nil
-}
-
-// act says what is to be done with a row of the chunk, instead of putting it out.
-func (g *grouping) act(row, limit int, act dataflow.Act) {
-	if g.out.Acts == nil {
-		g.acts = resize(g.acts, limit)
-		clear(g.acts)
-		g.out.Acts = g.acts
+	g.out.Selected = g.out.Selected[:0]
+	if g.rows = g.rows[:0]; g.changes {
+		g.out.Acts = resize(g.out.Acts, limit)
+		clear(g.out.Acts)
 	}
-	g.out.Acts[row] = act
 }
 
 // endChunk says how many rows the chunk has.
 func (g *grouping) endChunk(rows int) { g.out.Columns.Rows, g.out.Rows = rows, rows }
 
 // fillRow writes the grouped row of a key in the window from start to end and returns
-// the size of its texts. The order of the partials is that in which they are merged.
-func (g *grouping) fillRow(row int, key []byte, parts []partial, start, end dataflow.Time) int {
+// the size of its texts. The order of the partials is that in which they are merged. act
+// is PutOut or OnlyTry.
+func (g *grouping) fillRow(row int, key []byte, parts []partial, start, end dataflow.Time, act dataflow.Act) int {
 	cols := g.out.Columns.Cols
-	for k := range g.keys {
-		v, rest, err := codecs.DecodeKey(key)
-		if err != nil { // the key was made by AppendKey
-			panic("undecodable group key: " + err.Error())
-		}
-		cols[k].Set(row, v)
-		key = rest
-	}
+	g.fillKey(row, key)
 	size, reason := 0, ""
 	for i := range g.list {
 		v, err := g.list[i].mergeAll(parts)
@@ -126,5 +135,52 @@ func (g *grouping) fillRow(row int, key []byte, parts []partial, start, end data
 	case keep:
 		g.out.Selected = append(g.out.Selected, int32(row))
 	}
+	g.settle(row, key, start, act, keep && reason == "")
 	return size
+}
+
+// settle says what is done with a row: one that is not put out, and may have been, is
+// withdrawn.
+func (g *grouping) settle(row int, key []byte, start dataflow.Time, act dataflow.Act, kept bool) {
+	if !g.changes {
+		return
+	}
+	if g.bounds == 0 {
+		start = 0
+	}
+	g.out.Acts[row] = act
+	g.rows = append(g.rows, groupRow{key, start})
+	if act == dataflow.OnlyTry || !g.shown.may(key, start) {
+		return
+	}
+	if g.out.Acts[row] = dataflow.Replace; !kept {
+		g.out.Acts[row] = dataflow.Withdraw
+		g.out.Selected = append(g.out.Selected, int32(row))
+	}
+}
+
+// note has shown remember what has become of the rows of the chunk. Those that are final
+// are of no more interest.
+func (g *grouping) note(final bool) {
+	if g.shown == nil {
+		return
+	}
+	for row, r := range g.rows {
+		switch act := g.out.Acts[row]; {
+		case act == dataflow.OnlyTry:
+		case final:
+			g.shown.forget(r.key, r.start)
+		default:
+			_, selected := slices.BinarySearch(g.out.Selected, int32(row))
+			g.shown.set(r.key, r.start, selected && act != dataflow.Withdraw)
+		}
+	}
+}
+
+// restoreShown applies an entry of shown.
+func (g *grouping) restoreShown(e dataflow.StateEntry) error {
+	if len(e.Key) < 9 || !g.isGroupKey(e.Key[9:]) {
+		return errState
+	}
+	return g.shown.restore(e)
 }

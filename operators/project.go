@@ -13,6 +13,13 @@ type Member struct {
 	Expr dataflow.Expr
 }
 
+// WithdrawnMember is the last member of a row that is withdrawn, with the value true, and
+// WithdrawnKey what its key begins with: no canonical key does.
+const (
+	WithdrawnMember = "withdrawn"
+	WithdrawnKey    = 0xFF
+)
+
 // Project makes the output rows as JSON text without line feeds: an object with the
 // members in the order given, or, without members, the record itself. A row whose
 // members cannot be computed, or that is too long, is a dead letter.
@@ -20,6 +27,7 @@ type Project struct {
 	prefixes [][]byte // {"a": and ,"b":
 	members  []Member
 	keyed    []int         // columns of the keys of rows
+	fixed    []bool        // by member: it is known of a row that is withdrawn
 	whole    int           // column of the record as a value; -1: it is taken as it is stored
 	with     Member        // of the record as a value, if it has a name
 	outputs  []*projection // by source + 1
@@ -60,6 +68,10 @@ func NewProject(members []Member, partitions int) *Project {
 // input row, one after the other, that of null for column -1.
 func (p *Project) KeyBy(columns ...int) { p.keyed = columns }
 
+// Withdraw says of which members the value depends on nothing but group and window. Of a
+// row that is withdrawn these are given, and the others are null.
+func (p *Project) Withdraw(fixed []bool) { p.fixed = fixed }
+
 // Whole has rows without members be the values of a column.
 func (p *Project) Whole(column int) { p.whole = column }
 
@@ -77,25 +89,18 @@ func (p *Project) Process(_ int, b *dataflow.Batch, out dataflow.Emitter) error 
 	o.text, o.ends, o.dead = o.text[:0], o.ends[:0], o.dead[:0]
 	o.keys.text, o.keys.ends = o.keys.text[:0], o.keys.ends[:0]
 	for _, row := range b.Selected {
-		from := len(o.text)
-		err := o.appendRow(p, b, int(row))
-		if n := len(o.text) - from; err == nil && n > MaxRowBytes {
-			err = fmt.Errorf("the output row has %d bytes, more than %d", n, MaxRowBytes)
+		act := dataflow.PutOut
+		if b.Acts != nil {
+			act = b.Acts[row]
 		}
-		if err != nil {
-			o.text = o.text[:from]
-			o.dead = append(o.dead, rejected{int(row), err.Error()})
-			continue
-		}
-		if b.Acts != nil && b.Acts[row] == dataflow.OnlyTry {
-			o.text = o.text[:from]
+		if act = o.act(p, b, int(row), act); act == dataflow.OnlyTry {
 			continue
 		}
 		if o.ends = append(o.ends, len(o.text)); len(o.text) > maxProjected {
 			return dataflow.ErrFull
 		}
 		if p.keyed != nil {
-			o.appendKey(p.keyed, b, int(row))
+			o.appendKey(p.keyed, b, int(row), act == dataflow.Withdraw)
 		}
 	}
 	if err := out.Emit(o.batch(b)); err != nil {
@@ -105,6 +110,49 @@ func (p *Project) Process(_ int, b *dataflow.Batch, out dataflow.Emitter) error 
 		out.Used(len(o.ends))
 	}
 	report(o.dead, b, out)
+	return nil
+}
+
+// act appends the row where there is one to be put out or withdrawn, and says which:
+// OnlyTry for neither.
+func (o *projection) act(p *Project, b *dataflow.Batch, row int, act dataflow.Act) dataflow.Act {
+	from := len(o.text)
+	if act != dataflow.Withdraw {
+		err := o.appendRow(p, b, row)
+		if n := len(o.text) - from; err == nil && n > MaxRowBytes {
+			err = fmt.Errorf("the output row has %d bytes, more than %d", n, MaxRowBytes)
+		}
+		if err == nil && act != dataflow.OnlyTry {
+			return dataflow.PutOut
+		}
+		o.text = o.text[:from]
+		if err != nil {
+			o.dead = append(o.dead, rejected{row, err.Error()})
+		}
+		if act != dataflow.Replace {
+			return dataflow.OnlyTry
+		}
+	}
+	if err := o.appendWithdrawn(p, b, row); err != nil { // and so it never was put out
+		o.text = o.text[:from]
+		return dataflow.OnlyTry
+	}
+	return dataflow.Withdraw
+}
+
+func (o *projection) appendWithdrawn(p *Project, b *dataflow.Batch, row int) error {
+	for i := range p.members {
+		v := codecs.NullValue()
+		if p.fixed[i] {
+			var err error
+			if v, err = p.members[i].Expr.Eval(b, row); err != nil {
+				return err
+			}
+		}
+		o.text = append(o.text, p.prefixes[i]...)
+		o.text = codecs.AppendJSON(o.text, v)
+	}
+	o.text = append(o.text, `,"`+WithdrawnMember+`":true}`...)
 	return nil
 }
 
@@ -135,7 +183,10 @@ func (o *projection) appendRow(p *Project, b *dataflow.Batch, row int) error {
 	return nil
 }
 
-func (o *projection) appendKey(columns []int, b *dataflow.Batch, row int) {
+func (o *projection) appendKey(columns []int, b *dataflow.Batch, row int, withdrawn bool) {
+	if withdrawn {
+		o.keys.text = append(o.keys.text, WithdrawnKey)
+	}
 	for _, c := range columns {
 		v := codecs.NullValue()
 		if c >= 0 {

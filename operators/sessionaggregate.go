@@ -45,14 +45,12 @@ type SessionAggregate struct {
 	grouping
 	gap     int64
 	running bool
-	changes bool
-	// changing tells that closing holds what has changed.
-	changing bool
-	stores   []*sessions // by source partition
+	stores  []*sessions // by source partition
 
 	closing  []closedSession // by end and key; those before at have left, or their changes been given
 	at       int
-	partials []partial // of closing
+	gone     []groupRow // to be withdrawn before: see withdrawStarts
+	partials []partial  // of closing
 	cursors  []cursor
 	progress sessionProgress
 
@@ -89,9 +87,13 @@ func NewSessionAggregate(c SessionAggregateConfig) (*SessionAggregate, error) {
 	if err != nil {
 		return nil, err
 	}
-	a := &SessionAggregate{grouping: g, gap: c.GapMs, running: c.Running, changes: c.Changes}
+	a := &SessionAggregate{grouping: g, gap: c.GapMs, running: c.Running}
+	a.changes = c.Changes
 	if a.running {
 		a.bounds = 0
+	}
+	if a.changes && (!a.running || a.having != nil) {
+		a.shown = newShown(a.running && a.gap != Endless)
 	}
 	for source := range max(1, c.Partitions) {
 		a.stores = append(a.stores, newSessions(source, c.GapMs, g.list, g.layout))
@@ -137,22 +139,40 @@ func (a *SessionAggregate) OnWatermark(w dataflow.Time, out dataflow.Emitter) (d
 				return true, nil
 			}
 		}
-		if stop, err := a.give(out, a.advance); stop {
+		if stop, err := a.give(out, true); stop {
 			return false, err
 		}
 	}
 }
 
-// give emits the next chunk, and has advance note what has left. stop tells that
+// give emits the next chunk, of rows that are final or of changes. stop tells that
 // nothing more is to be emitted now: one batch has been, or nothing has room.
-func (a *SessionAggregate) give(out dataflow.Emitter, advance func(next int)) (stop bool, err error) {
+func (a *SessionAggregate) give(out dataflow.Emitter, final bool) (stop bool, err error) {
 	for limit := chunkRows; ; {
-		next := a.fill(limit)
-		if a.changing { // it is for the close to say what fails
+		var next int
+		withdrawn := len(a.gone) > 0
+		if withdrawn {
+			a.fillGone(limit)
+		} else {
+			next = a.fill(limit)
+		}
+		if !final { // it is for the close to say what fails
 			a.dead = a.dead[:0]
 		}
+		passed := func() {
+			switch {
+			case withdrawn:
+				a.withdrawn()
+			case final:
+				a.note(true)
+				a.advance(next)
+			default:
+				a.note(false)
+				a.at = next
+			}
+		}
 		if len(a.out.Selected) == 0 && len(a.dead) == 0 {
-			advance(next)
+			passed()
 			return false, nil
 		}
 		rows := a.out.Rows
@@ -167,7 +187,7 @@ func (a *SessionAggregate) give(out dataflow.Emitter, advance func(next int)) (s
 			return true, err
 		}
 		report(a.dead, &a.out, out)
-		advance(next)
+		passed()
 		return true, nil
 	}
 }
@@ -203,6 +223,7 @@ func (a *SessionAggregate) collect(w dataflow.Time) {
 		}
 	}
 	a.sort()
+	a.withdrawStarts()
 }
 
 func (a *SessionAggregate) sort() {
@@ -302,10 +323,11 @@ func (a *SessionAggregate) fill(limit int) (next int) {
 	for next = a.at; row < limit && size < chunkBytes && next < len(a.closing); row++ {
 		c := a.closing[next]
 		key := a.groupKey(c)
-		size += len(key) + a.fillRow(row, key, a.partials[c.from:c.to], c.start, c.end)
+		act := dataflow.PutOut
 		if a.replaced(c) {
-			a.act(row, limit, dataflow.OnlyTry)
+			act = dataflow.OnlyTry
 		}
+		size += len(key) + a.fillRow(row, key, a.partials[c.from:c.to], c.start, c.end, act)
 		next++
 	}
 	a.endChunk(row)
@@ -335,7 +357,7 @@ func (p *sessionProgress) left(end dataflow.Time, key []byte) bool {
 
 // StateBytes implements dataflow.Stateful.
 func (a *SessionAggregate) StateBytes() int64 {
-	var total int64
+	total := a.shown.bytes()
 	for _, s := range a.stores {
 		total += s.bytes()
 	}
@@ -344,7 +366,7 @@ func (a *SessionAggregate) StateBytes() int64 {
 
 // ChangedBytes implements dataflow.Stateful.
 func (a *SessionAggregate) ChangedBytes() int64 {
-	var total int64
+	total := a.shown.changedBytes()
 	for _, s := range a.stores {
 		total += s.written
 	}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"slices"
 
+	"leat/codecs"
 	"leat/dataflow"
 )
 
@@ -24,10 +25,8 @@ func (a *SessionAggregate) OnChanges(out dataflow.Emitter) (done bool, err error
 	if len(a.closing) == 0 {
 		a.collectChanges()
 	}
-	a.changing = true
-	defer func() { a.changing = false }()
 	for a.at < len(a.closing) {
-		if stop, err := a.give(out, func(next int) { a.at = next }); stop {
+		if stop, err := a.give(out, false); stop {
 			return false, err
 		}
 	}
@@ -62,6 +61,47 @@ func (a *SessionAggregate) collectChanges() {
 		}
 	}
 	a.sort()
+	a.withdrawStarts()
+}
+
+// withdrawStarts lists the rows of sessions that are not any more, because they have
+// become part of one of those listed that begins before: each has its start within it.
+func (a *SessionAggregate) withdrawStarts() {
+	if a.shown == nil || a.running {
+		return
+	}
+	for _, c := range a.closing {
+		key := a.groupKey(c)
+		for _, start := range a.shown.within(key, c.start+1, c.end) {
+			a.gone = append(a.gone, groupRow{key, start})
+		}
+	}
+}
+
+// fillGone makes a chunk of at most limit rows that are withdrawn.
+func (a *SessionAggregate) fillGone(limit int) {
+	a.beginChunk(limit)
+	row, size := 0, 0
+	for ; row < limit && row < len(a.gone) && size < chunkBytes; row++ {
+		g := a.gone[row]
+		a.fillKey(row, g.key)
+		cols := a.out.Columns.Cols
+		cols[len(cols)-2].Set(row, codecs.IntValue(int64(g.start)))
+		a.out.Acts[row] = dataflow.Withdraw
+		a.out.Selected = append(a.out.Selected, int32(row))
+		size += len(g.key)
+	}
+	a.endChunk(row)
+}
+
+// withdrawn notes that the rows of fillGone are.
+func (a *SessionAggregate) withdrawn() {
+	for _, g := range a.gone[:a.out.Rows] {
+		a.shown.forget(g.key, g.start)
+	}
+	if a.gone = a.gone[a.out.Rows:]; len(a.gone) == 0 {
+		a.gone = nil
+	}
 }
 
 func (a *SessionAggregate) hasChanged(c closedSession) bool {

@@ -28,7 +28,7 @@ import (
 // A session is a partial session, named by the event time of the row that began it.
 // It is deleted where it was joined to another one. Sessions that leave are not: all
 // with an end and key up to those in progress have left, of the entries before it. So
-// in a snapshot deletions come first, and progress comes last.
+// in a snapshot deletions come first, and progress comes last. Marks are as shown says.
 
 const (
 	sessionEntry      = 's'
@@ -64,6 +64,7 @@ func (a *SessionAggregate) Snapshot(w *dataflow.StateWriter) error {
 		s.cells.forgetChanges()
 		s.written = 0
 	}
+	a.shown.snapshot(w)
 	if p := &a.progress; p.changed {
 		if !w.Full {
 			w.Put(0, []byte{progressEntry}, append(appendTime(nil, p.end), p.key...))
@@ -90,6 +91,9 @@ func (a *SessionAggregate) writeSession(w *dataflow.StateWriter, s *sessions, sl
 func (a *SessionAggregate) Restore(e dataflow.StateEntry) error {
 	if len(e.Key) == 1 && e.Key[0] == progressEntry && !e.Deleted {
 		return a.restoreProgress(e.Value)
+	}
+	if len(e.Key) > 0 && e.Key[0] == shownEntry {
+		return a.restoreShown(e)
 	}
 	if len(e.Key) < 13 || e.Key[0] != sessionEntry {
 		return errState
@@ -177,7 +181,7 @@ func (a *SessionAggregate) restoreProgress(value []byte) error {
 			s.arm(part.slot)
 		}
 	}
-	a.at = len(a.closing)
+	a.at, a.gone = len(a.closing), nil
 	a.tidy()
 	return nil
 }

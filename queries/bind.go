@@ -133,6 +133,7 @@ func Bind(ctx context.Context, spec *Spec, names Names) (*Bound, Problems) {
 		b.wholeRows()
 	}
 	b.sinks(ctx, names)
+	b.withdrawals()
 	if len(b.problems) > 0 {
 		b.problems.sort()
 		return nil, b.problems

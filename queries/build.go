@@ -61,6 +61,9 @@ func (p *Plan) pipeline(partitions []int, values Values) (pipeline, error) {
 	if columns := p.rowKey(); columns != nil {
 		project.KeyBy(columns...)
 	}
+	if p.Withdraws {
+		project.Withdraw(p.Fixed)
+	}
 	if p.Whole >= 0 {
 		project.Whole(p.Whole)
 		if p.Lookup != nil {

@@ -148,6 +148,9 @@ func (p *Plan) emitText() string {
 	} else if p.Changes {
 		when = "changes and " + when
 	}
+	if p.Withdraws {
+		when += ", and withdraw what no longer holds"
+	}
 	switch {
 	case p.Window != nil && p.Select == nil:
 		return when + ": " + strings.Join(p.Window.memberNames(), ", ")

@@ -219,7 +219,11 @@ func (j *Job) advance(ctx context.Context) error {
 	if w <= j.advanced {
 		return nil
 	}
-	err := j.drain(ctx, func(sink dataflow.Sink) (done, moved bool, err error) { return j.graph.Advance(w, sink) })
+	err := j.drain(ctx, func(sink dataflow.Sink) (done, moved bool, err error) {
+		done, moved, err = j.graph.Advance(w, sink)
+		j.changed = j.changed || moved && !done // a join has given rows to what is behind it
+		return done, moved, err
+	})
 	if err == nil {
 		j.advanced = w
 	}

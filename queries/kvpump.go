@@ -4,6 +4,8 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
+	"slices"
 
 	"leat/codecs"
 	"leat/codecs/jsoncodec"
@@ -69,6 +71,7 @@ type kvPump struct {
 type kvBatch struct {
 	puts []bus.Doc // puts[0] is the standing
 	at   map[string]int
+	gone map[string]bool // keys of the namespace that are deleted, whatever puts says of them
 	next kvStanding
 }
 
@@ -125,7 +128,7 @@ func (p *kvPump) open(ctx context.Context, own string) error {
 
 // begin starts a batch that goes on from a standing.
 func (p *kvPump) begin(from kvStanding) {
-	p.batch = kvBatch{next: from, puts: make([]bus.Doc, 1), at: map[string]int{}}
+	p.batch = kvBatch{next: from, puts: make([]bus.Doc, 1), at: map[string]int{}, gone: map[string]bool{}}
 }
 
 // step writes the rows after the last one.
@@ -139,7 +142,7 @@ func (p *kvPump) step(ctx context.Context, own string, to log.Offset) error {
 		return fault.New(fault.Corrupt, "corrupt_record", "%s ends at offset %d, before %d", own, end, to)
 	}
 	p.batch.next.Next = end
-	if len(p.batch.puts) > 1 {
+	if len(p.batch.kept(p.prefix)) > 1 {
 		if err := p.spaces.Room(p.home); err != nil {
 			return fmt.Errorf("write to namespace %q: %w", p.sink.KV, err)
 		}
@@ -153,19 +156,27 @@ func (p *kvPump) step(ctx context.Context, own string, to log.Offset) error {
 
 // add puts rows into the batch, of those with the same key the last. first is the
 // offset of the first one.
-func (p *kvPump) add(first log.Offset, values, _ [][]byte) {
+func (p *kvPump) add(first log.Offset, values, keys [][]byte) {
 	p.decoder.Decode(values, &p.columns)
 	for row, value := range values {
-		if err := p.put(row, value); err != nil {
+		if err := p.put(row, value, isWithdrawal(keys[row])); err != nil {
 			p.batch.next.Skipped++
 			p.batch.next.LastSkip = &Skip{Offset: first + log.Offset(row), Reason: cutText(err.Error(), maxReasonBytes)}
 		}
 	}
 }
 
-func (p *kvPump) put(row int, value []byte) error {
+// put puts a row into the batch, or deletes its key where it is withdrawn.
+func (p *kvPump) put(row int, value []byte, withdrawn bool) error {
 	if err := p.makeKey(row); err != nil {
 		return err
+	}
+	if withdrawn {
+		if err := p.spaces.Check(string(p.key), nil); err != nil {
+			return err
+		}
+		p.batch.gone[string(p.key)] = true
+		return nil
 	}
 	i, again := p.batch.at[string(p.key)]
 	var key string
@@ -183,6 +194,7 @@ func (p *kvPump) put(row int, value []byte) error {
 		p.batch.puts = append(p.batch.puts, bus.Doc{Key: key, TTLMs: p.sink.TTLMs})
 	}
 	p.batch.puts[i].Value = append(p.batch.puts[i].Value[:0], value...)
+	delete(p.batch.gone, key[len(p.prefix):])
 	return nil
 }
 
@@ -195,7 +207,7 @@ func (p *kvPump) write(ctx context.Context) error {
 	key := sinkKey(p.id, p.sink.Log)
 	p.batch.puts[0] = bus.Doc{Key: key, Value: value}
 	result, err := p.docs.Transact(ctx, bus.Txn{
-		Shard: p.home, Fence: &bus.Fence{Key: key, Version: p.version}, Puts: p.batch.puts,
+		Shard: p.home, Fence: &bus.Fence{Key: key, Version: p.version}, Puts: p.batch.kept(p.prefix), Deletes: p.batch.deletes(p.prefix),
 	})
 	if err != nil {
 		return fmt.Errorf("write to namespace %q: %w", p.sink.KV, err)
@@ -203,6 +215,24 @@ func (p *kvPump) write(ctx context.Context) error {
 	p.saved, p.version = p.batch.next, result.Versions[0]
 	p.batch = kvBatch{}
 	return nil
+}
+
+// kept are the puts but for keys that were withdrawn after them.
+func (b *kvBatch) kept(prefix string) []bus.Doc {
+	list := b.puts[:1:1]
+	for _, doc := range b.puts[1:] {
+		if !b.gone[doc.Key[len(prefix):]] {
+			list = append(list, doc)
+		}
+	}
+	return list
+}
+
+func (b *kvBatch) deletes(prefix string) (keys []string) {
+	for _, key := range slices.Sorted(maps.Keys(b.gone)) {
+		keys = append(keys, prefix+key)
+	}
+	return keys
 }
 
 // makeKey makes p.key the key of a row: its parts, and between them a slash. In a key

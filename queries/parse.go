@@ -207,12 +207,6 @@ func (p *specParser) emit(n *jsonNode) {
 		// a problem of its own
 	case at.window == nil && s.Window == nil:
 		p.invalid(n, `emit "changes" has no meaning without "window" or "aggregate": each row comes out at once`)
-	case at.join != nil:
-		p.unsupported(n, `emit "changes" behind a join`)
-	case s.Window != nil && s.Window.SessionMs > 0:
-		p.unsupported(n, `emit "changes" of session windows`)
-	case at.having != nil:
-		p.unsupported(n, `emit "changes" with "having"`)
 	}
 }
 

@@ -29,6 +29,10 @@ type Plan struct {
 	// Changes has present rows of open windows come out too, at least so far apart.
 	Changes        bool
 	ChangesEveryMs int64
+	// Withdraws has rows of changes be withdrawn that do not count any more. Fixed tells of
+	// which members of theirs the value is known then.
+	Withdraws bool
+	Fixed     []bool
 	// MaxStateBytes is the memory of state beyond which the query fails; 0 = no bound.
 	MaxStateBytes int64
 }
@@ -124,7 +128,7 @@ func NewPlan(b *Bound) *Plan {
 	spec := b.Spec
 	p := &Plan{
 		Name: spec.Name, Sources: sourcePlans(spec), Whole: b.whole, Sinks: b.sinks, StopOnError: spec.StopOnError,
-		MaxStateBytes: spec.MaxStateBytes, Changes: spec.Changes, ChangesEveryMs: spec.ChangesEveryMs,
+		Withdraws: spec.withdraws(), MaxStateBytes: spec.MaxStateBytes, Changes: spec.Changes, ChangesEveryMs: spec.ChangesEveryMs,
 	}
 	for i := range p.Sources {
 		p.Sources[i].Paths, p.Sources[i].EventTime, p.Sources[i].Format = b.sources[i].paths, b.sources[i].eventTime, b.sources[i].format
@@ -134,6 +138,9 @@ func NewPlan(b *Bound) *Plan {
 	}
 	if b.lookup != nil {
 		p.Lookup = newLookupPlan(spec.Lookup, b.lookup)
+	}
+	if p.Withdraws {
+		p.Fixed = b.fixedMembers()
 	}
 	if b.filter != nil {
 		p.Filter, p.FilterText = compileFilter(b.filter), b.filter.String()

@@ -59,7 +59,8 @@ const (
 	pumpBytes = 512 << 10
 )
 
-// pump copies one log of a query to a topic, each record once, in order.
+// pump copies one log of a query to a topic, each record once, in order. A row that is
+// withdrawn is a record without a value where it has a key.
 type pump struct {
 	id      string
 	shard   uint64
@@ -332,7 +333,11 @@ func (p *pump) sort(first log.Offset, values, routes [][]byte) {
 		case key != nil:
 			partition = p.target.KeyPartition(key, p.partitions)
 		}
-		if p.writer != nil {
+		withdrawn := key != nil && p.sink.Log == sinkResults && isWithdrawal(routes[i])
+		if withdrawn {
+			value = nil
+		}
+		if p.writer != nil && !withdrawn {
 			var err error
 			if p.record, err = p.writer.Append(p.record[:0], value); err != nil {
 				p.skips++

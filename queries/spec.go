@@ -135,6 +135,11 @@ type WindowSpec struct {
 // running tells that the query has groups without windows.
 func (s *Spec) running() bool { return s.Window != nil && s.Window.Running }
 
+// withdraws tells that rows which have been put out may be taken back.
+func (s *Spec) withdraws() bool {
+	return s.Changes && s.Window != nil && (s.Window.SessionMs > 0 || s.Having != nil)
+}
+
 // SelectSpec is one member of "select".
 type SelectSpec struct {
 	Name string

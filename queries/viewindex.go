@@ -15,16 +15,22 @@ import (
 
 // The key of a grouped row's record in the result log:
 //
-//	00 | canonical key of the window's start, or of null | canonical key of each group_by value
+//	00 | FF, or nothing | canonical key of the window's start, or of null | canonical key of each group_by value
 //
-// The 00 is the route of a grouped row; codecs/key.go has the canonical keys.
+// The 00 is the route of a grouped row; with FF a row is withdrawn. codecs/key.go has the
+// canonical keys.
 
 // viewKey takes the key of a record apart. ok is false for what is no grouped row.
 func viewKey(key []byte) (start codecs.Value, group []byte, ok bool) {
-	if len(key) < 2 || key[0] != 0 {
+	switch {
+	case isWithdrawal(key):
+		key = key[2:]
+	case len(key) < 2 || key[0] != 0:
 		return start, nil, false
+	default:
+		key = key[1:]
 	}
-	start, group, err := codecs.DecodeKey(key[1:])
+	start, group, err := codecs.DecodeKey(key)
 	return start, group, err == nil
 }
 
@@ -171,21 +177,18 @@ func (v *viewIndex) read(from, to log.Offset, each func(log.Record)) error {
 	return nil
 }
 
-// last finds the last row of a group among those the index covers.
+// last finds the last row of a group among those the index covers. One that has been
+// withdrawn counts for nothing: then it is the last one of another window.
 func (v *viewIndex) last(ctx context.Context, group []byte, start *int64) (row []byte, found bool, err error) {
 	end := v.next
+	s := search{group: group, start: start}
 	if start == nil {
 		at, known := v.latest[v.hash(group)]
 		if known {
-			err := v.read(at, at+1, func(r log.Record) {
-				if _, of, ok := viewKey(r.Key); ok && bytes.Equal(of, group) {
-					row, found = bytes.Clone(r.Value), true
-				}
-			})
-			if found || err != nil {
-				return row, found, err
+			if err := v.read(at, at+1, s.take); err != nil || s.end() {
+				return s.row, s.row != nil, err
 			}
-			end = at // it is the row of another group with that hash
+			end = at // it is the row of another group with that hash, or withdrawn
 		} else {
 			end = v.floor
 		}
@@ -197,8 +200,17 @@ func (v *viewIndex) last(ctx context.Context, group []byte, start *int64) (row [
 		n := (end - 1 - v.first) / zoneRows
 		from := v.first + n*zoneRows
 		if z := v.zones[n]; start == nil || z.low <= *start && *start <= z.high {
-			if row, found, err = v.scan(from, end, group, start); found || err != nil {
-				return row, found, err
+			for at := from; at < end; {
+				err := v.read(at, end, func(r log.Record) {
+					at = r.Offset + 1
+					s.take(r)
+				})
+				if err != nil {
+					return nil, false, err
+				}
+			}
+			if s.end() {
+				return s.row, s.row != nil, nil
 			}
 		}
 		end = from
@@ -206,16 +218,51 @@ func (v *viewIndex) last(ctx context.Context, group []byte, start *int64) (row [
 	return nil, false, nil
 }
 
-// scan finds the last row of a group between two offsets.
-func (v *viewIndex) scan(from, to log.Offset, group []byte, start *int64) (row []byte, found bool, err error) {
-	for from < to && err == nil {
-		err = v.read(from, to, func(r log.Record) {
-			from = r.Offset + 1
-			at, of, ok := viewKey(r.Key)
-			if ok && bytes.Equal(of, group) && (start == nil || at.Kind == codecs.Int && at.Int() == *start) {
-				row, found = append(row[:0], r.Value...), true
-			}
-		})
+// search looks for the last row of a group, in runs of the log of which each is before
+// the one before, but goes forwards.
+type search struct {
+	group []byte
+	start *int64 // of the window that is asked for; nil = any
+
+	list []found        // of this run
+	gone []codecs.Value // starts of the windows that have been withdrawn behind it
+	row  []byte         // what was found
+}
+
+// found is a row of the group, nil where one is withdrawn.
+type found struct {
+	start codecs.Value
+	row   []byte
+}
+
+func (s *search) take(r log.Record) {
+	start, of, ok := viewKey(r.Key)
+	if !ok || !bytes.Equal(of, s.group) || s.start != nil && (start.Kind != codecs.Int || start.Int() != *s.start) {
+		return
 	}
-	return row, found, err
+	f := found{start: start, row: bytes.Clone(r.Value)}
+	if isWithdrawal(r.Key) {
+		f.row = nil
+	}
+	s.list = slices.DeleteFunc(s.list, func(other found) bool { return other.start == start })
+	s.list = append(s.list, f)
+}
+
+// end ends a run, and tells whether more need not be looked at: there is a row, or none
+// of the group and window that is asked for.
+func (s *search) end() bool {
+	for _, f := range slices.Backward(s.list) {
+		switch {
+		case slices.Contains(s.gone, f.start):
+		case f.row != nil:
+			s.row = f.row
+			return true
+		case s.start != nil || f.start.Kind != codecs.Int:
+			return true
+		default:
+			s.gone = append(s.gone, f.start)
+		}
+	}
+	s.list = s.list[:0]
+	return false
 }

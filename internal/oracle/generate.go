@@ -58,7 +58,7 @@ func Generate(seed uint64) *Case {
 	if !q.UntilEnd && (q.Window > 0 || q.Join != nil) && g.chance(0.7) {
 		q.Idle = 1 + g.Int64N(1+pick(g, g.step, 20*g.step))
 	}
-	if q.Window > 0 && q.Join == nil && (!q.Session || q.Running) && q.Having == nil && g.chance(0.3) {
+	if q.Window > 0 && g.chance(0.4) {
 		q.Changes = true
 		if q.UntilEnd { // at the end of a live one some would still be due
 			q.ChangesEvery = pick[int64](g, 0, 1, second, 60*second)
