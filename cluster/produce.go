@@ -17,7 +17,8 @@ func xxSum(s string) uint64 { return xxhash.Sum64String(s) }
 
 // Append makes a block of records durable: it returns once the records have been
 // synced with the raft log and applied. Errors: NotFound "unknown_topic",
-// Invalid "invalid_partition", Unprocessable "idempotency_conflict",
+// Invalid "invalid_partition", Unprocessable "idempotency_conflict", Exhausted
+// "quota_exceeded" where a new idempotency key would have a young one forgotten,
 // Unavailable when nothing was written, Timeout "unknown_outcome" when it may
 // have been.
 func (n *Node) Append(ctx context.Context, a bus.Append) (bus.Appended, error) {
@@ -37,6 +38,11 @@ func (n *Node) Append(ctx context.Context, a bus.Append) (bus.Appended, error) {
 		c.keyed, c.key, c.body = true, state.HashKey(a.IdempotencyKey), state.BodyHash(a.Block.Bytes)
 	}
 	s := n.shards[t.Shards[partition]]
+	if c.keyed && (s.leads() || n.forwards) {
+		if err := s.keys.admit(s, c.id, c.key); err != nil {
+			return bus.Appended{}, err
+		}
+	}
 	if a.Async && s.leads() {
 		_, err := s.coalescer.submit(ctx, c.sizeBytes(), c.encode)
 		return bus.Appended{Partition: partition, Count: a.Block.Count}, err

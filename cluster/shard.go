@@ -23,6 +23,7 @@ type shard struct {
 	coalescer *coalescer
 	reads     *readGate
 	clock     *logClock
+	keys      keyRoom
 }
 
 // leadership is who leads a shard, as this node knows it.

@@ -76,6 +76,12 @@ func (m *machine) hasTopic(topic uint64) bool {
 	return false
 }
 
+func (m *machine) keysAtRisk(id state.PartitionID, key state.KeyHash) []state.KeyPlace {
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	return m.state.KeysAtRisk(id, key)
+}
+
 func (m *machine) group(id state.GroupID) (log.Offset, bool) {
 	m.mu.RLock()
 	defer m.mu.RUnlock()

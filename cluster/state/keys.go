@@ -10,10 +10,13 @@ import (
 // the last KeyWindow at most: the oldest is forgotten when a new one comes to a full
 // window, and a retry that arrives after that is stored again. Where more partitions
 // use keys than there are full windows for, all windows are halved until there are:
-// the same in each, see keyWindowOf.
+// the same in each, see keyWindowOf. Whoever does not want young keys to be forgotten
+// asks KeysAtRisk first.
 const (
 	KeyWindow = 1 << 16
 	ShardKeys = 1 << 20
+
+	keyShare = 8 // of a window, what is kept free of young keys
 )
 
 // keyWindowOf is how many keys each of so many partitions remembers, a power of two.
@@ -84,6 +87,48 @@ func (w *keyWindow) add(key KeyHash, e KeyEntry, window int) {
 		w.kept = w.kept[1:]
 		w.gone++
 	}
+}
+
+// atRisk is the youngest of the keys that a new one would have forgotten, and a share of
+// the window more for those under way: ok is false where there is none.
+func (w *keyWindow) atRisk(window int) (e KeyEntry, ok bool) {
+	if i := len(w.kept) - window + window/keyShare - 1; i >= 0 {
+		return w.kept[i].entry, true
+	}
+	return KeyEntry{}, false
+}
+
+// KeyPlace is where the record of an idempotency key lies.
+type KeyPlace struct {
+	ID   PartitionID
+	Base log.Offset
+}
+
+// KeysAtRisk are the keys that would be forgotten soon after a new one, the youngest of
+// each partition: none where the key is known. It is more than one only where the new
+// one has all windows halved.
+func (s *State) KeysAtRisk(id PartitionID, key KeyHash) []KeyPlace {
+	p := s.partitions[id]
+	if p == nil {
+		return nil
+	}
+	if _, known := p.keys.find(key); known {
+		return nil
+	}
+	now, then := keyWindowOf(s.keyed), keyWindowOf(s.keyed+1)
+	if len(p.keys.kept) > 0 || now == then {
+		if e, ok := p.keys.atRisk(now); ok {
+			return []KeyPlace{{ID: id, Base: e.Base}}
+		}
+		return nil
+	}
+	var risks []KeyPlace
+	for id, p := range s.partitions {
+		if e, ok := p.keys.atRisk(then); ok {
+			risks = append(risks, KeyPlace{ID: id, Base: e.Base})
+		}
+	}
+	return risks
 }
 
 // shrink forgets the oldest keys but so many, with their memory.

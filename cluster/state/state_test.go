@@ -169,6 +169,9 @@ func TestMemoryOfIdleThings(t *testing.T) {
 		make func(i int) Op
 	}{
 		"idempotency key": {130, KeyWindow, func(i int) Op { return Remember{ID: id, Key: HashKey(fmt.Sprint(i))} }},
+		"topic": {300 + 10, 100_000, func(i int) Op {
+			return CreateTopic{Topic: Topic{ID: uint64(i + 2), Name: fmt.Sprintf("topic-%04d", i), Shards: make([]uint64, 8)}}
+		}},
 		"group offset": {150 + 10, 200_000, func(i int) Op {
 			return Commit{ID: GroupID{PartitionID: id, Group: fmt.Sprintf("group-%04d", i)}}
 		}},
