@@ -144,7 +144,7 @@ func (p *params) flag(name string) (bool, error) {
 	case text == "1", text == "true":
 		return true, nil
 	default:
-		return false, invalidParameter(name, "has to be 0 or 1, not %q", clip(text))
+		return false, invalidParameter(name, "has to be 1 or true, 0 or false, not %q", clip(text))
 	}
 }
 

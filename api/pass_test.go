@@ -96,8 +96,11 @@ func TestRevokedStreams(t *testing.T) {
 func TestRevokedBusyStream(t *testing.T) {
 	t.Parallel()
 	s := serveGuarded(t, nil)
+	s.server.revokedGrace = time.Hour // however late the test comes to read
 	const root = "Authorization: Bearer root"
-	s.want(200, "", "POST", "/broker/topics/app.a/produce-ndjson?partition=0", strings.Repeat(strings.Repeat("x", 99)+"\n", 100_000), root)
+	for range 3 { // far more than the buffers of a connection hold
+		s.want(200, "", "POST", "/broker/topics/app.a/produce-ndjson?partition=0", strings.Repeat(strings.Repeat("x", 99)+"\n", 100_000), root)
+	}
 	f := followings()["tail"]
 	f.path += "?offset=0"
 	lines := f.begin(s, "gone")
@@ -108,7 +111,7 @@ func TestRevokedBusyStream(t *testing.T) {
 	if err != nil || !strings.Contains(string(rest[max(0, len(rest)-200):]), `"error":"unauthorized"`) {
 		t.Errorf("after %d bytes: %v, %q", len(rest), err, rest[max(0, len(rest)-200):])
 	}
-	if count := strings.Count(string(rest), "\n"); count > 90_000 {
+	if count := strings.Count(string(rest), "\n"); count > 200_000 {
 		t.Errorf("%d records came all the same", count)
 	}
 }

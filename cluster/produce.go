@@ -62,7 +62,7 @@ func (n *Node) Append(ctx context.Context, a bus.Append) (bus.Appended, error) {
 		return bus.Appended{}, errUnknownTopic(a.Topic)
 	case answerKeyOther:
 		return bus.Appended{}, fault.New(fault.Unprocessable, "idempotency_conflict",
-			"The idempotency key was used for another body")
+			"Idempotency key %q was used with another body", a.IdempotencyKey)
 	}
 	if a.Everywhere {
 		if err := n.awaitEverywhere(ctx, s, o.Index); err != nil {
