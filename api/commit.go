@@ -58,3 +58,67 @@ func (c *call) commit() error {
 	out := append(c.out(), `{"ok":true,"committed_offset":`...)
 	return c.send(http.StatusOK, typeJSON, append(strconv.AppendInt(out, int64(committed), 10), '}'))
 }
+
+// maxGroups bounds a page of groups: each says where it stands in every partition.
+const maxGroups = 100
+
+// listGroups answers GET /broker/topics/{topic}/groups.
+func (c *call) listGroups() error {
+	t, err := c.topic(ScopeConsume)
+	if err != nil {
+		return err
+	}
+	limit, err := c.params.integer("limit", 1, math.MaxInt64, maxGroups)
+	if err != nil {
+		return err
+	}
+	after, _ := c.params.get("after")
+	most := int(min(limit, maxGroups))
+	ends := make([]bus.Partition, t.Partitions)
+	for p := range ends {
+		if ends[p], err = c.server.topics.Partition(t.Name, int32(p)); err != nil {
+			return err
+		}
+	}
+	names := c.server.topics.Groups(t.Name, after, most+1)
+	more := len(names) > most
+	names = names[:min(len(names), most)]
+	out := append(c.out(), `{"ok":true,"topic":`...)
+	out = append(appendString(out, t.Name), `,"groups":[`...)
+	for i, name := range names {
+		if i > 0 {
+			out = append(out, ',')
+		}
+		out = append(out, `{"group":`...)
+		out = append(appendString(out, name), `,"partitions":[`...)
+		out = append(c.appendStandings(out, t.Name, name, ends), "]}"...)
+	}
+	out = appendField(append(out, ']'), "count", int64(len(names)))
+	out = append(out, `,"next_after":`...)
+	if more {
+		out = appendString(out, names[len(names)-1])
+	} else {
+		out = append(out, "null"...)
+	}
+	return c.send(http.StatusOK, typeJSON, append(out, '}'))
+}
+
+// appendStandings appends where a group stands in each partition.
+func (c *call) appendStandings(dst []byte, topic, group string, ends []bus.Partition) []byte {
+	for i, p := range ends {
+		if i > 0 {
+			dst = append(dst, ',')
+		}
+		dst = append(dst, `{"partition":`...)
+		dst = strconv.AppendInt(dst, int64(p.Partition), 10)
+		from := p.First
+		if committed, ok := c.server.topics.Committed(bus.GroupOffset{Group: group, Topic: topic, Partition: p.Partition}); ok {
+			dst, from = appendField(dst, "committed_offset", int64(committed)), max(committed+1, p.First)
+		} else {
+			dst = append(dst, `,"committed_offset":null`...)
+		}
+		dst = appendField(dst, "next_offset", int64(p.Next))
+		dst = append(appendField(dst, "lag", max(int64(p.Next-from), 0)), '}')
+	}
+	return dst
+}

@@ -33,6 +33,9 @@ type Topics interface {
 	// stands afterwards.
 	CommitGroup(ctx context.Context, g bus.GroupOffset, offset log.Offset) (committed log.Offset, err error)
 	Committed(g bus.GroupOffset) (log.Offset, bool)
+	// Groups lists the groups after a name that committed in any partition of a
+	// topic, sorted, so many at most.
+	Groups(topic, after string, limit int) []string
 }
 
 // Documents is what the key-value calls need of a node. Every method is safe for

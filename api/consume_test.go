@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -132,4 +133,44 @@ func TestCommitRefusals(t *testing.T) {
 	if m["pointer"] != "/ofset" || m["line"] != 2.0 || m["column"] != 2.0 || m["message"] != `unknown member "ofset", did you mean "offset"?` {
 		t.Errorf("got %v", m)
 	}
+}
+
+func TestGroups(t *testing.T) {
+	t.Parallel()
+	s := withTopic(t, nil)
+	const path = "/broker/topics/t/groups"
+	s.want(200, `{"ok":true,"topic":"t","groups":[],"count":0,"next_after":null}`, "GET", path, "")
+	s.want(200, "", "POST", "/broker/topics/t/produce-ndjson?partition=1", "a\nb\nc\n")
+	commit := func(group string, partition, offset int) {
+		s.want(200, "", "POST", "/broker/commit", fmt.Sprintf(`{"topic":"t","group":%q,"partition":%d,"offset":%d}`, group, partition, offset))
+	}
+	commit("billing", 1, 0)
+	commit("audit", 0, 99)
+	m := s.do("GET", path+"?limit=1", http.NoBody).json(t)
+	groups := m["groups"].([]any)
+	if m["count"] != 1.0 || m["next_after"] != "audit" || len(groups) != 1 {
+		t.Fatalf("%v", m)
+	}
+	m = s.do("GET", path+"?after=audit", http.NoBody).json(t)
+	group := m["groups"].([]any)[0].(map[string]any)
+	for p, want := range []map[string]any{
+		{"partition": 0.0, "committed_offset": nil, "next_offset": 0.0, "lag": 0.0},
+		{"partition": 1.0, "committed_offset": 0.0, "next_offset": 3.0, "lag": 2.0},
+	} {
+		if got := group["partitions"].([]any)[p]; !reflect.DeepEqual(got, want) {
+			t.Errorf("partition %d: %v, want %v", p, got, want)
+		}
+	}
+	if m["next_after"] != nil || group["group"] != "billing" {
+		t.Errorf("%v", m)
+	}
+	for i := range 250 {
+		commit(fmt.Sprintf("g%03d", i), 0, 1)
+	}
+	m = s.do("GET", path+"?limit=100000&after=billing", http.NoBody).json(t)
+	if m["count"] != float64(maxGroups) || m["next_after"] != "g099" {
+		t.Errorf("count %v, next after %v", m["count"], m["next_after"])
+	}
+	s.wantError(404, "unknown_topic", "GET", "/broker/topics/nope/groups", "")
+	s.wantError(400, "invalid_parameter", "GET", path+"?limit=0", "")
 }

@@ -205,6 +205,19 @@ func (f *fakeTopics) Committed(g bus.GroupOffset) (log.Offset, bool) {
 	return at, ok
 }
 
+func (f *fakeTopics) Groups(topic, after string, limit int) []string {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	var names []string
+	for g := range f.groups {
+		if g.Topic == topic && g.Group > after && !slices.Contains(names, g.Group) {
+			names = append(names, g.Group)
+		}
+	}
+	slices.Sort(names)
+	return names[:min(len(names), limit)]
+}
+
 // failAppends makes every append end with what before returns, nil to go on.
 func (f *fakeTopics) failAppends(before func(context.Context, bus.Append) error) {
 	f.mu.Lock()

@@ -49,6 +49,7 @@ func routes() []route {
 		{"GET", "/broker/topics", reading, nil, (*call).listTopics, "List the topics."},
 		{"GET", "/broker/topics/:topic", reading, nil, (*call).describeTopic, "Describe a topic."},
 		{"DELETE", "/broker/topics/:topic", ScopeAdmin, nil, (*call).deleteTopic, "Delete a topic and its records."},
+		{"GET", "/broker/topics/:topic/groups", ScopeConsume, []string{"limit", "after"}, (*call).listGroups, "List the groups of a topic and where they stand."},
 		{"POST", "/broker/topics/:topic/produce", ScopeProduce, producing, (*call).produce, "Append the body as one record."},
 		{"POST", "/broker/topics/:topic/produce-ndjson", ScopeProduce, append([]string{"encoding"}, producing...), (*call).produceNDJSON, "Append each line of the body as a record, all or nothing."},
 		{"GET", "/broker/consume/:topic/:group/:partition", ScopeConsume, []string{"offset", "limit", "encoding", "wait_ms"}, (*call).consume, "Read records."},

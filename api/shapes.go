@@ -63,6 +63,8 @@ func shapes() map[string]shape {
 		"GET /broker/topics":  {answer: `{ok true, topics []{topic string, partitions int, created_ms int}}`},
 		"GET /broker/topics/{topic}": {answer: `{ok true, topic string, partitions int, created_ms int,
 			detail []{partition int, first_offset int, next_offset int, bytes int, leader string|null, schema any}}`},
+		"GET /broker/topics/{topic}/groups": {answer: `{ok true, topic string, groups []{group string,
+			partitions []{partition int, committed_offset int|null, next_offset int, lag int}}, count int, next_after string|null}`},
 		"DELETE /broker/topics/{topic}":              {answer: `{ok true, topic string}`},
 		"POST /broker/topics/{topic}/produce":        {body: "bytes", answer: `#Appended`},
 		"POST /broker/topics/{topic}/produce-ndjson": {body: "bytes", answer: `#Appended`},

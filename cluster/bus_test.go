@@ -224,6 +224,9 @@ func TestQuotas(t *testing.T) {
 	if _, err := r.CommitGroup(ctx, bus.GroupOffset{Group: "g1", Topic: "orders"}, 2); err != nil {
 		t.Fatalf("a group that is known: %v", err)
 	}
+	if names := r.Groups("orders", "", 5); !slices.Equal(names, []string{"g0", "g1"}) || len(r.Groups("orders", "g0", 5)) != 1 || r.Groups("nothing", "", 5) != nil {
+		t.Errorf("groups %v", names)
+	}
 }
 
 func TestTransactionsAreFencedAndWhole(t *testing.T) {

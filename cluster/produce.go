@@ -3,6 +3,7 @@ package cluster
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"github.com/cespare/xxhash/v2"
 
@@ -163,6 +164,24 @@ func (n *Node) Committed(g bus.GroupOffset) (offset log.Offset, ok bool) {
 		return 0, false
 	}
 	return s.machine.group(groupID(t, g))
+}
+
+// Groups lists the groups after a name that committed in any partition of a topic,
+// sorted, so many at most. A topic that does not exist has none.
+func (n *Node) Groups(topic, after string, limit int) []string {
+	t := n.topic(topic)
+	if t == nil {
+		return nil
+	}
+	shards := slices.Clone(t.Shards)
+	slices.Sort(shards)
+	var names []string
+	for _, shard := range slices.Compact(shards) {
+		names = append(names, n.shards[shard].machine.groupNames(t.ID, after, limit)...)
+	}
+	slices.Sort(names)
+	names = slices.Compact(names)
+	return names[:min(len(names), limit)]
 }
 
 func groupID(t *state.Topic, g bus.GroupOffset) state.GroupID {

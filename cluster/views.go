@@ -88,6 +88,12 @@ func (m *machine) group(id state.GroupID) (log.Offset, bool) {
 	return m.state.Group(id)
 }
 
+func (m *machine) groupNames(topic uint64, after string, limit int) []string {
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	return m.state.GroupNames(topic, after, limit)
+}
+
 func (m *machine) groupCount() int {
 	m.mu.RLock()
 	defer m.mu.RUnlock()

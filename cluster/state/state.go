@@ -9,6 +9,8 @@
 package state
 
 import (
+	"slices"
+
 	"github.com/tidwall/btree"
 
 	"leat/log"
@@ -98,6 +100,24 @@ func (s *State) Group(id GroupID) (offset log.Offset, ok bool) {
 
 // GroupCount is the number of group offsets.
 func (s *State) GroupCount() int { return len(s.groups) }
+
+// GroupNames lists the groups after a name that committed in any partition of a topic
+// here, sorted, so many at most. It looks at every group offset there is.
+func (s *State) GroupNames(topic uint64, after string, limit int) []string {
+	var names []string
+	for id := range s.groups {
+		if id.Topic != topic || id.Group <= after || len(names) == limit && id.Group >= names[limit-1] {
+			continue
+		}
+		at, found := slices.BinarySearch(names, id.Group)
+		if found {
+			continue
+		}
+		names = slices.Insert(names, at, id.Group)
+		names = names[:min(len(names), limit)]
+	}
+	return names
+}
 
 // Key finds what an idempotency key stood for the first time.
 func (s *State) Key(id PartitionID, key KeyHash) (KeyEntry, bool) {

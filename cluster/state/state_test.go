@@ -154,6 +154,26 @@ func TestKeyWindowsShareAShard(t *testing.T) {
 	}
 }
 
+func TestGroupNames(t *testing.T) {
+	t.Parallel()
+	s := New()
+	for i := range 300 {
+		id := PartitionID{Topic: uint64(i % 2), Partition: int32(i % 6)}
+		Commit{ID: GroupID{PartitionID: id, Group: fmt.Sprintf("g%02d", i*7%100)}}.Apply(s)
+	}
+	for _, c := range []struct {
+		after       string
+		limit       int
+		first, last string
+		count       int
+	}{{"", 100, "g00", "g98", 50}, {"", 10, "g00", "g18", 10}, {"g18", 10, "g20", "g38", 10}, {"g96", 10, "g98", "g98", 1}, {"g98", 10, "", "", 0}} {
+		names := s.GroupNames(0, c.after, c.limit)
+		if len(names) != c.count || c.count > 0 && (names[0] != c.first || names[c.count-1] != c.last) {
+			t.Errorf("after %q, at most %d: %v", c.after, c.limit, names)
+		}
+	}
+}
+
 // TestMemoryOfIdleThings holds what docs/faults.md says an idle thing costs.
 func TestMemoryOfIdleThings(t *testing.T) {
 	heap := func() int64 {

@@ -59,7 +59,7 @@ func (s *session) completions(root *cobra.Command) {
 	arguments := map[string][]names{
 		"produce": {topicNames}, "consume": {topicNames},
 		"topic describe": {topicNames}, "topic delete": {topicNames}, "topic retention": {topicNames}, "topic delete-before": {topicNames},
-		"group show": {nil, topicNames}, "group commit": {nil, topicNames},
+		"group list": {topicNames}, "group show": {nil, topicNames}, "group commit": {nil, topicNames},
 		"bench produce": {topicNames}, "bench consume": {topicNames},
 		"query show": {queryNames}, "query results": {queryNames}, "query plan": {queryNames}, "query late": {queryNames},
 		"query dead-letters": {queryNames}, "query view": {queryNames}, "query delete": {queryNames},

@@ -11,7 +11,7 @@ import (
 )
 
 func newGroupCommands(s *session) *cobra.Command {
-	commands := []*cobra.Command{newGroupShow(s), newGroupCommit(s)}
+	commands := []*cobra.Command{newGroupList(s), newGroupShow(s), newGroupCommit(s)}
 	s.clientFlags(commands...)
 	return commandGroup("group", "See and set how far a consumer group has come", commands...)
 }
@@ -22,6 +22,69 @@ type groupStanding struct {
 	Committed *int64 `json:"committed_offset"` // the last record processed, nil before the first commit
 	Next      int64  `json:"next_offset"`
 	Lag       int64  `json:"lag"` // records there are after the commit
+}
+
+// groupsPage is what the list of a topic's groups answers.
+type groupsPage struct {
+	OK     bool           `json:"ok"`
+	Topic  string         `json:"topic"`
+	Groups []groupOfTopic `json:"groups"`
+	Count  int            `json:"count"`
+	Next   *string        `json:"next_after"`
+}
+
+type groupOfTopic struct {
+	Group      string          `json:"group"`
+	Partitions []groupStanding `json:"partitions"`
+}
+
+func newGroupList(s *session) *cobra.Command {
+	return &cobra.Command{
+		Use:   "list TOPIC",
+		Short: "List the groups that have committed in a topic",
+		Long: `List the groups that have committed in a topic: in how many of its partitions,
+and how many records have come after what they processed.`,
+		Example: "  leat group list flights\n  leat group list flights -o json",
+		Args:    exactArgs("TOPIC"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return s.withClient(func(c *client) error {
+				all := groupsPage{OK: true, Topic: args[0], Groups: []groupOfTopic{}}
+				for after := (url.Values{}); ; after.Set("after", *all.Next) {
+					body, err := c.get(cmd.Context(), route("broker", "topics", args[0], "groups"), after)
+					if err != nil {
+						return err
+					}
+					var page groupsPage
+					if err := readAnswer(body, &page); err != nil {
+						return err
+					}
+					all.Groups, all.Next = append(all.Groups, page.Groups...), page.Next
+					if all.Count = len(all.Groups); page.Next == nil {
+						break
+					}
+				}
+				body, err := json.Marshal(all)
+				if err != nil {
+					return fmt.Errorf("encode the groups: %w", err)
+				}
+				return s.answer(body, func(w io.Writer) error { return drawGroups(w, all.Groups) })
+			})
+		},
+	}
+}
+
+func drawGroups(w io.Writer, groups []groupOfTopic) error {
+	g := &grid{header: []string{"GROUP", "PARTITIONS", "LAG"}}
+	for _, group := range groups {
+		committed, lag := 0, int64(0)
+		for _, p := range group.Partitions {
+			if lag += p.Lag; p.Committed != nil {
+				committed++
+			}
+		}
+		g.add(group.Group, committed, lag)
+	}
+	return g.write(w, "")
 }
 
 func newGroupShow(s *session) *cobra.Command {
