@@ -91,7 +91,7 @@ func sameChanges(q *Query, want *Outcome, got *observed) error {
 	last := map[string]string{}
 	at := 0
 	for i, row := range got.rows {
-		if key := got.keys[i]; key[1] == 0xFF {
+		if key := got.keys[i]; isWithdrawal(key) {
 			if !strings.HasSuffix(row, `,"withdrawn":true}`) {
 				return fmt.Errorf("row %d is withdrawn, and is %s", i, row)
 			}
@@ -127,6 +127,9 @@ func sameChanges(q *Query, want *Outcome, got *observed) error {
 	}
 	return nil
 }
+
+// isWithdrawal tells whether a record of the result log takes a row back, by its key.
+func isWithdrawal(key string) bool { return len(key) > 1 && key[0] == 0 && key[1] == 0xFF }
 
 func operatorsOf(failed []string) []string {
 	var names []string

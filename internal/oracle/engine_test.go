@@ -7,6 +7,7 @@ import (
 	"os"
 	"runtime"
 	"runtime/debug"
+	"slices"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -34,14 +35,17 @@ func TestOracle(t *testing.T) {
 		}
 	}
 	var next, refused, failed atomic.Uint64
-	var passedOver, tooLate atomic.Uint64
+	var passedOver, tooLate, takenBack atomic.Uint64
 	var workers sync.WaitGroup
 	for range runtime.GOMAXPROCS(0) {
 		workers.Go(func() {
 			for n := next.Add(1) - 1; n < cases && failed.Load() < 3; n = next.Add(1) - 1 {
 				c := Generate(first + n)
-				with, marks, err := checkBoth(t.Context(), c)
-				if len(marks) > 0 {
+				with, got, err := checkBoth(t.Context(), c)
+				if got != nil && slices.ContainsFunc(got.keys, isWithdrawal) {
+					takenBack.Add(1)
+				}
+				if got != nil && len(got.marks) > 0 {
 					without := Evaluate(c)
 					passedOver.Add(min(1, uint64(max(0, len(with.Rows)-len(without.Rows)))))
 					tooLate.Add(min(1, uint64(max(0, with.Counts.Late-without.Counts.Late))))
@@ -63,7 +67,11 @@ func TestOracle(t *testing.T) {
 	if cases >= defaultCases && (passedOver.Load() == 0 || tooLate.Load() == 0) {
 		t.Errorf("idle marks closed windows in %d cases and made rows late in %d", passedOver.Load(), tooLate.Load())
 	}
-	t.Logf("idle marks closed windows in %d cases and made rows late in %d", passedOver.Load(), tooLate.Load())
+	if cases >= defaultCases && takenBack.Load() == 0 {
+		t.Error("rows were withdrawn in no case")
+	}
+	t.Logf("idle marks closed windows in %d cases and made rows late in %d; rows were withdrawn in %d",
+		passedOver.Load(), tooLate.Load(), takenBack.Load())
 }
 
 // FuzzOracle is TestOracle with seeds chosen by what they reach.
@@ -79,24 +87,24 @@ func FuzzOracle(f *testing.F) {
 }
 
 // checkBoth runs a case as it is and in several formats, and returns what it had to give
-// and the idle marks of the first run.
-func checkBoth(ctx context.Context, c *Case) (*Outcome, []Mark, error) {
-	want, marks, err := check(ctx, c)
+// and what the first run has left behind.
+func checkBoth(ctx context.Context, c *Case) (*Outcome, *observed, error) {
+	want, got, err := check(ctx, c)
 	if err == nil {
 		_, _, err = check(ctx, InFormats(c))
 	}
-	return want, marks, err
+	return want, got, err
 }
 
-// check runs a case on one schedule of its seed, and returns what it had to give and the
-// idle marks there were.
-func check(ctx context.Context, c *Case) (*Outcome, []Mark, error) {
+// check runs a case on one schedule of its seed, and returns what it had to give and what
+// it has left behind, nil where it did not run.
+func check(ctx context.Context, c *Case) (*Outcome, *observed, error) {
 	got, err := runEngine(ctx, c, newSchedule(c))
 	if err != nil {
 		return nil, nil, err
 	}
 	want := Evaluate(c, got.marks...)
-	return want, got.marks, difference(c, want, got)
+	return want, got, difference(c, want, got)
 }
 
 // explain shrinks a failing case and prints it with the command that reruns it.

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"slices"
+	"strings"
 )
 
 // Case is a query with the logs it reads.
@@ -60,11 +61,21 @@ func Generate(seed uint64) *Case {
 	}
 	if q.Window > 0 && g.chance(0.4) {
 		q.Changes = true
+		g.fallBelow(q)
 		if q.UntilEnd { // at the end of a live one some would still be due
 			q.ChangesEvery = pick[int64](g, 0, 1, second, 60*second)
 		}
 	}
 	return c
+}
+
+// fallBelow has a query keep groups as long as they have few rows.
+func (g *generator) fallBelow(q *Query) {
+	for _, a := range q.Aggregates {
+		if a.Fn == "count" && !strings.Contains(a.Name, " ") && g.chance(0.6) {
+			q.Having, q.HavingList = op("<", &Expr{Op: "field", Text: a.Name}, lit(ofInt(1+g.Int64N(5)))), false
+		}
+	}
 }
 
 type generator struct {

@@ -55,6 +55,9 @@ func newSchedule(c *Case) *schedule {
 	if c.Query.UntilEnd { // a live query would wait for rows that never come
 		s.options.LeadBytes = pick[int64](g, 1, 2000, 0)
 	}
+	if c.Query.Changes { // have many be given
+		s.options.EpochRows = pick(g, 1, 3, 20)
+	}
 	if c.Crowd { // have it killed while the window leaves
 		s.trouble, s.output = pick(g, 0.3, 0.9), true
 		s.options.EpochBytes, s.options.EpochRows = pick(g, 1, 2000), pick(g, 100, 0)
