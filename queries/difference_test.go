@@ -20,6 +20,7 @@ func TestSpecDifferences(t *testing.T) {
 		{`{"name":"q","source":{"topic":"in","start":"earliest"},"group_by":["a"],"aggregate":{"n":"count()","m":"max(x)"},"filter":"x > 1"}`, []string{"/group_by"}},
 		{`{"name":"q","source":{"topic":"in","start":"earliest"},"group_by":["a","b"],"aggregate":{"m":"max(x)","n":"count()"},"filter":"x > 1"}`, []string{"/aggregate"}},
 		{`{"name":"q","source":{"topic":"in","start":"earliest"},"group_by":["a","b"],"aggregate":{"n":"count()","m":"max(x)"},"filter":[],"emit":"final"}`, []string{"/filter", "/emit"}},
+		{`{"name":"q","source":{"topic":"in","start":"earliest"},"group_by":["a","b"],"aggregate":{"n":"count()","m":"max(x)"},"filter":"x > 1","ttl":"1d","emit":"changes","having":"n > 1"}`, []string{"/ttl", "/emit", "/having"}},
 	} {
 		if got := specDifferences([]byte(base), []byte(c.other)); !slices.Equal(got, c.want) {
 			t.Errorf("%s: %v, want %v", c.other, got, c.want)

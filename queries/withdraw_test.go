@@ -131,3 +131,37 @@ func TestChangesBehindAJoin(t *testing.T) {
 		m.stop()
 	})
 }
+
+// TestChangesOfGroupsThatLivedBefore: what a group has put out before it ended is not
+// remembered, and is withdrawn when a new group of its key is not kept: once.
+func TestChangesOfGroupsThatLivedBefore(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		b := newBus(t, []string{`{"t":1,"k":"a"}`})
+		m := kvManager(t, b, &fakeSpaces{}, "one")
+		m.create(runningSpec + `"ttl":10,"having":"n < 2","sink":{"kv":"ns","key":"k"}}`)
+		row := func(k string) string { return fmt.Sprintf(`{"k":"%s","n":1}`, k) }
+		gone := func(k string) string { return fmt.Sprintf(`{"k":"%s","n":null,"withdrawn":true}`, k) }
+		want := []string{row("a")}
+		m.wantResults(want...)
+		appendRows(t, b, 0, `{"t":50,"k":"b"}`) // a ends, and its row stays
+		want = append(want, row("a"), row("b"))
+		m.wantResults(want...)
+		appendRows(t, b, 0, `{"t":51,"k":"a"}`, `{"t":51,"k":"a"}`)
+		want = append(want, gone("a"))
+		m.wantResults(want...)
+		if got := m.view(-1, "a"); got != "not_found" {
+			t.Errorf("the view has %s", got)
+		}
+		m.stop()
+		m = kvManager(t, b, &fakeSpaces{}, "two")
+		appendRows(t, b, 0, `{"t":52,"k":"a"}`)
+		want = append(want, row("b")) // what is there comes out again, what is not does not
+		m.wantResults(want...)
+		synctest.Wait()
+		if got := space(b, "ns"); len(got) != 1 || got["b"] != row("b") {
+			t.Errorf("the namespace has %v", got)
+		}
+		m.stop()
+	})
+}

@@ -17,26 +17,35 @@ import (
 )
 
 // outputQuery is a query whose output has to survive kills. Its rows, late rows and dead
-// letters go to the topics out-NAME, late-NAME and dead-NAME.
+// letters go to the topics out-NAME, late-NAME and dead-NAME, those of changes to the
+// namespace NAME instead of the first.
 type outputQuery struct {
 	name, spec string
 	windowed   bool
+	changes    bool
 }
 
 func outputQueries() []outputQuery {
 	const timed = `"source":{"topic":"events","event_time":"t","max_out_of_orderness":"1s"},`
 	return []outputQuery{
-		{"even", `"source":{"topic":"events"},"filter":"v % 2 == 0","select":{"id":"id","v":"v"},"sink":{"topic":"out-even","key":"id"}`, false},
+		{"even", `"source":{"topic":"events"},"filter":"v % 2 == 0","select":{"id":"id","v":"v"},"sink":{"topic":"out-even","key":"id"}`, false, false},
 		{"window", timed + `"filter":"v >= 10","group_by":["k"],"window":{"hopping":"2s","every":"1s"},
-			"aggregate":{"n":"count()","total":"sum(v)","mean":"avg(v * 0.1)","last":"last(id)"},"sink":{"topic":"out-window","key":"k"}`, true},
+			"aggregate":{"n":"count()","total":"sum(v)","mean":"avg(v * 0.1)","last":"last(id)"},"sink":{"topic":"out-window","key":"k"}`, true, false},
 		{"session", timed + `"group_by":["k"],"window":{"session":100},
-			"aggregate":{"n":"count()","mean":"avg(v * 0.1)","most":"max_by(id, v)"},"sink":{"topic":"out-session","key":"k"}`, true},
+			"aggregate":{"n":"count()","mean":"avg(v * 0.1)","most":"max_by(id, v)"},"sink":{"topic":"out-session","key":"k"}`, true, false},
+		{"running", timed + `"group_by":["k"],"max_state_bytes":100000000,"aggregate":{"n":"count()","total":"sum(v)","last":"last(id)"},
+			"having":"n % 3 != 0","emit":"changes","sink":{"kv":"running","key":"k"}`, false, true},
+		{"merging", timed + `"group_by":["k"],"window":{"session":100},"aggregate":{"n":"count()","mean":"avg(v * 0.1)"},
+			"emit":"changes","sink":{"kv":"merging","key":["k","window_start"]}`, true, true},
 	}
 }
 
 // topics are those that the query writes to.
 func (q *outputQuery) topics() []string {
-	list := []string{"out-" + q.name, "dead-" + q.name}
+	list := []string{"dead-" + q.name}
+	if !q.changes {
+		list = append(list, "out-"+q.name)
+	}
 	if q.windowed {
 		list = append(list, "late-"+q.name)
 	}
@@ -52,9 +61,10 @@ func (q *outputQuery) json() []byte {
 }
 
 // TestFaultsOutput kills a server every two seconds, LEAT_FAULT_SECONDS long, while it is
-// fed and a stateless, a windowed and a session query write to topics. What is in the
-// topics in the end is, record by record, what the same queries write on a server that
-// reads the same log and is left alone.
+// fed and a stateless, a windowed and a session query write to topics, and a query of
+// running groups and one of sessions write changes, and withdraw some, to namespaces. What
+// is in the topics in the end is, record by record, and what is in the namespaces, key by
+// key, what the same queries write on a server that reads the same log and is left alone.
 func TestFaultsOutput(t *testing.T) {
 	t.Parallel()
 	const every = 2 * time.Second
@@ -80,13 +90,17 @@ func TestFaultsOutput(t *testing.T) {
 	copyEvents(t, killed, calm)
 	for i, want := range awaitOutput(t, calm) {
 		q, got := outputQueries()[i], standings[i]
+		if q.changes {
+			sameSpace(t, killed, calm, q.name)
+			got.Rows.Out = want.Rows.Out // how often a row changes is not repeatable
+		}
 		if got.Rows != want.Rows {
 			t.Errorf("%s counts %s, and %s without kills", q.name, got.Rows, want.Rows)
 		}
 		for _, topic := range q.topics() {
 			sameTopic(t, killed, calm, topic)
 		}
-		if r := got.Rows; r.Out < 50 || r.Dead == 0 || q.windowed && r.Late == 0 {
+		if r := got.Rows; r.Out < 50 && !q.changes || r.Dead == 0 || q.windowed && r.Late == 0 {
 			t.Errorf("the load shows too little of %s: %s", q.name, r)
 		}
 		t.Logf("%d kills, seed %d, %s: %s", kills, seed, q.name, got.Rows)
@@ -258,4 +272,46 @@ func sameTopic(t *testing.T, a, b *client, topic string) {
 			}
 		}
 	}
+}
+
+// sameSpace compares a namespace of two servers, as soon as the last changes are in it.
+func sameSpace(t *testing.T, a, b *client, namespace string) {
+	t.Helper()
+	eventually(t, "namespace "+namespace, func() error {
+		got, want := spaceOf(t, a, namespace), spaceOf(t, b, namespace)
+		for key := range want {
+			if got[key] != want[key] {
+				return fmt.Errorf("%s is %s, and without kills %s", key, got[key], want[key])
+			}
+		}
+		if len(got) != len(want) || len(want) == 0 {
+			return fmt.Errorf("there are %d keys, and without kills %d", len(got), len(want))
+		}
+		return nil
+	})
+}
+
+func spaceOf(t *testing.T, c *client, namespace string) map[string]string {
+	t.Helper()
+	page, err := c.keys(t.Context(), keyRange{namespace: namespace})
+	if err != nil {
+		t.Fatal(err)
+	}
+	values := map[string]string{}
+	for _, text := range page.Keys {
+		var key struct{ Key string }
+		if err := readAnswer(text, &key); err != nil {
+			t.Fatal(err)
+		}
+		body, err := c.get(t.Context(), route("kv", namespace, key.Key), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var doc struct{ Value []byte }
+		if err := readAnswer(body, &doc); err != nil {
+			t.Fatal(err)
+		}
+		values[key.Key] = string(doc.Value)
+	}
+	return values
 }
