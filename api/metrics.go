@@ -44,6 +44,8 @@ func metrics() []metric {
 		{"leat_ready", "gauge", nil, "1 if the node can serve."},
 		{"leat_shard_applied_index", "gauge", shard, "Raft index of the last entry applied."},
 		{"leat_shard_checkpointed_index", "gauge", shard, "Raft index that a power cut cannot take the state behind."},
+		{"leat_shard_compared_index", "gauge", shard, "Raft index at which a majority of the nodes was last seen to have the state of this one."},
+		{"leat_shard_diverged", "gauge", []string{"shard", "node"}, "1 if the node was seen with another state than the majority; it then stops for good."},
 		{"leat_shard_document_bytes", "gauge", shard, "Memory of the documents, about."},
 		{"leat_shard_lag_entries", "gauge", []string{"shard", "node"}, "Raft entries that the node is behind the one that is furthest; of the nodes that are reachable."},
 		{"leat_shard_leader", "gauge", shard, "1 if this node leads the shard."},
@@ -132,6 +134,7 @@ func (c *standing) Collect(out chan<- prometheus.Metric) {
 		id := strconv.FormatUint(shard.ID, 10)
 		gauge("leat_shard_applied_index", int64(shard.Applied), id)
 		gauge("leat_shard_checkpointed_index", int64(shard.Checkpointed), id)
+		gauge("leat_shard_compared_index", int64(shard.Compared), id)
 		gauge("leat_shard_document_bytes", shard.DocBytes, id)
 		gauge("leat_shard_leader", oneIf(shard.LeaderID == s.cluster.ID()), id)
 		gauge("leat_shard_queued_bytes", shard.QueuedBytes, id)
@@ -142,6 +145,7 @@ func (c *standing) Collect(out chan<- prometheus.Metric) {
 	for i := range all {
 		gauge("leat_node_reachable", oneIf(all[i].Reachable), all[i].ID)
 		for _, shard := range s.cluster.Shards() {
+			gauge("leat_shard_diverged", oneIf(slices.Contains(all[i].Diverged, shard.ID)), strconv.FormatUint(shard.ID, 10), all[i].ID)
 			if all[i].Reachable {
 				gauge("leat_shard_lag_entries", all[i].Lag[shard.ID], strconv.FormatUint(shard.ID, 10), all[i].ID)
 			}

@@ -43,6 +43,8 @@ func (m *machine) applyCommand(dst []byte, index uint64, kind commandKind, body 
 		return m.applyDrop(dst, r), nil
 	case cmdTick:
 		return appendAnswer(dst, answered, nil), nil
+	case cmdCompare:
+		return m.applyCompare(dst, index), nil
 	}
 	return appendAnswer(dst, answerUnreadable, nil), nil
 }

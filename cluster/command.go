@@ -44,6 +44,7 @@ const (
 	cmdDrop        commandKind = 6 // topic
 	cmdTxn         commandKind = 7 // fence, appends, puts, deletes, trims
 	cmdTick        commandKind = 8 // nothing: the proposal's time is the point
+	cmdCompare     commandKind = 9 // nothing: replicas take a digest of their state
 )
 
 // answerCode is the outcome of a command. An answer other than answered has
@@ -224,6 +225,8 @@ func encodeDrop(dst []byte, topic uint64) []byte {
 }
 
 func encodeTick(dst []byte) []byte { return beginCommand(dst, cmdTick) }
+
+func encodeCompare(dst []byte) []byte { return beginCommand(dst, cmdCompare) }
 
 // forEachCommand splits a proposal: first its time, then its commands. visit's
 // body is a view of the proposal.

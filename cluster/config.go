@@ -68,6 +68,9 @@ type Config struct {
 	// background, 2 s by default. It bounds what a start after a power cut has
 	// to apply again, not what is safe.
 	CheckpointEvery time.Duration
+	// CompareEvery is how often the leader of a shard of a cluster has the state of the
+	// replicas compared, 30 s by default.
+	CompareEvery time.Duration
 	// Clock is the wall clock; log time is anchored to it once, at the start.
 	Clock func() time.Time
 	// Logger receives the node's own messages and dragonboat's errors; the rest of
@@ -91,6 +94,7 @@ const (
 	maxPartitions   = 20_000
 	maxGroups       = 1_000_000
 	checkpointEvery = 2 * time.Second
+	compareEvery    = 30 * time.Second
 	// expireEvery is how late a document may expire by the leader's clock.
 	expireEvery = 50 * time.Millisecond
 	// proposeTimeout bounds how long a proposal is waited for. Callers give up
@@ -138,6 +142,9 @@ func (c Config) withDefaults() Config {
 	}
 	if c.CheckpointEvery <= 0 {
 		c.CheckpointEvery = checkpointEvery
+	}
+	if c.CompareEvery <= 0 {
+		c.CompareEvery = compareEvery
 	}
 	if c.Clock == nil {
 		c.Clock = time.Now

@@ -133,7 +133,7 @@ func setAside(dir string) (aside string, err error) {
 	}
 	// The identity goes first: without it the rest is nobody's.
 	moved := false
-	for _, name := range []string{"identity.json", peersName, "raft", "nodehost", "shards"} {
+	for _, name := range []string{"identity.json", peersName, "raft", "nodehost", "shards", divergedName} {
 		if _, err := os.Lstat(filepath.Join(dir, name)); errors.Is(err, fs.ErrNotExist) {
 			continue
 		}

@@ -46,6 +46,7 @@ type machine struct {
 	closed       bool
 	stateLog     *log.Partition
 	dropped      []state.PartitionID // files to remove after the next checkpoint
+	digests      digests
 
 	// Of Update alone.
 	ops    []byte                           // encoded operations of the Update under way
@@ -179,6 +180,7 @@ func (m *machine) applyEntry(entry *sm.Entry) ([]byte, error) {
 func (m *machine) flushFrames(index uint64) error {
 	for _, f := range m.order {
 		delete(m.groups, f.id)
+		m.digests.appended(f)
 		if f.replay || len(f.batch.Blocks) == 0 {
 			continue
 		}

@@ -35,12 +35,14 @@ const (
 // neighbour is another node of the cluster.
 type neighbour struct {
 	seat
-	stand atomic.Pointer[Standing] // nil = not reachable
+	stand    atomic.Pointer[Standing] // nil = not reachable
+	diverged sync.Map                 // shard → raft index, where it has another state than the majority
 }
 
 // Standing is where a node stands, as it tells others.
 type Standing struct {
 	Applied map[uint64]uint64 // raft index by shard
+	Digests map[uint64][]Digest
 
 	own map[uint64]uint64 // that of the node that asked, at the same time
 }
@@ -50,7 +52,10 @@ func (s *service) Stand(_ int, into *Standing) error {
 	if !s.node.taking.Load() {
 		return errors.New("the node is starting")
 	}
-	into.Applied = s.node.applied()
+	into.Applied, into.Digests = s.node.applied(), make(map[uint64][]Digest)
+	for id, shard := range s.node.shards {
+		into.Digests[id] = shard.machine.digests.all()
+	}
 	return nil
 }
 
@@ -150,6 +155,7 @@ func (n *Node) runNeighbours(ctx context.Context, stop func(), tasks *sync.WaitG
 	tasks.Go(func() { n.reshape(ctx) })
 	tasks.Go(func() { n.steer(ctx) })
 	tasks.Go(func() { n.tidyTopics(ctx) })
+	tasks.Go(func() { n.compare(ctx) })
 	return func() error { return lost }
 }
 
@@ -197,6 +203,7 @@ func (n *Node) look(ctx context.Context, p *neighbour) {
 	defer tick.Stop()
 	for ctx.Err() == nil {
 		n.ask(ctx, p, 2*lookEvery)
+		n.judge()
 		select {
 		case <-ctx.Done():
 		case <-tick.C:

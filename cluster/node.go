@@ -103,6 +103,9 @@ func (n *Node) Forwarding() *Node { return &Node{core: n.core, forwards: true} }
 
 func (n *Node) open() error {
 	config := n.config
+	if err := refuseDiverged(config); err != nil {
+		return err
+	}
 	id, isNew, err := loadIdentity(config)
 	if err != nil {
 		return err
@@ -429,7 +432,7 @@ func (n *Node) Shards() []bus.Shard {
 		lead := s.lead.Load()
 		stand := s.machine.standing()
 		stand.ID, stand.LeaderID, stand.Term = id, lead.id, lead.term
-		stand.QueuedBytes = s.coalescer.queuedBytes()
+		stand.QueuedBytes, stand.Compared = s.coalescer.queuedBytes(), s.compared.Load()
 		all = append(all, stand)
 	}
 	return all

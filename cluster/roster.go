@@ -251,10 +251,14 @@ func (n *Node) Members() []bus.Member {
 }
 
 func (n *Node) describe(s *Seat) bus.Member {
-	return bus.Member{
+	m := bus.Member{
 		ReplicaID: s.ReplicaID, ID: s.ID, URL: n.memberURL(s.ReplicaID),
 		RaftAddress: s.RaftAddress, Priority: s.Priority, State: s.State,
 	}
+	if p := n.roster.Load().peers[s.ReplicaID]; p != nil {
+		m.Diverged = p.divergedShards()
+	}
+	return m
 }
 
 // addLag says how far the members are behind in a shard: how far this one was behind

@@ -16,7 +16,8 @@ type shard struct {
 	id        uint64
 	self      uint64 // replica number of this node
 	lead      atomic.Pointer[leadership]
-	kept      atomic.Bool // somebody wants this node to lead, whoever else should
+	kept      atomic.Bool   // somebody wants this node to lead, whoever else should
+	compared  atomic.Uint64 // the last raft index at which a majority was seen to have this state
 	host      *dragonboat.NodeHost
 	session   *client.Session
 	machine   *machine

@@ -197,6 +197,7 @@ func (m *machine) restore(from io.Reader, done <-chan struct{}) error {
 	if err := m.discard(); err != nil {
 		return err
 	}
+	m.digests.forget()
 	head, err := readSection(from)
 	if err != nil {
 		return err

@@ -144,6 +144,9 @@ type Shard struct {
 	QueuedBytes  int64  // of writes not yet proposed; asynchronous ones may be lost
 	LogTimeMs    int64
 	DocBytes     int64 // memory of the documents, about
+	// Compared is the last raft index at which a majority of the nodes was seen to have
+	// the state of this one, 0 = none yet.
+	Compared uint64
 }
 
 // Membership is who belongs to a cluster.
@@ -167,4 +170,6 @@ type Member struct {
 	// Lag is by how many raft entries it was behind the furthest node in each shard when
 	// they were last asked; empty where it is not reachable.
 	Lag map[uint64]int64
+	// Diverged are the shards in which it was seen with another state than the majority.
+	Diverged []uint64
 }
