@@ -102,6 +102,8 @@ const (
 	proposeTimeout = 30 * time.Second
 	// confirmTimeout is when a confirmation of reads is asked for anew.
 	confirmTimeout = 2 * time.Second
+	// handOver is how long a proposal is waited for after its leader has ceased to lead.
+	handOver = 500 * time.Millisecond
 	// retryEvery is how often what may yet succeed is tried while nothing changes.
 	retryEvery = 10 * time.Millisecond
 	// queueBytes bounds what waits to be sent to a node, and what came from one.

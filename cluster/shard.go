@@ -83,8 +83,9 @@ func (c *logClock) nowMs() int64 {
 	return from.base + c.wall().Sub(from.at).Milliseconds()
 }
 
-// propose hands a proposal to raft and waits until it has been applied here. Once
-// this node no longer leads, what became of it is unknown.
+// propose hands a proposal to raft and waits until it has been applied here. What became
+// of it is unknown once this node has not led for handOver: the next leader mostly has
+// what was proposed before a hand-over, and commits it at once.
 func (s *shard) propose(ctx context.Context, proposal []byte) (uint64, []byte, error) {
 	lead := s.lead.Load()
 	if lead.id != s.self {
@@ -95,17 +96,22 @@ func (s *shard) propose(ctx context.Context, proposal []byte) (uint64, []byte, e
 		return 0, nil, fromRequest(err)
 	}
 	defer request.Release()
-	select {
-	case result := <-request.ResultC():
-		if err := fromResult(&result); err != nil {
-			return 0, nil, err
+	changed, over := lead.changed, (<-chan time.Time)(nil)
+	for {
+		select {
+		case result := <-request.ResultC():
+			if err := fromResult(&result); err != nil {
+				return 0, nil, err
+			}
+			r := result.GetResult()
+			return r.Value, r.Data, nil
+		case <-changed:
+			changed, over = nil, time.After(handOver)
+		case <-over:
+			return 0, nil, errUnknownOutcome(errNotLeading)
+		case <-ctx.Done():
+			return 0, nil, errUnknownOutcome(context.Cause(ctx))
 		}
-		r := result.GetResult()
-		return r.Value, r.Data, nil
-	case <-lead.changed:
-		return 0, nil, errUnknownOutcome(errNotLeading)
-	case <-ctx.Done():
-		return 0, nil, errUnknownOutcome(context.Cause(ctx))
 	}
 }
 
