@@ -145,24 +145,22 @@ func (w *watched) Emit(b *Batch) error {
 }
 
 // Changes has every operator give out what has changed, as Advance does.
-func (g *Graph) Changes(sink Sink) (done bool, err error) {
+func (g *Graph) Changes(sink Sink) (done, moved bool, err error) {
 	g.sinks[0] = sink
 	for _, n := range g.nodes {
 		if n.can.change == nil {
 			continue
 		}
-		if done, err := n.can.change.OnChanges(&n.ports[0]); err != nil || !done {
-			return false, n.failed(err)
+		out := &watched{port: &n.ports[0]}
+		done, err := n.can.change.OnChanges(out)
+		if err != nil {
+			return false, false, fmt.Errorf("%s: %w", n.name, err)
+		}
+		if !done {
+			return false, out.moved, nil
 		}
 	}
-	return true, nil
-}
-
-func (n *node) failed(err error) error {
-	if err == nil {
-		return nil
-	}
-	return fmt.Errorf("%s: %w", n.name, err)
+	return true, true, nil
 }
 
 // Snapshot writes the state of all operators.

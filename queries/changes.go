@@ -30,22 +30,13 @@ func (j *Job) flush(ctx context.Context) error {
 // changes has the operators give out what has changed. A row that fails further down is
 // passed over: whether it does in the end is for the close of its window to say.
 func (j *Job) changes(sink dataflow.Sink) (done, moved bool, err error) {
-	for {
-		passing := &unreported{Sink: sink}
-		done, err = j.graph.Changes(passing)
-		if done || err != nil || passing.dead == 0 {
-			return done, false, err
-		}
-	}
+	return j.graph.Changes(unreported{sink})
 }
 
-// unreported is a sink that counts dead rows and forgets them.
-type unreported struct {
-	dataflow.Sink
-	dead int
-}
+// unreported is a sink that forgets dead rows.
+type unreported struct{ dataflow.Sink }
 
-func (u *unreported) Dead(*dataflow.Batch, int, string, string) { u.dead++ }
+func (unreported) Dead(*dataflow.Batch, int, string, string) {}
 
 // changesDue tells whether there are changes that are to be given now.
 func (j *Job) changesDue() bool {

@@ -165,3 +165,20 @@ func TestChangesOfGroupsThatLivedBefore(t *testing.T) {
 		m.stop()
 	})
 }
+
+// TestChangesOfWhichNoneCanBeGiven: a group that is to be withdrawn and cannot even be
+// named is no row, and the query goes on.
+func TestChangesOfWhichNoneCanBeGiven(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		b := newBus(t, []string{`{"t":1,"k":7}`})
+		m := startManager(t, b, "one")
+		m.create(runningSpec + `"ttl":10,"having":"n > 1","select":{"k":"upper(k)"}}`)
+		appendRows(t, b, 0, `{"t":2,"k":7}`, `{"t":3,"k":"a"}`, `{"t":3,"k":"a"}`)
+		m.wantResults(`{"k":"A"}`)
+		if s := m.status("q"); s.State != stateRunning || s.Rows.Used != 4 {
+			t.Errorf("status %+v", s)
+		}
+		m.stop()
+	})
+}
