@@ -24,6 +24,8 @@ type JobConfig struct {
 	Clock  Clock
 	// Options may be zero.
 	Options RunOptions
+
+	budget *stateBudget // shared with other jobs; nil = none
 }
 
 // Job runs one query: it reads the source partitions, drives the operators and
@@ -38,6 +40,8 @@ type Job struct {
 	values    Values
 	clock     Clock
 	options   RunOptions
+	budget    *stateBudget
+	taken     int64 // of the budget
 
 	pipeline
 	lanes    []*lane
@@ -63,7 +67,7 @@ type Job struct {
 func NewJob(c JobConfig) *Job {
 	j := &Job{
 		id: c.ID, owner: c.Owner, shard: c.Shard, plan: c.Plan,
-		topics: c.Topics, docs: c.Docs, values: c.Values, clock: c.Clock, options: c.Options,
+		topics: c.Topics, docs: c.Docs, values: c.Values, clock: c.Clock, options: c.Options, budget: c.budget,
 	}
 	if seed := c.Options.ReadSeed; seed != 0 {
 		j.random = rand.New(rand.NewPCG(seed, seed))
@@ -78,6 +82,7 @@ func NewJob(c JobConfig) *Job {
 // NotFound that a source topic is gone; whether another job may go on from the
 // checkpoint is for the caller to decide by the kind.
 func (j *Job) Run(ctx context.Context) error {
+	defer j.giveBack()
 	partitions := 0
 	for i := range j.plan.Sources {
 		if topic, ok := j.topics.Topic(j.plan.Sources[i].Topic); ok {
@@ -91,6 +96,9 @@ func (j *Job) Run(ctx context.Context) error {
 	}
 	if j.saved.Completed {
 		return nil
+	}
+	if err := j.withinBudget(); err != nil {
+		return err
 	}
 	for {
 		if ctx.Err() != nil {
@@ -148,20 +156,6 @@ func (j *Job) round(ctx context.Context, lanes []int) error {
 	}
 	if j.due() {
 		return j.flush(ctx)
-	}
-	return nil
-}
-
-// withinBudget fails where the state takes more memory than it may. The epoch is not
-// committed: whoever resumes the query finds the state of the one before.
-func (j *Job) withinBudget() error {
-	most := j.options.StateLimit
-	if own := j.plan.MaxStateBytes; own > 0 {
-		most = min(most, own)
-	}
-	if held := j.graph.StateBytes(); held > most {
-		return fault.New(fault.Unprocessable, "state_limit", "query %q holds %d bytes of state, more than the %d it may hold",
-			j.plan.Name, held, most)
 	}
 	return nil
 }
@@ -292,6 +286,9 @@ func (j *Job) finish(ctx context.Context) error {
 // wait blocks until there is something to read that was not there when the lanes were
 // picked, a partition may have become idle, a source topic is gone or ctx ends.
 func (j *Job) wait(ctx context.Context) error {
+	if err := j.withinBudget(); err != nil { // windows may have closed since the last round
+		return err
+	}
 	if err := j.sameTopics(); err != nil {
 		return err
 	}

@@ -190,6 +190,60 @@ func TestSemantics04Budget(t *testing.T) {
 	})
 }
 
+// TestSemantics04NodeBudget: of the queries of a node the one fails that would take more
+// state than all may together. The others go on, and so does this one once there is room.
+func TestSemantics04NodeBudget(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		b := newBus(t, nil)
+		if err := b.CreateTopic("other", 1); err != nil {
+			t.Fatal(err)
+		}
+		m := startManager(t, b, "one", func(c *ManagerConfig) { c.StateBytes = 400_000 })
+		counting := func(name, topic string) string {
+			return fmt.Sprintf(`{"name":%q,"source":{"topic":%q,"event_time":"t"},"group_by":["k"],"window":{"tumbling":10},"aggregate":{"n":"count()"}}`, name, topic)
+		}
+		m.create(counting("first", "in"))
+		m.create(counting("second", "other"))
+		fill := func(topic string, n int) {
+			for i := range n {
+				if err := b.Append(topic, 0, fmt.Appendf(nil, `{"t":1,"k":"key-%d"}`, i)); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+		fill("in", 5000)
+		first := m.status("first")
+		if first.State != "running" || first.StateBytes < 200_000 || first.StateBytes > 400_000 {
+			t.Fatalf("the first: %+v", first)
+		}
+		fill("other", 5000)
+		second := m.status("second")
+		if second.State != "failed" || !strings.Contains(second.Error, "together more than the 400000 that all may hold") {
+			t.Errorf("the second: %+v", second)
+		}
+		if err := b.Append("in", 0, []byte(`{"t":11,"k":"a"}`)); err != nil { // closes the window
+			t.Fatal(err)
+		}
+		if s := m.status("first"); s.State != "running" || s.Rows.Out != 5000 {
+			t.Errorf("the first goes on: %+v", s)
+		}
+		if err := m.Pause(t.Context(), "second"); err != nil {
+			t.Fatal(err)
+		}
+		if err := m.Resume(t.Context(), "second"); err != nil {
+			t.Fatal(err)
+		}
+		if s := m.status("second"); s.State != "running" || s.Rows.In != 5000 {
+			t.Errorf("the second with room: %+v", s)
+		}
+		m.stop()
+		if held := m.budget.held; held != 0 {
+			t.Errorf("%d bytes are still taken", held)
+		}
+	})
+}
+
 func TestIntegerOverflowIsADeadRow(t *testing.T) {
 	t.Parallel()
 	b := newBus(t, []string{

@@ -29,6 +29,9 @@ type ManagerConfig struct {
 	Owner string
 	// Options are those of all jobs; may be zero.
 	Options RunOptions
+	// StateBytes is what the state of all queries that run here may take together, about;
+	// the query that would take more fails. 0 = no bound but that of each.
+	StateBytes int64
 }
 
 // Manager runs the queries of the catalogue. All its methods may be called at any
@@ -44,6 +47,7 @@ type Manager struct {
 	logger  *slog.Logger
 	owner   string
 	options RunOptions
+	budget  *stateBudget // nil = none
 	leaders Leaders
 
 	views views
@@ -58,10 +62,14 @@ func NewManager(c ManagerConfig) *Manager {
 	if logger == nil {
 		logger = slog.New(slog.DiscardHandler)
 	}
-	return &Manager{
+	m := &Manager{
 		topics: c.Topics, docs: c.Docs, sinks: c.Sinks, spaces: c.Spaces, values: c.Values, formats: c.Formats, clock: c.Clock, logger: logger,
 		owner: c.Owner, options: c.Options, leaders: c.Leaders, runs: map[string]*queryRun{},
 	}
+	if c.StateBytes > 0 {
+		m.budget = &stateBudget{most: c.StateBytes}
+	}
+	return m
 }
 
 // Run keeps a job running for each query of the catalogue that this node is to run,
@@ -248,7 +256,7 @@ func (m *Manager) runJob(r *queryRun, attempt int) (err error) {
 	r.trouble(nil)
 	return NewJob(JobConfig{
 		ID: r.entry.ID, Owner: fmt.Sprintf("%s/%s/%d", m.owner, r.entry.ID, attempt), Shard: r.entry.Shard,
-		Plan: plan, Topics: m.topics, Docs: m.docs, Values: m.values, Clock: m.clock, Options: m.options,
+		Plan: plan, Topics: m.topics, Docs: m.docs, Values: m.values, Clock: m.clock, Options: m.options, budget: m.budget,
 	}).Run(r.ctx)
 }
 

@@ -58,7 +58,7 @@ func (m *Manager) Preview(ctx context.Context, body []byte, records, limit int) 
 	s := newScratch(m.topics, LocalOutput{Results: kept.add})
 	options := m.options
 	options.FixedEpochs = true
-	err := runScratch(ctx, JobConfig{Plan: &bounded, Topics: s, Docs: s, Values: m.values, Clock: m.clock, Options: options})
+	err := runScratch(ctx, JobConfig{Plan: &bounded, Topics: s, Docs: s, Values: m.values, Clock: m.clock, Options: options, budget: m.budget})
 	truncated := err != nil && ctx.Err() != nil
 	if err != nil && !truncated {
 		return Preview{}, fmt.Errorf("preview query %q: %w", plan.Name, err)

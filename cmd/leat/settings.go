@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net"
 	"net/url"
+	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -24,10 +25,12 @@ type settings struct {
 	dev     bool
 	url     string // under which clients reach the node, "" = where it listens
 	limits  api.Limits
-	tokens  api.Tokens
-	tlsCert string // files, "" = HTTP is not encrypted
-	tlsKey  string
-	tls     *certificates // made of them; nil before check
+	// stateBytes bounds the state of all queries.
+	stateBytes int64
+	tokens     api.Tokens
+	tlsCert    string // files, "" = HTTP is not encrypted
+	tlsKey     string
+	tls        *certificates // made of them; nil before check
 	replication
 	file configFile
 }
@@ -49,6 +52,12 @@ func (c *settings) check(getenv func(string) string) (warnings []string, err err
 	}
 	if err := checkLimits(c.limits); err != nil {
 		return nil, err
+	}
+	switch {
+	case c.stateBytes == 0:
+		c.stateBytes = defaultStateBytes(os.DirFS("/"))
+	case c.stateBytes < 1<<20:
+		return nil, usage("--max-state-bytes has to be 1048576 or more")
 	}
 	if err := checkURL(c.url); err != nil {
 		return nil, err
@@ -165,7 +174,8 @@ func (c *settings) flags(flags *pflag.FlagSet) {
 	flags.IntVar(&c.limits.BodyBytes, "max-body-bytes", 16<<20, "largest request body")
 	flags.IntVar(&c.limits.RecordBytes, "max-record-bytes", 1<<20, "largest record, key and value together")
 	flags.IntVar(&c.limits.Partitions, "max-partitions", 256, "most partitions of a topic")
-	for _, name := range []string{"host", "port", "url", "data-dir", "dev", "max-body-bytes", "max-record-bytes", "max-partitions", "join", "proxy-writes", "insecure-raft", "tls-cert", "tls-key"} {
+	flags.Int64Var(&c.stateBytes, "max-state-bytes", 0, "memory that the state of all queries on this node may take together; a query that would take more stops (default: half of the memory there is)")
+	for _, name := range []string{"host", "port", "url", "data-dir", "dev", "max-body-bytes", "max-record-bytes", "max-partitions", "max-state-bytes", "join", "proxy-writes", "insecure-raft", "tls-cert", "tls-key"} {
 		configurable(flags, name, "LEAT_"+strings.ToUpper(configKey(name)))
 	}
 	configurable(flags, "node-id", "LEAT_NODE_ID", "RF_HA_NODE_ID")

@@ -50,6 +50,7 @@ func (e *engine) wire(c settings, logger *slog.Logger) (err error) {
 	spaces := api.NewNamespaces(e.node, e.node, c.limits)
 	e.manager = queries.NewManager(queries.ManagerConfig{
 		Topics: own, Docs: own, Sinks: own, Spaces: spaces, Values: spaces, Formats: formats.New(registeredSchemas{schemas}), Clock: wallClock{}, Leaders: own, Owner: rand.Text(), Logger: logger.With("component", "queries"),
+		StateBytes: c.stateBytes,
 	})
 	limits := c.limits
 	limits.Drain = drainTime
