@@ -16,6 +16,9 @@ type FormatSpec struct {
 	// Schema is a subject, subject:version, or the text of a schema; "" = the topic's
 	// subject, if there is one.
 	Schema string
+	// Written is the text of the Avro schema that records without a frame are written with,
+	// as a file has it; "" = they are of Schema.
+	Written string
 	// Pin is what Format.Pin has been: the same format again, whatever has been
 	// registered since. "" looks anew.
 	Pin string

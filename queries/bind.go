@@ -33,8 +33,9 @@ type Bound struct {
 	having     *term // nil = every grouped row
 	selects    []boundSelect
 	sinks      []SinkPlan
-	whole      int       // index into paths of the whole record, -1 where it is not needed
-	keyKinds   []kindSet // of keys
+	row        *codecs.Type // of the output
+	whole      int          // index into paths of the whole record, -1 where it is not needed
+	keyKinds   []kindSet    // of keys
 }
 
 // boundSource is a topic that is read, with what the query takes out of its records.
@@ -138,6 +139,7 @@ func Bind(ctx context.Context, spec *Spec, names Names) (*Bound, Problems) {
 		b.problems.sort()
 		return nil, b.problems
 	}
+	b.bound.row = b.rowType()
 	for i := range b.bound.sources {
 		b.bound.sources[i].paths = b.sources[i].paths
 	}

@@ -89,7 +89,9 @@ func (b *binder) sinkFormat(ctx context.Context, n Names, s *SinkPlan) {
 	}
 	row := codecs.UnknownType()
 	if len(b.problems) == 0 && !b.spec.flawed {
-		row = b.rowType()
+		if row = b.rowType(); b.spec.withdraws() && s.Key == nil {
+			row = withdrawable(row)
+		}
 	} else if s.Format.Schema == "" {
 		return // the rows, of which the schema may be made, are not known
 	}

@@ -20,10 +20,11 @@ type Plan struct {
 	Filter  dataflow.Expr // over a source batch or joined rows, always a Bool; nil = every row
 	// FilterText and the other texts are what String prints.
 	FilterText string
-	Window     *WindowPlan // nil = no groups
-	Select     []Output    // nil = the whole record, or the whole grouped row
-	Whole      int         // index into the source's Paths of the whole record; -1 where it is not put out, or is as it is stored
-	Sinks      []SinkPlan  // topics the query's own logs are copied to
+	Window     *WindowPlan  // nil = no groups
+	Select     []Output     // nil = the whole record, or the whole grouped row
+	Row        *codecs.Type // what is known of the output rows; without Fields their members are not known
+	Whole      int          // index into the source's Paths of the whole record; -1 where it is not put out, or is as it is stored
+	Sinks      []SinkPlan   // topics the query's own logs are copied to
 	// StopOnError has the query fail instead of writing a dead letter.
 	StopOnError bool
 	// Changes has present rows of open windows come out too, at least so far apart.
@@ -127,7 +128,7 @@ type Output struct {
 func NewPlan(b *Bound) *Plan {
 	spec := b.Spec
 	p := &Plan{
-		Name: spec.Name, Sources: sourcePlans(spec), Whole: b.whole, Sinks: b.sinks, StopOnError: spec.StopOnError,
+		Name: spec.Name, Sources: sourcePlans(spec), Whole: b.whole, Row: b.row, Sinks: b.sinks, StopOnError: spec.StopOnError,
 		Withdraws: spec.withdraws(), MaxStateBytes: spec.MaxStateBytes, Changes: spec.Changes, ChangesEveryMs: spec.ChangesEveryMs,
 	}
 	for i := range p.Sources {

@@ -29,6 +29,17 @@ func (b *binder) rowType() *codecs.Type {
 	return row
 }
 
+// withdrawable is the type of rows that may be withdrawn by others.
+func withdrawable(row *codecs.Type) *codecs.Type {
+	more := *row
+	more.Fields = nil
+	for _, f := range row.Fields {
+		more.Fields = append(more.Fields, codecs.TypeField{Name: f.Name, Type: f.Type.With(codecs.Kinds(codecs.Null))})
+	}
+	more.Fields = append(more.Fields, codecs.TypeField{Name: "withdrawn", Type: codecs.ScalarType(codecs.Kinds(codecs.Bool, codecs.Missing))})
+	return &more
+}
+
 // typeOf is what an expression over grouped rows, or over others, can evaluate to.
 func (b *binder) typeOf(t *term, grouped bool) *codecs.Type {
 	switch {
@@ -74,7 +85,14 @@ func scalarType(kinds kindSet) *codecs.Type {
 func (b *binder) fieldType(path codecs.Path) *codecs.Type {
 	var format codecs.Format
 	var null codecs.KindSet
-	switch rows := b.rows.(type) {
+	from := b.rows
+	if l, ok := from.(*lookupScope); ok {
+		if steps := path.Steps(); len(steps) == 0 || steps[0].Member == l.as {
+			return codecs.UnknownType() // what the namespace has
+		}
+		from = l.rows
+	}
+	switch rows := from.(type) {
 	case *sourceScope:
 		format = rows.format
 	case *joinedScope:

@@ -75,6 +75,9 @@ func TestSinkSchemas(t *testing.T) {
 		{"a selected group", `"source":{"topic":"in"},"group_by":["k"],"window":{"session":"1h"},"aggregate":{"n n":"count()","s":"sum(n)"},"select":{"name":"upper(k)","many":"n n","mean":"s / 2","end":"window_end"}`,
 			`{"name":"name","type":"string"},{"name":"many","type":"long"},{"name":"mean","type":["null","double"],"default":null},{"name":"end","type":"long"}`,
 			`string name = 1; int64 many = 2; optional double mean = 3; int64 end = 4;`},
+		{"rows that may be withdrawn", `"source":{"topic":"in"},"group_by":["k"],"window":{"session":"1h"},"aggregate":{"n":"count()"},"emit":"changes","select":{"k":"k","n":"n"}`,
+			`{"name":"k","type":["null","string"],"default":null},{"name":"n","type":["null","long"],"default":null},{"name":"withdrawn","type":["null","boolean"],"default":null}`,
+			`optional string k = 1; optional int64 n = 2; optional bool withdrawn = 3;`},
 		{"a join", `"join":{"type":"left","on":[["k","k"]],"window":{"tumbling":"1h"},"left":{"topic":"in"},"right":{"topic":"proto"}},"select":{"k":"left.k","n":"right.n","note":"right.note","items":"right.items"}`,
 			`{"name":"k","type":["null","string"],"default":null},{"name":"n","type":["null","long"],"default":null},{"name":"note","type":["null","string"],"default":null},` +
 				`{"name":"items","type":["null",{"type":"array","items":{"type":"record","name":"out_d_items_item","fields":[{"name":"id","type":"long"}]}}],"default":null}`,

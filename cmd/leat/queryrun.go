@@ -27,6 +27,8 @@ type fileRun struct {
 	namespaces []string
 	partitions int32
 	appendTime string
+	encoding   string // of the lines
+	to         string // container file for the rows
 	late, dead string // files for all of these rows
 }
 
@@ -35,11 +37,16 @@ func newQueryRun(s *session) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "run SPEC.json --input FILE",
 		Short: "Run a query over files, without a server",
-		Long: `Run a query over files of one record a line, plain or gzip, with the engine a server
-runs it with, and print its rows as they come, as NDJSON or in the form of -o. No
-server is needed and nothing is stored; the files may be larger than memory. SPEC.json
-and FILE may be - for the standard input. A lookup reads --kv NAMESPACE=FILE, lines like
-{"key": "JFK", "value": {"name": "Kennedy"}}.
+		Long: `Run a query over files, plain or gzip, with the engine a server runs it with, and print
+its rows as they come, as NDJSON or in the form of -o. No server is needed and nothing is
+stored; the files may be larger than memory. SPEC.json and FILE may be - for the standard
+input.
+
+A file is an Avro container file, whose records are read by the schema in it and, if the
+spec has one, as that; or it has one record a line, with --encoding b64 as base64, in the
+format and with the schema that the spec has. With --to the rows go to an Avro container
+file, with a schema made from their types as that of a sink is. A lookup reads --kv
+NAMESPACE=FILE, lines like {"key": "JFK", "value": {"name": "Kennedy"}}.
 
 All of the input is read and then every window is closed: "start", "until" and
 "idle_timeout" do not count, and nothing is written to sinks. A topic has one partition,
@@ -63,6 +70,8 @@ rows and dead letters, of which --late and --dead-letters write all to a file.`,
 	flags.StringArrayVar(&r.namespaces, "kv", nil, "NAMESPACE=FILE with what a lookup reads")
 	flags.Int32Var(&r.partitions, "partitions", 1, "partitions of each topic")
 	flags.StringVar(&r.appendTime, "append-time", "0", "append time of the records, epoch ms or RFC 3339")
+	flags.StringVar(&r.encoding, "encoding", "", "b64: each line is the base64 of a record")
+	flags.StringVar(&r.to, "to", "", "Avro container file to write the rows to, in place of printing them")
 	flags.StringVar(&r.late, "late", "", "file to write the late rows to")
 	flags.StringVar(&r.dead, "dead-letters", "", "file to write the dead letters to")
 	return c
@@ -90,6 +99,15 @@ func (s *session) runFiles(ctx context.Context, r fileRun, formatGiven bool) (er
 	}
 	out := &runOutput{rows: s.rowWriter(formatGiven)}
 	defer func() { err = errors.Join(err, out.close()) }()
+	put := out.rows.put
+	if r.to != "" {
+		if formatGiven && s.format == formatTable {
+			return usage("--to writes a file, -o table the terminal: take one")
+		}
+		file := &runFile{name: r.to}
+		defer file.drop()
+		config.Planned, put, out.file = file.begin, file.add, file
+	}
 	if out.late.file, err = createFile(r.late); err != nil {
 		return err
 	}
@@ -97,7 +115,7 @@ func (s *session) runFiles(ctx context.Context, r fileRun, formatGiven bool) (er
 		return err
 	}
 	config.Output = queries.LocalOutput{
-		Results: out.rows.put, Late: out.late.add, DeadLetters: out.dead.add, Committed: out.rows.w.Flush,
+		Results: put, Late: out.late.add, DeadLetters: out.dead.add, Committed: out.rows.w.Flush,
 	}
 	began := time.Now()
 	counts, err := filerun.Run(ctx, config)
@@ -110,7 +128,7 @@ func (s *session) runFiles(ctx context.Context, r fileRun, formatGiven bool) (er
 	if err != nil && counts.In == 0 {
 		return err
 	}
-	return errors.Join(out.rows.w.Flush(), s.sumUp(counts, time.Since(began), out), err)
+	return errors.Join(out.rows.w.Flush(), out.file.end(err), s.sumUp(counts, time.Since(began), out), err)
 }
 
 func (s *session) fileConfig(r fileRun) (filerun.Config, error) {
@@ -120,6 +138,9 @@ func (s *session) fileConfig(r fileRun) (filerun.Config, error) {
 	}
 	if len(r.inputs) == 0 {
 		return c, usage("--input FILE is missing; - reads the standard input")
+	}
+	if r.encoding != "" && r.encoding != "b64" {
+		return c, usage("--encoding is b64, not %q", r.encoding)
 	}
 	var err error
 	if c.AppendMs, err = readTime(r.appendTime); err != nil {
@@ -132,7 +153,7 @@ func (s *session) fileConfig(r fileRun) (filerun.Config, error) {
 			return c, usage("the standard input can be read once only")
 		}
 		standard = standard || file == "-"
-		c.Inputs = append(c.Inputs, filerun.Input{Topic: topic, Open: func() (io.ReadCloser, error) {
+		c.Inputs = append(c.Inputs, filerun.Input{Topic: topic, Base64: r.encoding != "", Open: func() (io.ReadCloser, error) {
 			in, _, err := s.openInput(file)
 			return in, err
 		}})
@@ -212,6 +233,7 @@ func (w *rowWriter) put(row []byte) error {
 // runOutput is where a run over files puts its rows.
 type runOutput struct {
 	rows       *rowWriter
+	file       *runFile // in place of rows; nil = none
 	late, dead letterKeeper
 }
 

@@ -23,7 +23,9 @@ import (
 //	  long              how many bytes they have, compressed
 //	  the records
 //	  16 bytes          the sync marker again
-const containerMagic = "Obj\x01"
+//
+// ContainerMagic is what every one starts with.
+const ContainerMagic = "Obj\x01"
 
 const syncBytes = 16
 
@@ -44,7 +46,7 @@ const (
 )
 
 // IsContainer reports whether a file that starts like this is a container file.
-func IsContainer(head []byte) bool { return bytes.HasPrefix(head, []byte(containerMagic)) }
+func IsContainer(head []byte) bool { return bytes.HasPrefix(head, []byte(ContainerMagic)) }
 
 // ContainerReader reads the records of a container file. It trusts nothing in it: lengths
 // are looked at before memory is taken, and every record is checked. Not safe for
@@ -64,8 +66,8 @@ type ContainerReader struct {
 // NewContainerReader reads the head of a file.
 func NewContainerReader(in io.Reader) (*ContainerReader, error) {
 	r := &ContainerReader{in: bufio.NewReader(in)}
-	var magic [len(containerMagic)]byte
-	if _, err := io.ReadFull(r.in, magic[:]); err != nil || string(magic[:]) != containerMagic {
+	var magic [len(ContainerMagic)]byte
+	if _, err := io.ReadFull(r.in, magic[:]); err != nil || string(magic[:]) != ContainerMagic {
 		return nil, errors.New("not an Avro container file")
 	}
 	meta, err := r.metadata()
@@ -265,7 +267,7 @@ func NewContainerWriter(out io.Writer, schema string, sync [16]byte) (*Container
 	if _, err := ParseSchema(schema, nil); err != nil {
 		return nil, err
 	}
-	head := []byte(containerMagic)
+	head := []byte(ContainerMagic)
 	head = appendLong(head, 2)
 	for _, text := range []string{"avro.schema", strings.TrimSpace(schema), "avro.codec", codecDeflate} {
 		head = append(appendLong(head, int64(len(text))), text...)

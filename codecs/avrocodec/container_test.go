@@ -108,7 +108,7 @@ func TestContainerCutShort(t *testing.T) {
 func TestContainerRefuses(t *testing.T) {
 	t.Parallel()
 	head := func(meta ...string) []byte {
-		b := appendLong([]byte(containerMagic), int64(len(meta)/2))
+		b := appendLong([]byte(ContainerMagic), int64(len(meta)/2))
 		for _, text := range meta {
 			b = append(appendLong(b, int64(len(text))), text...)
 		}
@@ -121,8 +121,8 @@ func TestContainerRefuses(t *testing.T) {
 	}
 	for want, file := range map[string][]byte{
 		"not an Avro container file":                                         []byte("Obj"),
-		"the head of the Avro container file: a number out of range":         append([]byte(containerMagic), bytes.Repeat([]byte{0xFF}, 11)...),
-		"the head of the Avro container file: its metadata is too large":     appendLong(appendLong([]byte(containerMagic), 1), 1<<40),
+		"the head of the Avro container file: a number out of range":         append([]byte(ContainerMagic), bytes.Repeat([]byte{0xFF}, 11)...),
+		"the head of the Avro container file: its metadata is too large":     appendLong(appendLong([]byte(ContainerMagic), 1), 1<<40),
 		`the Avro container file is compressed with "snappy"; null and`:      head("avro.schema", `"int"`, "avro.codec", "snappy"),
 		"the schema of the Avro container file: an Avro schema without":      head(),
 		"after record 0: a block of -1 records":                              block(-1, 1, "\x02"),

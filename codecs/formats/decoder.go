@@ -42,9 +42,12 @@ type writer struct {
 // Decoder implements codecs.Format.
 func (f *format) Decoder(paths []codecs.Path) codecs.FramedDecoder {
 	d := &decoder{format: f, paths: slices.Clone(paths), byID: map[uint32]*writer{}, byMark: map[uint64]*writer{}}
-	if f.reader == nil {
+	switch {
+	case f.bare != nil:
+		d.bare = d.newWriter(f.bare, "the schema of the file")
+	case f.reader == nil:
 		d.bare = &writer{decoder: jsoncodec.New(paths)}
-	} else {
+	default:
 		d.bare = d.newWriter(f.reader, f.text)
 	}
 	return d

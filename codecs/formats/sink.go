@@ -239,15 +239,22 @@ func (f *rowFormat) Writer(members []string) (codecs.RowWriter, error) {
 	} else {
 		w.encoder = avrocodec.NewEncoder(f.reader.avro)
 	}
+	w.names = renamed(members)
+	return w, nil
+}
+
+// renamed are the names of fields that their members do not have; nil if all do.
+func renamed(members []string) map[string]string {
+	var names map[string]string
 	for _, m := range members {
 		if name := codecs.FieldName(m); name != m {
-			if w.names == nil {
-				w.names = map[string]string{}
+			if names == nil {
+				names = map[string]string{}
 			}
-			w.names[m] = name
+			names[m] = name
 		}
 	}
-	return w, nil
+	return names
 }
 
 // rowWriter implements codecs.RowWriter.

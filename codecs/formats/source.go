@@ -27,8 +27,13 @@ func (l *Library) Source(ctx context.Context, spec codecs.FormatSpec) (codecs.Fo
 		return nil, err
 	}
 	f := &format{library: l}
+	if spec.Written != "" && l.registry == nil && !isText(spec.Schema) {
+		spec.Schema = "" // a subject, of which nothing is known where nothing is registered
+	}
 	var err error
 	switch {
+	case spec.Written != "" && spec.Schema == "":
+		f.reader, f.text = parse(Schema{Language: Avro, Text: spec.Written}), "schema of the file"
 	case spec.Pin == codecs.FormatJSON || spec.Name == codecs.FormatJSON && spec.Schema == "":
 		f.pin = spec.Pin
 		return f, nil
@@ -42,6 +47,13 @@ func (l *Library) Source(ctx context.Context, spec codecs.FormatSpec) (codecs.Fo
 	if err == nil && f.reader != nil {
 		err = f.check(spec)
 	}
+	if err == nil && spec.Written != "" && spec.Schema != "" {
+		if f.bare = parse(Schema{Language: Avro, Text: spec.Written}); f.bare.err != nil {
+			err = invalid("the schema of the file: %w", f.bare.err)
+		} else if f.reader.avro == nil {
+			err = invalid("the file is one of %q, and the schema of the spec is not", codecs.FormatAvro)
+		}
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -52,6 +64,7 @@ func (l *Library) Source(ctx context.Context, spec codecs.FormatSpec) (codecs.Fo
 type format struct {
 	library *Library
 	reader  *schema // what records are read as; nil = JSON of any shape
+	bare    *schema // what those without a frame are written with; nil = reader
 	text    string  // where the schema is from
 	subject string  // whose versions single-object frames may name; "" for none
 	pin     string

@@ -48,7 +48,7 @@ var layers = map[string][]string{
 	"operators":                 {"dataflow", "codecs", "log"},
 	"queries":                   {"operators", "dataflow", "codecs", "codecs/jsoncodec", "log", "internal/bus", "internal/fault"},
 	"queries/fakebus":           {"log", "internal/bus", "internal/fault"},
-	"queries/filerun":           {"queries", "log", "internal/bus", "internal/fault"},
+	"queries/filerun":           {"queries", "codecs", "codecs/avrocodec", "codecs/formats", "log", "internal/bus", "internal/fault"},
 	"cluster/internal/wire":     {},
 	"cluster/state":             {"log", "cluster/internal/wire"},
 	"cluster/raftlog":           {"log", "internal/fault"},

@@ -19,8 +19,8 @@ const (
 	heldBytes = 8 << 20
 )
 
-// feed is a topic whose records come out of a file while they are read. Line i, from
-// 0, of those that are records goes to partition i modulo their number.
+// feed is a topic whose records come out of a file while they are read. Record i, from
+// 0, goes to partition i modulo their number.
 //
 // It holds chunks of records that the job has not read, heldBytes of them and one more.
 // Then it waits, unless a partition has nothing: a job that needs that one would never
@@ -30,6 +30,8 @@ const (
 type feed struct {
 	topic  bus.Topic
 	timeMs int64 // append time of all records
+
+	in records // of the file, of run
 
 	mu      sync.Mutex
 	moved   sync.Cond // a chunk has been read, or stopped
@@ -61,17 +63,34 @@ func newFeed(name string, id uint64, partitions int32, timeMs int64) *feed {
 
 var errStopped = errors.New("stopped")
 
+// open finds out what the file is.
+func (f *feed) open(in io.Reader, base64 bool) (err error) {
+	f.in, err = openRecords(&watchedReader{in: in, feed: f}, base64)
+	return err
+}
+
+// openWithin is open, which ends with the context, also while the file gives nothing.
+func (f *feed) openWithin(ctx context.Context, in io.Reader, base64 bool) error {
+	opened := make(chan error, 1)
+	go func() { opened <- f.open(in, base64) }()
+	select {
+	case err := <-opened:
+		return err
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
 // run reads the file to its end and seals the topic. It ends early after stop.
-func (f *feed) run(in io.Reader) error {
+func (f *feed) run() (err error) {
 	defer close(f.ended)
-	l, err := newLines(&watchedReader{in: in, feed: f})
 	for i := 0; err == nil; i = (i + 1) % len(f.parts) {
-		var line []byte
-		if line, err = l.next(); err != nil {
+		var record []byte
+		if record, err = f.in.next(); err != nil {
 			break
 		}
 		block := &f.parts[i].filling
-		block.Add(nil, line)
+		block.Add(nil, record)
 		if block.Count >= chunkRows || len(block.Bytes) >= chunkBytes {
 			err = f.publish(i)
 		}
@@ -301,12 +320,11 @@ func (s feeds) Wait(topic string, p int32, after log.Offset) (<-chan struct{}, e
 
 // start runs the feeds; the first that fails ends the context, with its error as the
 // cause. finish stops them.
-func (s feeds) start(ctx context.Context, files map[string]io.Reader) (running context.Context, finish func()) {
+func (s feeds) start(ctx context.Context) (running context.Context, finish func()) {
 	running, cancel := context.WithCancelCause(ctx)
 	for name, f := range s {
-		in := files[name]
 		go func() {
-			if err := f.run(in); err != nil {
+			if err := f.run(); err != nil {
 				cancel(fmt.Errorf("read the input of topic %q: %w", name, err))
 			}
 		}()

@@ -56,7 +56,7 @@ func TestFeedWaits(t *testing.T) {
 		f := newFeed("in", 1, 1, 0)
 		in := &endless{line: strings.Repeat("x", 200) + "\n"}
 		go func() {
-			if err := f.run(in); err != nil {
+			if err := feedAll(f, in); err != nil {
 				t.Error(err)
 			}
 		}()
@@ -88,7 +88,7 @@ func TestFeedStarves(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newFeed("in", 1, 2, 0)
 		go func() {
-			if err := f.run(&endless{line: strings.Repeat("x", 200) + "\n"}); err != nil {
+			if err := feedAll(f, &endless{line: strings.Repeat("x", 200) + "\n"}); err != nil {
 				t.Error(err)
 			}
 		}()
@@ -113,7 +113,7 @@ func TestFeedHurries(t *testing.T) {
 		f := newFeed("in", 1, 2, 7)
 		in, out := io.Pipe()
 		go func() {
-			if err := f.run(in); err != nil {
+			if err := feedAll(f, in); err != nil {
 				t.Error(err)
 			}
 		}()
@@ -171,7 +171,7 @@ func TestFeedHurries(t *testing.T) {
 func TestFeedRefuses(t *testing.T) {
 	t.Parallel()
 	f := newFeed("in", 1, 1, 0)
-	if err := f.run(strings.NewReader("a\nb\n")); err != nil {
+	if err := feedAll(f, strings.NewReader("a\nb\n")); err != nil {
 		t.Fatal(err)
 	}
 	for _, from := range []log.Offset{1, -1} {
@@ -193,4 +193,11 @@ func TestFeedRefuses(t *testing.T) {
 		t.Errorf("another partition: %v", err)
 	}
 	f.stop()
+}
+
+func feedAll(f *feed, in io.Reader) error {
+	if err := f.open(in, false); err != nil {
+		return err
+	}
+	return f.run()
 }

@@ -3,7 +3,7 @@ package filerun
 import (
 	"bufio"
 	"bytes"
-	"compress/gzip"
+	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -16,27 +16,16 @@ const MaxLineBytes = 16 << 20
 
 const readBytes = 256 << 10
 
-// lines reads the records of a file, plain or compressed with gzip, as produce-ndjson
-// takes them: any bytes up to LF, a CR before it cut, blank lines skipped, a line that
+// lines reads the records of a file of one a line as produce-ndjson takes them: any bytes up to LF, a CR before it cut, blank lines skipped, a line that
 // is one JSON string stands for its text.
 type lines struct {
 	in     *bufio.Reader
 	number int // of the line last read, from 1
 	buf    []byte
 	text   string
+	raw    []byte
+	base64 bool // a line is the base64 of a record, = one without bytes
 	done   bool
-}
-
-func newLines(in io.Reader) (*lines, error) {
-	r := bufio.NewReaderSize(in, readBytes)
-	if head, err := r.Peek(2); err == nil && head[0] == 0x1f && head[1] == 0x8b {
-		z, err := gzip.NewReader(r)
-		if err != nil {
-			return nil, fmt.Errorf("decompress: %w", err)
-		}
-		r = bufio.NewReaderSize(z, readBytes)
-	}
-	return &lines{in: r}, nil
 }
 
 // next returns the next record, valid until the next call, io.EOF at the end.
@@ -53,7 +42,16 @@ func (l *lines) next() ([]byte, error) {
 		if line[0] == '"' || line[0] <= ' ' {
 			line = l.unquote(line)
 		}
-		return line, nil
+		if !l.base64 {
+			return line, nil
+		}
+		if string(line) == "=" {
+			return nil, nil
+		}
+		if l.raw, err = base64.StdEncoding.AppendDecode(l.raw[:0], line); err != nil {
+			return nil, fmt.Errorf("line %d: %w", l.number, err)
+		}
+		return l.raw, nil
 	}
 	return nil, io.EOF
 }

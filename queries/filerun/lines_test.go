@@ -27,7 +27,7 @@ func zip(t testing.TB, text string) []byte {
 }
 
 func readAll(in io.Reader) ([]string, error) {
-	l, err := newLines(in)
+	l, err := openRecords(in, false)
 	var got []string
 	for err == nil {
 		var line []byte

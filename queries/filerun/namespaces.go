@@ -59,10 +59,11 @@ func (n *Namespace) read() (map[string][]byte, error) {
 		return nil, err
 	}
 	defer file.Close()
-	in, err := newLines(file)
+	unpacked, err := unpack(file)
 	if err != nil {
 		return nil, err
 	}
+	in := &lines{in: unpacked}
 	values := map[string][]byte{}
 	for {
 		line, err := in.next()

@@ -8,15 +8,17 @@ import (
 	"io"
 	"slices"
 
+	"leat/codecs/formats"
 	"leat/internal/fault"
 	"leat/queries"
 )
 
-// Input is a file with the records of a topic, one a line, plain or compressed with
-// gzip.
+// Input is a file with the records of a topic, plain or compressed with gzip: an Avro
+// container file, or one record a line.
 type Input struct {
-	Topic string // "" for the only topic that the query reads
-	Open  func() (io.ReadCloser, error)
+	Topic  string // "" for the only topic that the query reads
+	Open   func() (io.ReadCloser, error)
+	Base64 bool // lines are the base64 of records
 }
 
 // Config is what a run needs.
@@ -33,6 +35,8 @@ type Config struct {
 	Clock    queries.Clock // paces the output, nothing else
 	Options  queries.RunOptions
 	Output   queries.LocalOutput
+	// Planned, if not nil, is called before the first row.
+	Planned func(*queries.Plan) error
 }
 
 // CodeInvalidInput is the code of an error about inputs that do not fit the query.
@@ -76,24 +80,31 @@ func Run(ctx context.Context, c Config) (queries.RowCounts, error) {
 	if err != nil {
 		return none, err
 	}
-	_, plan, _, problems := queries.Compile(ctx, c.Spec, sources)
-	if len(problems) > 0 {
-		return none, problems.Fault()
-	}
 	values, err := c.namespaces()
 	if err != nil {
 		return none, err
 	}
-	files := map[string]io.Reader{}
 	for topic, input := range inputs {
 		file, err := input.Open()
+		if err == nil {
+			defer file.Close()
+			err = sources[topic].openWithin(ctx, file, input.Base64)
+		}
 		if err != nil {
 			return none, fmt.Errorf("open the input of topic %q: %w", topic, err)
 		}
-		defer file.Close()
-		files[topic] = file
 	}
-	running, finish := sources.start(ctx, files)
+	names := queries.Names{Topics: sources, Formats: fileFormats{library: formats.New(nil), feeds: sources}}
+	_, plan, _, problems := names.Compile(ctx, c.Spec)
+	if len(problems) > 0 {
+		return none, problems.Fault()
+	}
+	if c.Planned != nil {
+		if err := c.Planned(plan); err != nil {
+			return none, err
+		}
+	}
+	running, finish := sources.start(ctx)
 	defer finish()
 	counts, err := queries.RunLocal(running, queries.LocalConfig{
 		Plan: plan, Topics: sources, Values: values, Clock: c.Clock, Options: c.Options, Output: c.Output,
