@@ -105,16 +105,20 @@ func (n *Network) caller(ctx context.Context, node string) (*caller, error) {
 	c = &caller{conn: &listening{Conn: conn}}
 	c.client = rpc.NewClient(c.conn)
 	n.mu.Lock()
-	defer n.mu.Unlock()
+	faster, closed := n.calls[node], n.closed
+	if faster == nil && !closed {
+		n.calls[node] = c
+	}
+	n.mu.Unlock()
+	// Closing a connection takes the lock.
 	switch {
-	case n.closed:
+	case closed:
 		_ = c.client.Close()
 		return nil, fault.New(fault.Unavailable, "shutting_down", "the node is shutting down")
-	case n.calls[node] != nil: // somebody was faster
+	case faster != nil:
 		_ = c.client.Close()
-		return n.calls[node], nil
+		return faster, nil
 	}
-	n.calls[node] = c
 	return c, nil
 }
 

@@ -269,3 +269,29 @@ func TestCalls(t *testing.T) {
 		t.Errorf("got %d", got)
 	}
 }
+
+// TestCallsAtOnce: of connections for calls that are made at the same time one stays, and
+// none is in the way of another.
+func TestCallsAtOnce(t *testing.T) {
+	t.Parallel()
+	a, b := open(t, "x", "a"), open(t, "x", "b")
+	a.knows("b", b)
+	const callers = 64
+	failed := make(chan error, callers)
+	for range callers {
+		go func() {
+			var got int
+			failed <- a.Call(t.Context(), "b", "Double", 4, &got)
+		}()
+	}
+	for range callers {
+		if err := <-failed; err != nil {
+			t.Error(err)
+		}
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if len(a.calls) != 1 {
+		t.Errorf("%d connections are kept for calls", len(a.calls))
+	}
+}
