@@ -22,7 +22,8 @@ type identity struct {
 	ReplicaID   uint64 `json:"replica_id"`
 	RaftAddress string `json:"raft_address"` // in a cluster the node's name
 	DataShards  int    `json:"data_shards"`
-	Hostname    string `json:"hostname"` // of the last start
+	Hostname    string `json:"hostname"`        // of the last start
+	Begun       bool   `json:"begun,omitempty"` // there is a raft log
 	// Of a cluster only.
 	Cluster string `json:"cluster,omitempty"`
 	Members []seat `json:"members,omitempty"` // those it was started with, none of one that joined

@@ -88,8 +88,9 @@ type book struct {
 	members      map[string]*Member
 	roster       *membership
 	founders     []seat
-	incarnations map[string]string // by name, and number where that is not a founder's
-	refusals     map[string]string // by which member, the last one
+	seen         map[uint64]map[uint64]uint64 // how far a replica had come in each shard
+	incarnations map[string]string            // by name, and number where that is not a founder's
+	refusals     map[string]string            // by which member, the last one
 }
 
 var _ peer.Members = (*book)(nil)
@@ -98,7 +99,7 @@ func openBook(c Config, first []seat) (*book, error) {
 	b := &book{
 		self: c.NodeID, files: c.FS, name: filepath.Join(c.Dir, peersName), lost: make(chan error, 1), log: c.Logger,
 		refusals: make(map[string]string), members: make(map[string]*Member), incarnations: make(map[string]string),
-		founders: first,
+		founders: first, seen: make(map[uint64]map[uint64]uint64),
 	}
 	m := founders(&c, first)
 	b.know(&m)
@@ -128,6 +129,20 @@ func (b *book) know(m *membership) {
 		if old := was[s.ID]; old != nil && old.URL != "" {
 			b.members[s.ID].URL = old.URL
 		}
+	}
+}
+
+// saw notes how far a member says it has come in each shard.
+func (b *book) saw(replica uint64, applied map[uint64]uint64) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	was := b.seen[replica]
+	if was == nil {
+		was = make(map[uint64]uint64)
+		b.seen[replica] = was
+	}
+	for shard, index := range applied {
+		was[shard] = max(was[shard], index)
 	}
 }
 
@@ -201,9 +216,24 @@ func (b *book) judge(h *peer.Hello) (key string, err error) {
 			return "", fault.New(fault.Conflict, "identity_lost",
 				"node %q comes with another data directory than before; with this one it must not take part: give it its old one back, or have it begin again with \"leat cluster rejoin\"", h.Node)
 		}
-		return key, nil
+		return key, b.remembers(h, m.ReplicaID)
 	}
 	return "", fault.New(fault.Forbidden, "not_a_member", "node %q is no other member of this cluster", h.Node)
+}
+
+// remembers refuses a member whose raft log ends before what it had applied of it.
+func (b *book) remembers(h *peer.Hello, replica uint64) error {
+	if h.Ends == nil {
+		return nil
+	}
+	for shard, index := range b.seen[replica] {
+		if end := h.Ends[shard]; end < index {
+			return fault.New(fault.Conflict, "log_truncated",
+				"the raft log of node %q ends at entry %d of shard %d, and it had applied entry %d: its data directory is an old copy; give it the right one back, or have it begin again with \"leat cluster rejoin\"",
+				h.Node, end, shard, index)
+		}
+	}
+	return nil
 }
 
 func errRemoved(node string, replica uint64) error {

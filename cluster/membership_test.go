@@ -364,7 +364,7 @@ func TestSecureMembers(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer network.Close()
-		f := fault.As(network.Probe(within(t, 10*time.Second), "a"))
+		f := fault.As(network.Probe(within(t, 10*time.Second), "a", nil))
 		if f == nil {
 			return ""
 		}

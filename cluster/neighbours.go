@@ -85,20 +85,7 @@ func (n *Node) meet(isNew bool) error {
 	if n.network, err = peer.New(hello, n.book, n.config.RaftListener, &service{node: n}, n.config.Credentials, n.config.Logger); err != nil || !isNew {
 		return err
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), meetTimeout)
-	defer cancel()
-	peers := n.roster.Load().peers
-	refused := make(chan error, len(peers))
-	for _, p := range peers {
-		go func() { refused <- n.network.Probe(ctx, p.ID) }()
-	}
-	for range peers {
-		// Who is not there yet cannot tell, nor who has not heard yet that this one was added.
-		if err := <-refused; fault.KindOf(err) == fault.Conflict && fault.As(err).Code != "not_a_member" {
-			return err
-		}
-	}
-	return nil
+	return n.probe(meetTimeout, nil)
 }
 
 // closeNetwork gives the way to the other nodes back where raft does not.
@@ -222,6 +209,7 @@ func (n *Node) ask(ctx context.Context, p *neighbour, timeout time.Duration) {
 		}
 		return
 	}
+	n.book.saw(p.ReplicaID, stand.Applied)
 	stand.own = n.applied()
 	if p.stand.Swap(&stand) == nil {
 		n.config.Logger.Info("a node is reached", "node", p.ID)

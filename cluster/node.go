@@ -122,6 +122,9 @@ func (n *Node) open() error {
 	for i := range id.DataShards {
 		n.data = append(n.data, firstDataShard+uint64(i))
 	}
+	if err := n.checkBegun(); err != nil {
+		return err
+	}
 	n.raftLog = &logStore{factory: raftlog.NewFactory(filepath.Join(config.Dir, "raft"), raftlog.Options{FS: config.FS})}
 	for _, shardID := range n.shardIDs() {
 		if err := n.openShard(shardID); err != nil {
@@ -131,9 +134,21 @@ func (n *Node) open() error {
 	if n.host, err = dragonboat.NewNodeHost(n.hostConfig()); err != nil {
 		return err
 	}
+	if err = n.startShards(); err != nil {
+		n.host.Close()
+	}
+	return err
+}
+
+// startShards has raft begin, unless this node has lost what raft relies on.
+func (n *Node) startShards() error {
+	for _, check := range []func() error{n.checkEnds, n.checkRemembered, n.begun} {
+		if err := check(); err != nil {
+			return err
+		}
+	}
 	for _, shardID := range n.shardIDs() {
 		if err := n.startShard(shardID); err != nil {
-			n.host.Close()
 			return fmt.Errorf("start shard %d: %w", shardID, err)
 		}
 	}

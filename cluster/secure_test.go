@@ -92,7 +92,7 @@ func TestSecureCluster(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		err = network.Probe(within(t, 10*time.Second), g.configs[up].NodeID)
+		err = network.Probe(within(t, 10*time.Second), g.configs[up].NodeID, nil)
 		if err == nil || credentials != nil && fault.As(err).Code != "wrong_certificate" {
 			t.Errorf("with the directory of node %d and the certificate of %q: %v", down, name, err)
 		}

@@ -127,7 +127,7 @@ func TestWhoIsLetIn(t *testing.T) {
 			a.knows("b", b)
 			a.roll.addresses["a"], a.roll.addresses["c"] = "127.0.0.9:1", "127.0.0.1:1"
 			b.roll.addresses = map[string]string{"a": "127.0.0.9:1", "b": "127.0.0.1:1", "c": "127.0.0.9:1"}
-			err := a.Probe(t.Context(), "b")
+			err := a.Probe(t.Context(), "b", nil)
 			if (err != nil) != c.refused {
 				t.Fatalf("refused should be %v: %v", c.refused, err)
 			}

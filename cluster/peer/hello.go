@@ -43,6 +43,8 @@ type Hello struct {
 	To      string `json:"to"` // the node it means to talk to
 	// Replica is the number of the node's replicas, which stands for one data directory.
 	Replica uint64 `json:"replica,omitempty"`
+	// Ends is where its raft log ends in each shard, in a probe of a node that starts.
+	Ends map[uint64]uint64 `json:"ends,omitempty"`
 	// Incarnation is different for every data directory ever made.
 	Incarnation string `json:"incarnation"`
 	// URL is where clients reach the node, "" where it serves none.

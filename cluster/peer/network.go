@@ -205,9 +205,12 @@ func (n *Network) GetSnapshotConnection(ctx context.Context, node string) (rafti
 	return &snapshotConn{sender: sender{conn: conn}}, nil
 }
 
-// Probe asks a node whether it would let this one in.
-func (n *Network) Probe(ctx context.Context, node string) error {
-	conn, err := n.dial(ctx, node, kindProbe)
+// Probe asks a node whether it would let this one in, with a raft log that ends where ends
+// says, nil for not said.
+func (n *Network) Probe(ctx context.Context, node string, ends map[uint64]uint64) error {
+	hello := n.self
+	hello.Kind, hello.To, hello.Ends = kindProbe, node, ends
+	conn, err := n.dialAs(ctx, &hello)
 	if err != nil {
 		return err
 	}
@@ -216,6 +219,13 @@ func (n *Network) Probe(ctx context.Context, node string) error {
 
 // dial connects to a member and says hello.
 func (n *Network) dial(ctx context.Context, node, kind string) (net.Conn, error) {
+	hello := n.self
+	hello.Kind, hello.To = kind, node
+	return n.dialAs(ctx, &hello)
+}
+
+func (n *Network) dialAs(ctx context.Context, hello *Hello) (net.Conn, error) {
+	node := hello.To
 	address, ok := n.members.Address(node)
 	if !ok {
 		return nil, fault.New(fault.NotFound, "not_a_member", "there is no member %q", node)
@@ -232,7 +242,7 @@ func (n *Network) dial(ctx context.Context, node, kind string) (net.Conn, error)
 	}
 	conn, err := n.secureDial(ctx, tcp, node)
 	if err == nil {
-		err = n.introduce(conn, node, kind)
+		err = n.introduce(conn, hello)
 	}
 	if err != nil {
 		n.untrack(tcp)
@@ -243,12 +253,11 @@ func (n *Network) dial(ctx context.Context, node, kind string) (net.Conn, error)
 }
 
 // introduce says hello and hears the answer.
-func (n *Network) introduce(conn net.Conn, node, kind string) error {
+func (n *Network) introduce(conn net.Conn, hello *Hello) error {
+	node := hello.To
 	if err := conn.SetDeadline(time.Now().Add(helloTimeout)); err != nil {
 		return err
 	}
-	hello := n.self
-	hello.Kind, hello.To = kind, node
 	if err := writeHello(conn, hello); err != nil {
 		return err
 	}
@@ -264,7 +273,7 @@ func (n *Network) introduce(conn net.Conn, node, kind string) error {
 	if answer.Node != node {
 		return fault.New(fault.Conflict, "other_node", "there is node %q where %q is expected", answer.Node, node)
 	}
-	if err := n.members.Greet(answer.Hello, kind == kindProbe); err != nil {
+	if err := n.members.Greet(answer.Hello, hello.Kind == kindProbe); err != nil {
 		return err
 	}
 	return conn.SetDeadline(time.Time{})

@@ -109,7 +109,7 @@ func TestHello(t *testing.T) {
 	a.knows("b", b)
 	a.knows("d", b) // a wrong address
 	a.knows("c", stranger)
-	if err := a.Probe(t.Context(), "b"); err != nil {
+	if err := a.Probe(t.Context(), "b", nil); err != nil {
 		t.Fatal(err)
 	}
 	if got := b.roll.greeted; len(got) != 1 || got[0].Node != "a" || got[0].URL != "http://a" || got[0].Incarnation != "a1" {
@@ -120,7 +120,7 @@ func TestHello(t *testing.T) {
 	}
 	b.roll.refuse = fault.New(fault.Conflict, "identity_lost", "who are you?")
 	for node, want := range map[string]string{"b": "identity_lost", "c": "other_cluster", "d": "other_node", "e": "not_a_member"} {
-		if err := a.Probe(t.Context(), node); code(err) != want {
+		if err := a.Probe(t.Context(), node, nil); code(err) != want {
 			t.Errorf("%s: %v, want %s", node, err, want)
 		}
 	}
@@ -161,7 +161,7 @@ func TestStrangers(t *testing.T) {
 		}
 		conn.Close()
 	}
-	if err := a.Probe(t.Context(), "b"); err != nil {
+	if err := a.Probe(t.Context(), "b", nil); err != nil {
 		t.Error(err)
 	}
 }
