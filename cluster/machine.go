@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"sync"
+	"sync/atomic"
 
 	sm "github.com/lni/dragonboat/v4/statemachine"
 
@@ -47,6 +48,8 @@ type machine struct {
 	stateLog     *log.Partition
 	dropped      []state.PartitionID // files to remove after the next checkpoint
 	digests      digests
+
+	taken atomic.Uint64 // bytes of entries applied since Open
 
 	// Of Update alone.
 	ops    []byte                           // encoded operations of the Update under way
@@ -94,6 +97,7 @@ func (m *machine) Update(entries []sm.Entry) ([]sm.Entry, error) {
 	defer m.writer.Unlock()
 	m.ops = m.ops[:0]
 	for i := range entries {
+		m.taken.Add(uint64(len(entries[i].Cmd)))
 		answers, err := m.applyEntry(&entries[i])
 		if err != nil {
 			return nil, fmt.Errorf("apply raft entry %d of shard %d: %w", entries[i].Index, m.shard, err)

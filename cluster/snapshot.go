@@ -61,11 +61,11 @@ func (m *machine) PrepareSnapshot() (any, error) {
 	return c, nil
 }
 
-// SaveSnapshot streams a cut; Update goes on meanwhile.
+// SaveSnapshot streams a cut, paced; Update goes on meanwhile.
 func (m *machine) SaveSnapshot(cut any, to io.Writer, done <-chan struct{}) error {
 	c := cut.(*snapshotCut)
 	defer m.unpin()
-	w := bufio.NewWriterSize(to, snapshotRead)
+	w := bufio.NewWriterSize(newPacedWriter(to, done, m.taken.Load), snapshotRead)
 	if err := writeSection(w, append(wire.AppendUint(nil, c.index), c.image...)); err != nil {
 		return err
 	}
