@@ -137,6 +137,17 @@ func openTables(t *testing.T) *sql.DB {
 			t.Fatal(err)
 		}
 	}
+	names, err := os.ReadFile("nyc2013/airlines.ndjson")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := db.Exec(`CREATE TABLE airlines AS SELECT l.value ->> 'key' AS key, l.value ->> '$.value.name' AS name, l.value ->> '$.value.regional' AS regional
+		FROM json_each(?) AS l`, "["+strings.Join(strings.Split(strings.TrimSpace(string(names)), "\n"), ",")+"]"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := db.Exec("CREATE INDEX flights_by_time ON flights(origin, dep)"); err != nil {
+		t.Fatal(err)
+	}
 	if _, err := db.Exec("CREATE INDEX weather_by_time ON weather(origin, time)"); err != nil {
 		t.Fatal(err)
 	}
