@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -23,20 +24,32 @@ type outputQuery struct {
 	name, spec string
 	windowed   bool
 	changes    bool
+	joins      bool // events and marks
 }
 
 func outputQueries() []outputQuery {
+	const sides = `"left":{"topic":"events","event_time":"t","max_out_of_orderness":"1s"},"right":{"topic":"marks","event_time":"t","max_out_of_orderness":"1s"}`
+	named := func(key, kind string) string {
+		return fmt.Sprintf(`"lookup":{"kv":"names","key":%q,"as":"name","type":%q}`, key, kind)
+	}
 	const timed = `"source":{"topic":"events","event_time":"t","max_out_of_orderness":"1s"},`
 	return []outputQuery{
-		{"even", `"source":{"topic":"events"},"filter":"v % 2 == 0","select":{"id":"id","v":"v"},"sink":{"topic":"out-even","key":"id"}`, false, false},
-		{"window", timed + `"filter":"v >= 10","group_by":["k"],"window":{"hopping":"2s","every":"1s"},
-			"aggregate":{"n":"count()","total":"sum(v)","mean":"avg(v * 0.1)","last":"last(id)"},"sink":{"topic":"out-window","key":"k"}`, true, false},
-		{"session", timed + `"group_by":["k"],"window":{"session":100},
-			"aggregate":{"n":"count()","mean":"avg(v * 0.1)","most":"max_by(id, v)"},"sink":{"topic":"out-session","key":"k"}`, true, false},
-		{"running", timed + `"group_by":["k"],"max_state_bytes":100000000,"aggregate":{"n":"count()","total":"sum(v)","last":"last(id)"},
-			"having":"n % 3 != 0","emit":"changes","sink":{"kv":"running","key":"k"}`, false, true},
-		{"merging", timed + `"group_by":["k"],"window":{"session":100},"aggregate":{"n":"count()","mean":"avg(v * 0.1)"},
-			"emit":"changes","sink":{"kv":"merging","key":["k","window_start"]}`, true, true},
+		{name: "even", spec: `"source":{"topic":"events"},"filter":"v % 2 == 0","select":{"id":"id","v":"v"},"sink":{"topic":"out-even","key":"id"}`},
+		{name: "window", windowed: true, spec: timed + `"filter":"v >= 10","group_by":["k"],"window":{"hopping":"2s","every":"1s"},
+			"aggregate":{"n":"count()","total":"sum(v)","mean":"avg(v * 0.1)","last":"last(id)"},"sink":{"topic":"out-window","key":"k"}`},
+		{name: "session", windowed: true, spec: timed + `"group_by":["k"],"window":{"session":100},
+			"aggregate":{"n":"count()","mean":"avg(v * 0.1)","most":"max_by(id, v)"},"sink":{"topic":"out-session","key":"k"}`},
+		{name: "running", changes: true, spec: timed + `"group_by":["k"],"max_state_bytes":100000000,"aggregate":{"n":"count()","total":"sum(v)","last":"last(id)"},
+			"having":"n % 3 != 0","emit":"changes","sink":{"kv":"running","key":"k"}`},
+		{name: "merging", windowed: true, changes: true, spec: timed + `"group_by":["k"],"window":{"session":100},"aggregate":{"n":"count()","mean":"avg(v * 0.1)"},
+			"emit":"changes","sink":{"kv":"merging","key":["k","window_start"]}`},
+		{name: "named", spec: `"source":{"topic":"events"},` + named("k", "inner") + `,"filter":"name.rank > 0",
+			"select":{"id":"id","label":"name.label"},"sink":{"topic":"out-named","key":"id"}`},
+		{name: "pairs", windowed: true, joins: true, spec: `"join":{"type":"full","on":[["k","k"]],"window":{"before":60,"after":20},` + sides + `},
+			"select":{"left":"left.id","right":"right.id","k":"left.k ?? right.k"},"sink":{"topic":"out-pairs","key":"k"}`},
+		{name: "joined", windowed: true, joins: true, spec: `"join":{"type":"left","on":[["k","k"]],"window":{"tumbling":500},` + sides + `},` + named("left.k", "left") + `,
+			"group_by":["name.label"],"window":{"tumbling":"1s"},
+			"aggregate":{"n":"count()","mean":"avg(right.v * 0.1)","ranks":"sum(name.rank)","last":"last(left.id)"},"sink":{"topic":"out-joined"}`},
 	}
 }
 
@@ -60,11 +73,20 @@ func (q *outputQuery) json() []byte {
 	return fmt.Appendf(nil, `{"name":%q,%s%s,"on_error":{"topic":"dead-%s"}}`, q.name, q.spec, late, q.name)
 }
 
+// partitions is how many partitions the query reads.
+func (q *outputQuery) partitions() int {
+	if q.joins {
+		return 2 * faultPartitions
+	}
+	return faultPartitions
+}
+
 // TestFaultsOutput kills a server every two seconds, LEAT_FAULT_SECONDS long, while it is
-// fed and a stateless, a windowed and a session query write to topics, and a query of
-// running groups and one of sessions write changes, and withdraw some, to namespaces. What
-// is in the topics in the end is, record by record, and what is in the namespaces, key by
-// key, what the same queries write on a server that reads the same log and is left alone.
+// fed and queries write to topics: stateless and windowed ones, sessions, joins and
+// lookups in a namespace that stays the same; and a query of running groups and one of
+// sessions write changes, and withdraw some, to namespaces. What is in the topics in the
+// end is, record by record, and what is in the namespaces, key by key, what the same
+// queries write on a server that reads the same log and is left alone.
 func TestFaultsOutput(t *testing.T) {
 	t.Parallel()
 	const every = 2 * time.Second
@@ -84,21 +106,20 @@ func TestFaultsOutput(t *testing.T) {
 		f.restart(t)
 	}
 	killed := dial(t, f.server.url)
-	standings := awaitOutput(t, killed)
+	awaitOutput(t, killed)
 	calm := dial(t, start(t, t.TempDir()).url)
 	startOutput(t, calm)
-	copyEvents(t, killed, calm)
-	for i, want := range awaitOutput(t, calm) {
-		q, got := outputQueries()[i], standings[i]
+	for _, topic := range []string{"events", "marks"} {
+		copyTopic(t, killed, calm, topic)
+	}
+	awaitOutput(t, calm)
+	for _, q := range outputQueries() {
+		got := q.settle(t, killed, calm)
 		if q.changes {
 			sameSpace(t, killed, calm, q.name)
-			got.Rows.Out = want.Rows.Out // how often a row changes is not repeatable
-		}
-		if got.Rows != want.Rows {
-			t.Errorf("%s counts %s, and %s without kills", q.name, got.Rows, want.Rows)
 		}
 		for _, topic := range q.topics() {
-			sameTopic(t, killed, calm, topic)
+			sameTopic(t, killed, calm, topic, q.joins && !strings.HasPrefix(topic, "out-"))
 		}
 		if r := got.Rows; r.Out < 50 && !q.changes || r.Dead == 0 || q.windowed && r.Late == 0 {
 			t.Errorf("the load shows too little of %s: %s", q.name, r)
@@ -107,9 +128,52 @@ func TestFaultsOutput(t *testing.T) {
 	}
 }
 
+// settle waits until a query has put out the same number of rows on both servers: where it
+// has read all, some may have been on their way.
+func (q *outputQuery) settle(t *testing.T, killed, calm *client) (got standing) {
+	t.Helper()
+	eventually(t, q.name+" counts the same", func() error {
+		var want standing
+		for c, into := range map[*client]*standing{killed: &got, calm: &want} {
+			var err error
+			if *into, _, err = c.query(t.Context(), q.name); err != nil {
+				return err
+			}
+			if n := into.written(); n != into.Rows.Out+into.Rows.Dead+into.Rows.Late {
+				return fmt.Errorf("%d rows are written of %s", n, into.Rows)
+			}
+		}
+		if q.changes {
+			got.Rows.Out = want.Rows.Out // how often a row changes is not repeatable
+		}
+		if got.Rows != want.Rows {
+			return fmt.Errorf("it counts %s, and %s without kills", got.Rows, want.Rows)
+		}
+		return nil
+	})
+	return got
+}
+
+// written is how many rows are in the topics.
+func (s *standing) written() (n int64) {
+	for _, sink := range s.Sinks {
+		n += sink.Written
+	}
+	return n
+}
+
 func startOutput(t *testing.T, c *client) {
 	t.Helper()
-	c.mustPost(t, "/broker/topics", map[string]any{"name": "events", "partitions": faultPartitions})
+	for _, topic := range []string{"events", "marks"} {
+		c.mustPost(t, "/broker/topics", map[string]any{"name": topic, "partitions": faultPartitions})
+	}
+	for k := range 6 { // k6 has no name, and k0 no rank
+		path := route("kv", "names", fmt.Sprint("k", k))
+		value := fmt.Appendf(nil, `{"label":"name %d","rank":%d}`, k/2, k)
+		if _, err := c.call(t.Context(), request{method: http.MethodPost, path: path, body: value}); err != nil {
+			t.Fatal(err)
+		}
+	}
 	for _, q := range outputQueries() {
 		c.mustStart(t, q.json())
 	}
@@ -133,7 +197,11 @@ func (f *faults) feed(t *testing.T, long time.Duration) {
 				values[i] = f.value(r)
 			}
 			// What fails may be in the log or not: both servers read the same one.
-			if produceLines(ctx, c, r.IntN(faultPartitions), "", []byte(strings.Join(values, "\n"))) == nil {
+			topic := "events"
+			if r.IntN(3) == 0 {
+				topic = "marks"
+			}
+			if produceLines(ctx, c, topic, r.IntN(faultPartitions), "", []byte(strings.Join(values, "\n"))) == nil {
 				taken.Add(1)
 			}
 			select {
@@ -154,27 +222,22 @@ func (f *faults) feed(t *testing.T, long time.Duration) {
 	feeder.Wait()
 }
 
-func produceLines(ctx context.Context, c *client, partition int, key string, lines []byte) error {
+func produceLines(ctx context.Context, c *client, topic string, partition int, key string, lines []byte) error {
 	q := url.Values{"partition": {strconv.Itoa(partition)}}
 	if key != "" {
 		q.Set("idempotency_key", key)
 	}
-	_, err := c.call(ctx, request{method: http.MethodPost, path: "/broker/topics/events/produce-ndjson", query: q, body: lines})
+	_, err := c.call(ctx, request{method: http.MethodPost, path: "/broker/topics/" + topic + "/produce-ndjson", query: q, body: lines})
 	return err
 }
 
 // awaitOutput waits until all queries have worked on the whole log, and what they have
 // put out is in the topics. It gives up when nothing has moved for a while.
-func awaitOutput(t *testing.T, c *client) (list []standing) {
+func awaitOutput(t *testing.T, c *client) {
 	t.Helper()
 	for _, q := range outputQueries() {
 		var now standing
-		moved := func() (n int64) {
-			for _, s := range now.Sinks {
-				n += s.Written
-			}
-			return n + now.Rows.In
-		}
+		moved := func() int64 { return now.written() + now.Rows.In }
 		for last := int64(-1); ; last = moved() {
 			done := false
 			eventually(t, q.name+" gets on", func() (err error) {
@@ -182,7 +245,7 @@ func awaitOutput(t *testing.T, c *client) (list []standing) {
 					return err
 				}
 				written := now.Rows.Out + now.Rows.Dead + now.Rows.Late
-				done = now.lag() == 0 && len(now.Partitions) == faultPartitions && moved() == now.Rows.In+written
+				done = now.lag() == 0 && len(now.Partitions) == q.partitions() && moved() == now.Rows.In+written
 				if !done && moved() == last {
 					err = fmt.Errorf("it is %s (%v), lag %d, with %s, sinks %+v", now.State, now.Error, now.lag(), now.Rows, now.Sinks)
 				}
@@ -192,18 +255,16 @@ func awaitOutput(t *testing.T, c *client) (list []standing) {
 				break
 			}
 		}
-		list = append(list, now)
 	}
-	return list
 }
 
-// copyEvents produces the log of one server again on another one, in turn from each
+// copyTopic produces a topic of one server again on another one, in turn from each
 // partition.
-func copyEvents(t *testing.T, from, to *client) {
+func copyTopic(t *testing.T, from, to *client, topic string) {
 	t.Helper()
 	var readers []*topicReader
 	for p := range faultPartitions {
-		readers = append(readers, newTopicReader(from, "events", p))
+		readers = append(readers, newTopicReader(from, topic, p))
 	}
 	for copied := true; copied; {
 		copied = false
@@ -223,7 +284,7 @@ func copyEvents(t *testing.T, from, to *client) {
 			if lines.Len() > 0 {
 				copied = true
 				key := strconv.FormatInt(r.partitionReader.next, 10)
-				eventually(t, "a copy", func() error { return produceLines(t.Context(), to, p, key, lines.Bytes()) })
+				eventually(t, "a copy", func() error { return produceLines(t.Context(), to, topic, p, key, lines.Bytes()) })
 			}
 		}
 	}
@@ -256,11 +317,18 @@ func (r *topicReader) next(t *testing.T) json.RawMessage {
 	return first
 }
 
-// sameTopic compares a topic of two servers: offsets, keys and values.
-func sameTopic(t *testing.T, a, b *client, topic string) {
+// sameTopic compares a topic of two servers: offsets, keys and values; or, mixed, the
+// values in any order: both sides of a join write to one partition.
+func sameTopic(t *testing.T, a, b *client, topic string, mixed bool) {
 	t.Helper()
 	for p := range faultPartitions {
 		x, y := newTopicReader(a, topic, p), newTopicReader(b, topic, p)
+		if mixed {
+			if got, want := x.values(t), y.values(t); !slices.Equal(got, want) {
+				t.Errorf("%s/%d has %d rows that are not the %d without kills", topic, p, len(got), len(want))
+			}
+			continue
+		}
 		for {
 			got, want := x.next(t), y.next(t)
 			if !bytes.Equal(got, want) {
@@ -314,4 +382,18 @@ func spaceOf(t *testing.T, c *client, namespace string) map[string]string {
 		values[key.Key] = string(doc.Value)
 	}
 	return values
+}
+
+// values are those of all records, sorted.
+func (r *topicReader) values(t *testing.T) (list []string) {
+	t.Helper()
+	for text := r.next(t); text != nil; text = r.next(t) {
+		var m struct{ Value string }
+		if err := json.Unmarshal(text, &m); err != nil {
+			t.Fatal(err)
+		}
+		list = append(list, m.Value)
+	}
+	slices.Sort(list)
+	return list
 }
