@@ -384,6 +384,9 @@ func (b *binder) selected(s *SelectSpec, names scope) *term {
 
 // warn looks for what is legal and may surprise.
 func (b *binder) warn(topics TopicLookup) {
+	if b.spec.Join != nil {
+		b.warnKeys()
+	}
 	endless := b.spec.running() && b.spec.Window.TTLMs == 0
 	for i := range b.spec.Sources {
 		s := &b.spec.Sources[i]

@@ -10,7 +10,8 @@ import (
 
 // boundJoin is a join whose names are resolved.
 type boundJoin struct {
-	keys    [2][]int // by side: columns of its batches
+	keys    [2][]int     // by side: columns of its batches
+	kinds   [2][]kindSet // of the keys
 	columns []joinColumn
 }
 
@@ -74,11 +75,28 @@ func (b *binder) joinKeys() {
 	}
 	for _, pair := range b.spec.Join.On {
 		for side, field := range pair {
-			col, _, err := b.sources[side].field(field.Path)
+			col, kinds, err := b.sources[side].field(field.Path)
 			if err != nil {
 				b.invalid(field.node, "%v", err)
 			}
-			b.bound.join.keys[side] = append(b.bound.join.keys[side], col)
+			j := b.bound.join
+			j.keys[side], j.kinds[side] = append(j.keys[side], col), append(j.kinds[side], kinds)
+		}
+	}
+}
+
+// warnKeys warns of fields that have to be equal and, by their schemas, never are.
+func (b *binder) warnKeys() {
+	for i, pair := range b.spec.Join.On {
+		var kinds [2]kindSet
+		for side := range kinds {
+			if kinds[side] = b.bound.join.kinds[side][i] &^ kindNull; kinds[side]&kindNumber != 0 {
+				kinds[side] |= kindNumber // 1 and 1.0 are equal
+			}
+		}
+		if kinds[0] != 0 && kinds[1] != 0 && kinds[0]&kinds[1] == 0 {
+			b.bound.Warnings = append(b.bound.Warnings, fmt.Sprintf("left.%s is %s and right.%s is %s: they are never equal, so no row matches another",
+				pair[0].Text, kinds[0], pair[1].Text, kinds[1]))
 		}
 	}
 }

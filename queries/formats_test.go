@@ -220,3 +220,31 @@ func TestPreviewFormats(t *testing.T) {
 	}
 	wantRows(t, "preview", p.Rows, `{"k":"a","w":2}`, `{"k":"b","w":4}`)
 }
+
+// TestKeysThatNeverMatch: where schemas tell that the keys of a join are never equal, the
+// answer to the spec warns of it.
+func TestKeysThatNeverMatch(t *testing.T) {
+	t.Parallel()
+	side := func(topic, kind string) string {
+		schema := `,"schema":{"type":"record","name":"R","fields":[{"name":"k","type":` + kind + `}]}`
+		if kind == "" {
+			schema = ""
+		}
+		return `{"topic":"` + topic + `"` + schema + `,"until":"end"}`
+	}
+	for _, c := range []struct{ left, right, warning string }{
+		{`"string"`, `"int"`, "left.k is string and right.k is number: they are never equal, so no row matches another"},
+		{`["null","boolean"]`, `["null","string"]`, "left.k is bool and right.k is string: they are never equal, so no row matches another"},
+		{`"double"`, `"bytes"`, "left.k is number and right.k is value: they are never equal, so no row matches another"},
+		{`"int"`, `"double"`, ""}, {`["string","int"]`, `"long"`, ""}, {`["null","string"]`, `"string"`, ""}, {`"int"`, ``, ""}, {``, ``, ""},
+	} {
+		_, plan, warnings, problems := Names{Topics: specTopics{}, Formats: formats.New(formatstest.New())}.Compile(t.Context(), []byte(
+			`{"name":"q","join":{"on":[["k","k"]],"window":{"within":1},"left":`+side("flights", c.left)+`,"right":`+side("weather", c.right)+`}}`))
+		if plan == nil {
+			t.Fatal(problems)
+		}
+		if got := strings.Join(warnings, "\n"); got != c.warning {
+			t.Errorf("%s and %s: %q, want %q", c.left, c.right, got, c.warning)
+		}
+	}
+}

@@ -103,10 +103,10 @@ func TestReadmeRuns(t *testing.T) {
 		t.Fatal(err)
 	}
 	w := newWorkplace(t)
-	for _, dir := range []string{"questions", "nyc2013", "formats"} {
-		target, err := filepath.Abs(filepath.Join("../../examples", dir))
+	for _, name := range []string{"questions", "nyc2013", "formats", "nyc2013/airlines.ndjson"} {
+		target, err := filepath.Abs(filepath.Join("../../examples", name))
 		if err == nil {
-			err = os.Symlink(target, filepath.Join(w.dir, dir))
+			err = os.Symlink(target, filepath.Join(w.dir, filepath.Base(name)))
 		}
 		if err != nil {
 			t.Fatal(err)
