@@ -62,6 +62,31 @@ func BenchmarkLanes(b *testing.B) {
 	}
 }
 
+// BenchmarkLookup is select with what a namespace holds of each row's user, each as a
+// record of some members, and without.
+func BenchmarkLookup(b *testing.B) {
+	const rows = 400_000
+	for _, c := range []struct{ name, spec string }{
+		{"without", `{"name":"q",` + benchSource + `,"select":{"u":"user","twice":"amount * 2"}}`},
+		{"select", `{"name":"q",` + benchSource + `,"lookup":{"kv":"users","key":"user","as":"who"},"select":{"u":"who.name","twice":"amount * 2"}}`},
+		{"tumbling", `{"name":"q",` + benchSource + `,"lookup":{"kv":"users","key":"user","as":"who"},"group_by":["who.plan"],"window":{"tumbling":"10s"},"aggregate":{"n":"count()"}}`},
+		{"whole", `{"name":"q",` + benchSource + `,"lookup":{"kv":"users","key":"user","as":"who"}}`},
+	} {
+		b.Run(c.name, func(b *testing.B) {
+			runJobs(b, benchBus(b, rows, 1), c.spec, rows, RunOptions{})
+		})
+	}
+}
+
+// benchValues are the users of the events.
+func benchValues() *fakebus.Values {
+	v := &fakebus.Values{}
+	for i := range 1000 {
+		v.Put("users", fmt.Sprintf("u%04d", i), fmt.Sprintf(`{"name":"user number %d","plan":"plan %d","since":1700000000000,"tags":["a","b"]}`, i, i%7))
+	}
+	return v
+}
+
 // runJobs runs the query over all rows of the bus, again and again.
 func runJobs(b *testing.B, bus *fakebus.Bus, spec string, rows int, o RunOptions) {
 	b.Helper()
@@ -70,12 +95,13 @@ func runJobs(b *testing.B, bus *fakebus.Bus, spec string, rows int, o RunOptions
 
 func runPlan(b *testing.B, bus *fakebus.Bus, plan *Plan, rows int, o RunOptions) {
 	b.Helper()
+	values := benchValues()
 	b.ReportAllocs()
 	n := 0
 	for b.Loop() {
 		n++
 		config := trialConfig(bus, plan, o)
-		config.ID = fmt.Sprint(n)
+		config.ID, config.Values = fmt.Sprint(n), values
 		if err := NewJob(config).Run(context.Background()); err != nil {
 			b.Fatal(err)
 		}
