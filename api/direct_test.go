@@ -79,7 +79,9 @@ func TestDirectCallsAnswerAsRoutedOnes(t *testing.T) {
 			c.Request.SetRequestURI(call.path)
 			c.Request.SetBodyStream(strings.NewReader(call.body), len(call.body))
 			handler(&c)
-			return c.Response.String()
+			head, rest, _ := strings.Cut(c.Response.String(), "Date: ")
+			_, rest, _ = strings.Cut(rest, "\r\n") // a second may pass between the two
+			return head + rest
 		}
 		if a, b := answer(routed), answer(direct); a != b {
 			t.Errorf("%s %s:\nrouted: %s\ndirect: %s", call.method, call.path, a, b)
