@@ -89,7 +89,7 @@ func (b *bench) clusterProduce(t *trio, o others, connections int) error {
 	at := ", " + plural(connections, "connection")
 	sides := []contestant{b.noopAt(connections), b.onTrio(t, connections)}
 	if o.nats != nil {
-		sides = append(sides, b.natsAt(o.nats, connections), b.etcdAt(o.etcd, connections))
+		sides = append(sides, b.natsAt(o.nats, connections, b.run), b.etcdAt(o.etcd, connections))
 	}
 	all, err := alternate(b.rounds, sides...)
 	if err != nil {

@@ -8,6 +8,8 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"time"
@@ -60,7 +62,7 @@ func (b *bench) against(name string, s *server, connections int, p protocol, req
 // contest is a contestant that puts a load on servers, whose processor time is counted
 // together.
 func (b *bench) contest(name string, l load, servers ...*server) contestant {
-	l.warm, l.run = warmUp, b.run
+	l.warm, l.run = warmUp, max(l.run, b.run)
 	return b.counted(name, l.do, servers...)
 }
 
@@ -127,32 +129,88 @@ func (s *server) call(ctx context.Context, method, path string, body []byte) ([]
 	return answer, err
 }
 
+// rival is another system that syncs before it answers.
+type rival struct {
+	name, row, unit string
+	side            contestant
+}
+
+// rivals are the other systems that are there, with so many clients each.
+func (b *bench) rivals(connections int) (all []rival, err error) {
+	if b.redis != nil {
+		all = append(all, rival{"Redis", "Redis XADD, fsync always", "req/s", b.redisAt(connections)})
+	}
+	nats, err := b.natsAlone()
+	if nats != nil {
+		all = append(all, rival{"NATS", natsAloneRow, "msg/s", b.natsAt(nats, connections, 4*b.run)})
+	}
+	return all, err
+}
+
+const natsAloneRow = "NATS JetStream R1, sync always"
+
+// natsAlone starts a NATS server with a stream of one replica, nil where it is not there.
+func (b *bench) natsAlone() ([]*server, error) {
+	if b.nats != nil {
+		return b.nats, nil
+	}
+	if b.peers == "" {
+		b.peers = b.buildPeers()
+	}
+	if b.peers == "" {
+		return nil, nil
+	}
+	dir := filepath.Join(b.data, "nats-alone")
+	err := os.Mkdir(dir, 0o755)
+	if err == nil {
+		b.nats, err = startNats(b.ctx, b.peers, dir, 1)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("start nats: %w", err)
+	}
+	return b.nats, nil
+}
+
+// beside measures contestants in turn with rivals, and answers what the first ones did,
+// how that of one compares with the rivals, and the rows of these.
+func (b *bench) beside(rivals []rival, at string, one int, sides ...contestant) (all []series, against string, rows []row, err error) {
+	own := len(sides)
+	for _, r := range rivals {
+		sides = append(sides, r.side)
+	}
+	if all, err = alternate(b.rounds, sides...); err != nil {
+		return nil, "", nil, err
+	}
+	for i, r := range rivals {
+		against += fmt.Sprintf(", %.2f of %s", all[one].ratio(all[own+i]), r.name)
+		rows = append(rows, rowOf(r.row+at, r.unit, 1, all[own+i], ""))
+	}
+	if b.nats == nil {
+		rows = append(rows, row{what: natsAloneRow + at, against: notInstalled})
+	}
+	return all[:own], against, rows, nil
+}
+
 // produce measures many clients with one record a call.
 func (b *bench) produce(connections int) error {
 	path, err := b.topic("bench", partitions)
 	if err != nil {
 		return err
 	}
-	sides := []contestant{
-		b.noopAt(connections),
-		b.against("leat", b.leat, connections, durable(), post(path, record())),
-	}
-	if b.redis != nil {
-		sides = append(sides, b.redisAt(connections))
-	}
-	all, err := alternate(b.rounds, sides...)
+	rivals, err := b.rivals(connections)
 	if err != nil {
 		return err
 	}
 	at := fmt.Sprintf(", %d connections", connections)
-	text := fmt.Sprintf("%.2f of the no-op handler", all[1].ratio(all[0]))
-	if b.redis != nil {
-		text += fmt.Sprintf(", %.2f of Redis", all[1].ratio(all[2]))
+	all, against, rows, err := b.beside(rivals, at, 1,
+		b.noopAt(connections), b.against("leat", b.leat, connections, durable(), post(path, record())))
+	if err != nil {
+		return err
 	}
-	b.add(rowOf("**leat produce**"+at, "req/s", 1, all[1], text), rowOf("no-op fiber handler"+at, "req/s", 1, all[0], ""))
-	if b.redis != nil {
-		b.add(rowOf("Redis XADD, fsync always"+at, "req/s", 1, all[2], ""))
-	}
+	b.add(
+		rowOf("**leat produce**"+at, "req/s", 1, all[1], fmt.Sprintf("%.2f of the no-op handler%s", all[1].ratio(all[0]), against)),
+		rowOf("no-op fiber handler"+at, "req/s", 1, all[0], ""))
+	b.add(rows...)
 	return nil
 }
 
@@ -162,24 +220,21 @@ func (b *bench) produceAlone() error {
 	if err != nil {
 		return err
 	}
-	sides := []contestant{
-		b.noopAt(1), b.syncing(recordBytes), b.against("leat", b.leat, 1, durable(), post(path, record())),
+	rivals, err := b.rivals(1)
+	if err != nil {
+		return err
 	}
-	if b.redis != nil {
-		sides = append(sides, b.redisAt(1))
-	}
-	all, err := alternate(b.rounds, sides...)
+	all, against, rows, err := b.beside(rivals, ", 1 connection", 2,
+		b.noopAt(1), b.syncing(recordBytes), b.against("leat", b.leat, 1, durable(), post(path, record())))
 	if err != nil {
 		return err
 	}
 	b.add(
 		rowOf("**leat produce**, 1 connection", "req/s", 1, all[2],
-			fmt.Sprintf("P50 %.2f of append+fdatasync and a no-op call", all[2].slower(all[0], all[1]))),
+			fmt.Sprintf("P50 %.2f of append+fdatasync and a no-op call%s", all[2].slower(all[0], all[1]), against)),
 		rowOf("no-op fiber handler, 1 connection", "req/s", 1, all[0], ""),
 		rowOf("append 64 B + fdatasync", "syncs/s", 1, all[1], ""))
-	if b.redis != nil {
-		b.add(rowOf("Redis XADD, fsync always, 1 connection", "req/s", 1, all[3], ""))
-	}
+	b.add(rows...)
 	return nil
 }
 

@@ -76,8 +76,9 @@ type bench struct {
 	data  string // temporary directory
 	leat  *server
 	noop  *server
-	redis *server // nil where it is not installed
-	peers string  // program of the other systems, "" where it could not be built
+	redis *server   // nil where it is not installed
+	nats  []*server // a lone one, once it is needed and is there
+	peers string    // program of the other systems, "" where it could not be built
 	table strings.Builder
 }
 
@@ -136,7 +137,7 @@ func (b *bench) start() (err error) {
 }
 
 func (b *bench) stop() {
-	for _, s := range []*server{b.leat, b.noop, b.redis} {
+	for _, s := range append([]*server{b.leat, b.noop, b.redis}, b.nats...) {
 		if s != nil {
 			s.kill()
 		}

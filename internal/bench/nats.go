@@ -80,9 +80,9 @@ func natsPublisher(subject string, body []byte) func(fd, number int) ([][]byte, 
 }
 
 // natsAt is a contestant that publishes to the first of the servers.
-func (b *bench) natsAt(all []*server, connections int) contestant {
+func (b *bench) natsAt(all []*server, connections int, run time.Duration) contestant {
 	l := load{
-		addresses: []string{all[0].address}, connections: connections,
+		addresses: []string{all[0].address}, connections: connections, run: run,
 		protocol: natsAnswers{}, greet: natsPublisher(natsStream, record()),
 	}
 	return b.contest("nats", l, all...)
