@@ -42,7 +42,7 @@ race: ## the tests under the race detector (needs a C compiler)
 	$(GO) test -race ./...
 
 .PHONY: faults
-faults: ## SIGKILL under load, ROUNDS=50 times and for SECONDS=300; failed syncs, full disks, broken networks (needs root, strace and iptables)
+faults: ## SIGKILL under load, ROUNDS=50 times and for SECONDS=300; of nodes and clusters, failed syncs, full disks, broken networks, 50 rounds each (needs root, strace and iptables)
 	LEAT_FAULT_ROUNDS=$(ROUNDS) LEAT_FAULT_SECONDS=$(SECONDS) $(GO) test ./cmd/leat -run Faults -count=1 -timeout 60m -v
 	LEAT_FAULT_ROUNDS=$(ROUNDS) $(GO) test ./internal/torture -count=1 -timeout 60m -v
 

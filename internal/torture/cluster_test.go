@@ -185,14 +185,14 @@ func (f *fleet) move(t *testing.T, p place, to int) {
 	}
 }
 
-// TestClusterKill: under load a node is killed, or stopped for a while, or has to give
-// its lead away, most times the one that leads the partition most is written to. What was acknowledged is there once, in an order that
+// TestClusterKill: under load a node is killed, or all are, or one is stopped for a while
+// or has to give its lead away, most times the one that leads the partition most is written to. What was acknowledged is there once, in an order that
 // the clients can have seen, and on every node the same; keys are registers, groups
 // only move forward. LEAT_FAULT_ROUNDS says how often, LEAT_FAULT_SEED repeats the
 // choices.
 func TestClusterKill(t *testing.T) {
 	t.Parallel()
-	rounds := variable(t, "LEAT_FAULT_ROUNDS", 3)
+	rounds := variable(t, "LEAT_FAULT_ROUNDS", 4)
 	seed := variable(t, "LEAT_FAULT_SEED", int(time.Now().UnixNano()&0x7fffffff))
 	t.Logf("run it again: LEAT_FAULT_SEED=%d LEAT_FAULT_ROUNDS=%d go test ./internal/torture -run '^TestClusterKill$'", seed, rounds)
 	r := rand.New(rand.NewPCG(uint64(seed), 1))
@@ -201,7 +201,7 @@ func TestClusterKill(t *testing.T) {
 	c := f.dial(t)
 	c.must(t, "POST", "/broker/topics", nil, `{"name":"events","partitions":2}`)
 	f.level(t, "events")
-	var resumed []time.Duration
+	var h hurts
 	for round := range rounds {
 		w.round = round
 		before := w.answered.Load()
@@ -213,28 +213,12 @@ func TestClusterKill(t *testing.T) {
 			return nil
 		})
 		<-time.After(time.Duration(r.Int64N(int64(time.Second))))
-		victim := f.leader(t, w.plain.place)
-		if r.IntN(4) == 0 {
+		leader := f.leader(t, w.plain.place)
+		victim := leader
+		if round > 0 && r.IntN(4) == 0 {
 			victim = r.IntN(len(f.nodes))
 		}
-		switch round % 3 {
-		case 0:
-			f.kill(victim)
-			killed := time.Now()
-			w.probe(t, f, w.plain)
-			resumed = append(resumed, time.Since(killed))
-			<-time.After(time.Duration(r.Int64N(int64(500 * time.Millisecond))))
-		case 1:
-			// Long enough for the others to choose another leader, of which it does not
-			// know when it goes on.
-			f.nodes[victim].signal(t, syscall.SIGSTOP)
-			<-time.After(2*time.Second + time.Duration(r.Int64N(int64(time.Second))))
-			f.nodes[victim].signal(t, syscall.SIGCONT)
-			w.probe(t, f, w.plain)
-		case 2:
-			f.move(t, w.plain.place, r.IntN(len(f.nodes)))
-			f.move(t, w.mixed.place, r.IntN(len(f.nodes)))
-		}
+		h.hurt(t, f, w, r, leader, victim)
 		stop()
 		if f.nodes[victim] == nil {
 			f.launch(t, victim)
@@ -246,12 +230,63 @@ func TestClusterKill(t *testing.T) {
 		f.level(t, "events")
 		w.settleCluster(t, f, round == rounds-1)
 	}
-	slices.Sort(resumed)
-	t.Logf("%d rounds: after a kill written again after %s, at most %s; %d and %d operations on logs, %d on keys, %d on groups checked", rounds,
-		resumed[len(resumed)/2], resumed[len(resumed)-1], w.plain.operations, w.mixed.operations, w.registers.operations, w.commits.operations)
+	h.report(t)
+	t.Logf("%d rounds: %d and %d operations on logs, %d on keys, %d on groups checked", rounds, w.plain.operations, w.mixed.operations, w.registers.operations, w.commits.operations)
 	for i, n := range f.nodes {
 		if exit, took := n.terminate(t); exit != 0 || took > 5*time.Second {
 			t.Errorf("the end of node %d: exit %d after %s, the log:\n%s", i, exit, took, n.logs)
+		}
+	}
+}
+
+// hurts is how long it took until writes were acknowledged again: after the leader was
+// killed, and after all nodes were.
+type hurts struct{ resumed, started []time.Duration }
+
+// hurt does to the nodes what the round is for.
+func (h *hurts) hurt(t *testing.T, f *fleet, w *world, r *rand.Rand, leader, victim int) {
+	t.Helper()
+	switch w.round % 4 {
+	case 0:
+		f.kill(victim)
+		killed := time.Now()
+		w.probeBut(t, f, w.plain, victim)
+		if victim == leader {
+			h.resumed = append(h.resumed, time.Since(killed))
+		}
+		<-time.After(time.Duration(r.Int64N(int64(500 * time.Millisecond))))
+	case 1:
+		// Long enough for the others to choose another leader, of which it does not
+		// know when it goes on.
+		f.nodes[victim].signal(t, syscall.SIGSTOP)
+		<-time.After(2*time.Second + time.Duration(r.Int64N(int64(time.Second))))
+		f.nodes[victim].signal(t, syscall.SIGCONT)
+		w.probe(t, f, w.plain)
+	case 2:
+		f.move(t, w.plain.place, r.IntN(len(f.nodes)))
+		f.move(t, w.mixed.place, r.IntN(len(f.nodes)))
+	case 3:
+		for i := range f.nodes {
+			f.kill(i)
+		}
+		killed := time.Now()
+		for i := range f.nodes {
+			f.launch(t, i)
+		}
+		w.probe(t, f, w.plain)
+		h.started = append(h.started, time.Since(killed))
+		for i := range f.nodes {
+			f.await(t, i)
+		}
+	}
+}
+
+func (h *hurts) report(t *testing.T) {
+	t.Helper()
+	for what, took := range map[string][]time.Duration{"the leader": h.resumed, "all nodes, and their start": h.started} {
+		if len(took) > 0 {
+			slices.Sort(took)
+			t.Logf("%d kills of %s: written again after %s, at most %s", len(took), what, took[len(took)/2], took[len(took)-1])
 		}
 	}
 }
@@ -304,15 +339,7 @@ func (w *world) commitOnly(ctx context.Context, c *client, r *rand.Rand) bool {
 // probe appends to a partition until that is acknowledged.
 func (w *world) probe(t *testing.T, f *fleet, p *partition) {
 	t.Helper()
-	c := f.dial(t)
-	eventually(t, p.place.String()+" is written to", func() error {
-		ids := w.ids(1)
-		p.send(ids, false)
-		if o := w.append(t.Context(), c, p, ids, 100, ""); o != done {
-			return errors.Join(errors.New("not acknowledged"), w.failed())
-		}
-		return nil
-	})
+	w.writeOn(t, f.dial(t), p)
 }
 
 // settleCluster checks what the clients were told, with nobody writing. After the last

@@ -177,15 +177,7 @@ func (f *fleet) dialBut(t *testing.T, but int) *client {
 // acknowledged.
 func (w *world) probeBut(t *testing.T, f *fleet, p *partition, but int) {
 	t.Helper()
-	c := f.dialBut(t, but)
-	eventually(t, p.place.String()+" is written to", func() error {
-		ids := w.ids(1)
-		p.send(ids, false)
-		if o := w.append(t.Context(), c, p, ids, 100, ""); o != done {
-			return errors.Join(errors.New("not acknowledged"), w.failed())
-		}
-		return nil
-	})
+	w.writeOn(t, f.dialBut(t, but), p)
 }
 
 // setMark sets the key that stale reads are told by, by way of all nodes but one, and
