@@ -9,48 +9,36 @@ import (
 	"path/filepath"
 )
 
-// clusterPath is where single records go. The topic is of one partition, as the stream
-// of NATS is.
+// clusterPath is where single records go. The topic has a partition for each node that
+// leads.
 const clusterPath = "/broker/topics/bench/produce"
 
-// cluster measures three nodes on this machine beside clusters of other systems. Of
-// each the connections go to the one that leads.
-func (b *bench) cluster() error {
-	t, err := b.startTrio("cluster", [3]int{2, 1, 1})
+// cluster measures three nodes on this machine, of which each leads a third as by
+// default or one leads everything, beside clusters of other systems. Of each the
+// connections go to those that lead.
+func (b *bench) cluster() (err error) {
+	thirds, err := b.startTrio("thirds", [3]int{1, 1, 1})
 	if err != nil {
 		return err
 	}
-	defer t.kill()
+	defer thirds.kill()
+	one, err := b.startTrio("one", [3]int{2, 1, 1})
+	if err != nil {
+		return err
+	}
+	defer one.kill()
 	others, err := b.startOthers()
 	if err != nil {
 		return err
 	}
 	defer others.kill()
 	for _, connections := range []int{400, 64, 1} {
-		if err := b.clusterProduce(t, others, connections); err != nil {
-			return fmt.Errorf("%w: %s", err, t.lastWords())
+		if err := b.clusterProduce(thirds, one, others, connections); err != nil {
+			return fmt.Errorf("%w: %s %s", err, thirds.lastWords(), one.lastWords())
 		}
 	}
-	if err := b.clusterLines(t); err != nil {
-		return fmt.Errorf("%w: %s", err, t.lastWords())
-	}
-	return nil
-}
-
-// clusterSpread measures three nodes of which each leads a third of the partitions.
-func (b *bench) clusterSpread() error {
-	t, err := b.startTrio("spread", [3]int{1, 1, 1})
-	if err != nil {
-		return err
-	}
-	defer t.kill()
-	for _, connections := range []int{400, 64} {
-		all, err := alternate(b.rounds, b.noopAt(connections), b.onTrio(t, connections))
-		if err != nil {
-			return fmt.Errorf("%w: %s", err, t.lastWords())
-		}
-		b.add(rowOf(fmt.Sprintf("**leat produce**, 3 nodes that lead a third each, %d connections", connections), "req/s", 1, all[1],
-			fmt.Sprintf("%.2f of the no-op handler", all[1].ratio(all[0]))))
+	if err := b.clusterLines(one); err != nil {
+		return fmt.Errorf("%w: %s", err, one.lastWords())
 	}
 	return nil
 }
@@ -85,9 +73,9 @@ func (b *bench) onTrio(t *trio, connections int) contestant {
 }
 
 // clusterProduce measures single records.
-func (b *bench) clusterProduce(t *trio, o others, connections int) error {
+func (b *bench) clusterProduce(thirds, one *trio, o others, connections int) error {
 	at := ", " + plural(connections, "connection")
-	sides := []contestant{b.noopAt(connections), b.onTrio(t, connections)}
+	sides := []contestant{b.noopAt(connections), b.onTrio(one, connections), b.onTrio(thirds, connections)}
 	if o.nats != nil {
 		sides = append(sides, b.natsAt(o.nats, connections, b.run), b.etcdAt(o.etcd, connections))
 	}
@@ -95,17 +83,23 @@ func (b *bench) clusterProduce(t *trio, o others, connections int) error {
 	if err != nil {
 		return err
 	}
-	against := fmt.Sprintf("%.2f of the no-op handler", all[1].ratio(all[0]))
-	if o.nats != nil {
-		against += fmt.Sprintf(", %.2f of NATS, %.2f of etcd", all[1].ratio(all[2]), all[1].ratio(all[3]))
+	against := func(s series) string {
+		text := fmt.Sprintf("%.2f of the no-op handler", s.ratio(all[0]))
+		if o.nats != nil {
+			text += fmt.Sprintf(", %.2f of NATS, %.2f of etcd", s.ratio(all[3]), s.ratio(all[4]))
+		}
+		return text
 	}
-	b.add(rowOf("**leat produce**, 3 nodes"+at, "req/s", 1, all[1], against), rowOf("no-op fiber handler, beside the 3 nodes"+at, "req/s", 1, all[0], ""))
+	b.add(
+		rowOf("**leat produce**, 3 nodes"+at, "req/s", 1, all[1], against(all[1])),
+		rowOf("**leat produce**, 3 nodes that lead a third each"+at, "req/s", 1, all[2], against(all[2])),
+		rowOf("no-op fiber handler, beside the 3 nodes"+at, "req/s", 1, all[0], ""))
 	nats, etcd := "NATS JetStream R3, sync always"+at, "etcd, 3 members"+at
 	if o.nats == nil {
 		b.add(row{what: nats, against: notInstalled}, row{what: etcd, against: notInstalled})
 		return nil
 	}
-	b.add(rowOf(nats, "msg/s", 1, all[2], ""), rowOf(etcd, "puts/s", 1, all[3], ""))
+	b.add(rowOf(nats, "msg/s", 1, all[3], ""), rowOf(etcd, "puts/s", 1, all[4], ""))
 	return nil
 }
 

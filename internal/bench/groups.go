@@ -36,7 +36,6 @@ func (b *bench) groups() []group {
 		{"sink", b.toTopic},
 		{"flat", b.flat},
 		{"cluster", b.cluster},
-		{"cluster-spread", b.clusterSpread},
 		{"nexmark", b.nexmark},
 	}
 	if b.long {
