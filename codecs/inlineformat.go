@@ -1,5 +1,8 @@
 package codecs
 
+// CodeNoMessage is the code of a fault about InlineFormat.Message.
+const CodeNoMessage = "no_message"
+
 // InlineFormat is how records are written as a request says it by itself, with the schema
 // in it.
 type InlineFormat struct {

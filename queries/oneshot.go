@@ -32,6 +32,7 @@ type OneShotSource struct {
 	eventTime int // column, -1 = append time
 	format    *codecs.InlineFormat
 	schema    *jsonNode
+	message   *jsonNode // nil = the first
 	decoder   codecs.Decoder
 }
 

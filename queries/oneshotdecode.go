@@ -5,6 +5,7 @@ import (
 
 	"leat/codecs"
 	"leat/codecs/jsoncodec"
+	"leat/internal/fault"
 )
 
 // OneShotFormats reads records of which a one-shot form says itself how they are written.
@@ -43,7 +44,7 @@ func (p shotParser) decode(n *jsonNode, s *OneShotSource) {
 	case f.Schema == "":
 		p.invalid(d, `member "schema_text" is missing`)
 	default:
-		s.format, s.schema = f, p.get(d, "schema_text")
+		s.format, s.schema, s.message = f, p.get(d, "schema_text"), p.get(d, "message")
 	}
 }
 
@@ -80,8 +81,12 @@ func (p shotParser) decoder(ctx context.Context, s *OneShotSource, paths []codec
 		return
 	}
 	d, err := p.formats.Inline(ctx, *s.format, paths)
+	at := s.schema
+	if f := fault.As(err); f != nil && f.Code == codecs.CodeNoMessage && s.message != nil {
+		at = s.message
+	}
 	if err != nil {
-		p.invalid(s.schema, "%v", err)
+		p.invalid(at, "%v", err)
 	}
 	s.decoder = d
 }

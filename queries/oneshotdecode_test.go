@@ -17,6 +17,9 @@ type backwards struct{ asked []codecs.InlineFormat }
 
 func (b *backwards) Inline(_ context.Context, f codecs.InlineFormat, paths []codecs.Path) (codecs.Decoder, error) {
 	b.asked = append(b.asked, f)
+	if f.Message == "none" {
+		return nil, fault.New(fault.Invalid, codecs.CodeNoMessage, "the Protobuf schema has no message %q", f.Message)
+	}
 	if f.Schema == "bad" {
 		return nil, fault.New(fault.Invalid, "invalid_format", "the schema: %w", errors.New("schema.proto:1:1: no"))
 	}
@@ -85,8 +88,9 @@ func TestOneShotDecode(t *testing.T) {
 func TestOneShotDecodeProblems(t *testing.T) {
 	t.Parallel()
 	for decode, want := range map[string]string{
-		`{"type":"avro","schema_text":"bad"}`:                                                                     "/source/decode/schema_text",
-		`{"type":"avro"}`:                                                                                         "/source/decode",
+		`{"type":"avro","schema_text":"bad"}`:                 "/source/decode/schema_text",
+		`{"type":"proto","schema_text":"x","message":"none"}`: "/source/decode/message",
+		`{"type":"avro"}`: "/source/decode",
 		`{"type":"avro","encoding":"text","schema_text":"x"}`:                                                     "/source/decode/encoding",
 		`{"type":"avro","schema_text":{}}`:                                                                        "/source/decode/schema_text",
 		`{"type":"avro","schema_text":"x","field_aliases":{"a":"b"}}`:                                             "/source/decode/field_aliases/a",

@@ -5,6 +5,7 @@ package inline
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"strings"
 
 	"leat/codecs"
@@ -37,6 +38,13 @@ func (Formats) Inline(ctx context.Context, f codecs.InlineFormat, paths []codecs
 		if err != nil {
 			return nil, invalid("the schema: %w", err)
 		}
+		kinds, err := s.TypeOf(codecs.Path{})
+		if err == nil && kinds != codecs.Kinds(codecs.Object) {
+			err = fmt.Errorf("records are objects, and its values are %s", kinds)
+		}
+		if err != nil {
+			return nil, invalid("the schema: %w", err)
+		}
 		if !f.JSON {
 			d, err := avrocodec.NewDecoder(s, nil, paths)
 			if err != nil {
@@ -52,7 +60,7 @@ func (Formats) Inline(ctx context.Context, f codecs.InlineFormat, paths []codecs
 		}
 		m, err := s.Message(f.Message)
 		if err != nil {
-			return nil, invalid("%w", err)
+			return nil, fault.New(fault.Invalid, codecs.CodeNoMessage, "%w", err)
 		}
 		if !f.JSON {
 			return protocodec.NewDecoder(m, paths), nil

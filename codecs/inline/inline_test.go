@@ -165,3 +165,27 @@ func TestInlineUnions(t *testing.T) {
 		t.Errorf("%d bad rows", len(bad))
 	}
 }
+
+// TestInlineRecords has schemas whose values are no objects, and messages that are not there.
+func TestInlineRecords(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		format     codecs.InlineFormat
+		code, says string
+	}{
+		{codecs.InlineFormat{Format: "avro", Schema: `"string"`}, "invalid_format", "records are objects, and its values are string"},
+		{codecs.InlineFormat{Format: "avro", Schema: `"string"`, JSON: true}, "invalid_format", "records are objects, and its values are string"},
+		{codecs.InlineFormat{Format: "avro", Schema: `["null",{"type":"record","name":"R","fields":[]}]`}, "invalid_format", "its values are object or null"},
+		{codecs.InlineFormat{Format: "avro", Schema: `{"type":"array","items":"int"}`}, "invalid_format", "its values are array"},
+		{codecs.InlineFormat{Format: "protobuf", Schema: inlineProto, Message: "Txm"}, codecs.CodeNoMessage, `no message "Txm"; did you mean "Txn"?`},
+		{codecs.InlineFormat{Format: "protobuf", Schema: `syntax = "proto3";`}, codecs.CodeNoMessage, "has no message"},
+	} {
+		_, err := inline.Formats{}.Inline(t.Context(), c.format, nil)
+		if f := fault.As(err); f == nil || f.Kind != fault.Invalid || f.Code != c.code || !strings.Contains(f.Message, c.says) {
+			t.Errorf("%+v: %v", c.format, err)
+		}
+	}
+	if _, err := (inline.Formats{}).Inline(t.Context(), codecs.InlineFormat{Format: "avro", Schema: `{"type":"map","values":"int"}`}, nil); err != nil {
+		t.Errorf("a map: %v", err)
+	}
+}
