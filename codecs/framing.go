@@ -14,8 +14,11 @@ import "encoding/binary"
 //	0..1   C3 01
 //	2..9   CRC-64-AVRO fingerprint of the writer's schema, little endian
 //	10..   the value
+//
+// ConfluentBytes is how long the first of them is.
+const ConfluentBytes = 5
+
 const (
-	confluentBytes    = 5
 	singleObjectBytes = 10
 	singleObjectMark  = 0x01C3 // C3 01 as a little-endian number
 )
@@ -25,10 +28,10 @@ const (
 // framed, also a bare Avro record whose first field is 0, empty or null: only the
 // caller knows whether the id is a schema's.
 func CutConfluent(record []byte) (id uint32, rest []byte, ok bool) {
-	if len(record) < confluentBytes || record[0] != 0 {
+	if len(record) < ConfluentBytes || record[0] != 0 {
 		return 0, record, false
 	}
-	return binary.BigEndian.Uint32(record[1:]), record[confluentBytes:], true
+	return binary.BigEndian.Uint32(record[1:]), record[ConfluentBytes:], true
 }
 
 // AppendConfluent appends the Confluent frame of a schema id; the value goes behind it.

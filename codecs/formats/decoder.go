@@ -130,13 +130,20 @@ func (d *decoder) unknownMark(v []byte) bool {
 // Decode implements codecs.Decoder.
 func (d *decoder) Decode(values [][]byte, into *codecs.Columns) []codecs.RowError {
 	d.batch++
+	if w := d.uniform(values); w != nil { // as most batches are
+		d.used = d.used[:0]
+		d.bad = append(d.bad[:0], w.decoder.Decode(w.values, into)...)
+		d.forget()
+		return d.bad
+	}
 	if !slices.ContainsFunc(values, mayBeFramed) && d.bare.decoder != nil {
 		return d.bare.decoder.Decode(values, into)
 	}
 	d.deal(values)
 	d.bad = d.bad[:0]
-	if len(d.used) == 1 && d.used[0].decoder != nil { // as most batches are
+	if len(d.used) == 1 && d.used[0].decoder != nil {
 		d.report(d.used[0], d.used[0].decoder.Decode(d.used[0].values, into))
+		d.forget()
 		return d.bad
 	}
 	into.Reset(len(values), len(d.paths))
@@ -149,6 +156,29 @@ func (d *decoder) Decode(values [][]byte, into *codecs.Columns) []codecs.RowErro
 }
 
 func mayBeFramed(v []byte) bool { return len(v) > 0 && (v[0] == 0 || v[0] == 0xC3) }
+
+// uniform finds the decoder of records that all have the same id in front, and gives them
+// to it; nil if they have not, or if that is not all that says how they are read.
+func (d *decoder) uniform(values [][]byte) *writer {
+	if len(values) == 0 {
+		return nil
+	}
+	id, _, framed := codecs.CutConfluent(values[0])
+	w := d.byID[id]
+	if !framed || w == nil || w.decoder == nil {
+		return nil
+	}
+	head := [codecs.ConfluentBytes]byte(values[0])
+	w.values = slices.Grow(w.values[:0], len(values))
+	for _, v := range values {
+		if len(v) < len(head) || [codecs.ConfluentBytes]byte(v) != head {
+			return nil
+		}
+		w.values = append(w.values, v[len(head):])
+	}
+	w.last = d.batch
+	return w
+}
 
 // deal gives each record to the decoder of its schema.
 func (d *decoder) deal(values [][]byte) {

@@ -377,4 +377,10 @@ func TestDecodersAreBounded(t *testing.T) {
 			t.Fatalf("%d decoders are kept, more than %d", n, formats.MaxWriters)
 		}
 	}
+	for k := range batch { // a batch of one schema each
+		want(t, decode(t, d, batch[k], batch[k]), rows[k], rows[k])
+		if n := formats.Kept(d); n > formats.MaxWriters+1 {
+			t.Fatalf("%d decoders are kept of batches of one schema, more than %d", n, formats.MaxWriters)
+		}
+	}
 }
