@@ -109,7 +109,7 @@ func recordOnce(t *testing.T, c *client, topic string, id int, at int64, user st
 		a := c.call(t.Context(), http.MethodPost, "/broker/topics/"+topic+"/produce", url.Values{"idempotency_key": {fmt.Sprint("k", id)}},
 			fmt.Sprintf(`{"id":%d,"at":%d,"user":%q}`, id, at, user))
 		if o, err := a.result(); o != done {
-			return errors.Join(errors.New("not acknowledged"), err)
+			return fmt.Errorf("not acknowledged: %d %.300s, %w", a.status, a.body, errors.Join(a.err, err))
 		}
 		return nil
 	})

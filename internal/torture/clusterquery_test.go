@@ -33,7 +33,7 @@ func TestClusterQuery(t *testing.T) {
 			eventually(t, "a record is acknowledged", func() error {
 				a := c.call(t.Context(), "POST", "/broker/topics/numbers/produce", url.Values{"idempotency_key": {fmt.Sprint("k", next)}}, record)
 				if o, err := a.result(); o != done {
-					return errors.Join(errors.New("not acknowledged"), err)
+					return fmt.Errorf("not acknowledged: %d %.300s, %w", a.status, a.body, errors.Join(a.err, err))
 				}
 				return nil
 			})
