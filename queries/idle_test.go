@@ -1,12 +1,14 @@
 package queries
 
 import (
+	"context"
 	"fmt"
 	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"leat/log"
 	"leat/queries/fakebus"
 )
 
@@ -87,6 +89,55 @@ func TestSemantics01IdlePartition(t *testing.T) {
 			t.Errorf("rows %+v", s.Rows)
 		}
 		m.stop()
+	})
+}
+
+// lateQuiet is a bus on which partition 1 is quiet, partition 2 as well from the second time
+// on that it is asked about, and partition 0 never.
+type lateQuiet struct {
+	*fakebus.Bus
+	asked int
+}
+
+func (b *lateQuiet) Quiet(ctx context.Context, name string, p int32, spanMs int64) (leftMs int64, end log.Offset, err error) {
+	_, end, err = b.Bus.Quiet(ctx, name, p, spanMs)
+	if p == 2 {
+		b.asked++
+	}
+	if p == 1 || p == 2 && b.asked > 1 {
+		return 0, end, err
+	}
+	return spanMs, end, err
+}
+
+// leapClock leaps with each look at it, and its timers never fire.
+type leapClock struct{ now time.Time }
+
+func (c *leapClock) Now() time.Time {
+	c.now = c.now.Add(time.Hour)
+	return c.now
+}
+func (c *leapClock) After(time.Duration) <-chan time.Time { return nil }
+
+// TestSemantics01MarkInBetween: a mark that is made while windows leave over several epochs
+// is acted on at once, not when the job is woken the next time.
+func TestSemantics01MarkInBetween(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		b := &lateQuiet{Bus: newBus(t, []string{`{"t":1,"k":"a"}`, `{"t":35,"k":"a"}`}, []string{`{"t":2,"k":"a"}`}, []string{`{"t":3,"k":"a"}`, `{"t":12,"k":"b"}`})}
+		config := trialConfig(b.Bus, compilePlan(t, b.Bus, idleSpec), RunOptions{EpochBytes: 1, Workers: 3})
+		config.Topics, config.Clock = b, &leapClock{}
+		ctx, stop := context.WithCancel(t.Context())
+		done := make(chan error)
+		go func() { done <- NewJob(config).Run(ctx) }()
+		synctest.Wait()
+		rows, err := readLog(b, resultsTopic("q1"), 0, 10)
+		if err != nil {
+			t.Fatal(err)
+		}
+		wantRows(t, "result", rows.Rows, `{"k":"a","n":3,"window_start":0,"window_end":10}`, `{"k":"b","n":1,"window_start":10,"window_end":20}`)
+		stop()
+		<-done
 	})
 }
 

@@ -207,21 +207,24 @@ func (j *Job) watermark() dataflow.Time {
 }
 
 // advance has the operators act on the watermark, over as many epochs as the output
-// takes. At the end of a bounded run the watermark is MaxTime.
+// takes: an idle mark of one of these moves it on. At the end of a bounded run the
+// watermark is MaxTime.
 func (j *Job) advance(ctx context.Context) error {
-	w := j.watermark()
-	if w <= j.advanced {
-		return nil
+	for w := j.watermark(); w > j.advanced; w = j.watermark() {
+		if err := j.advanceTo(ctx, w); err != nil {
+			return err
+		}
+		j.advanced = w
 	}
-	err := j.drain(ctx, func(sink dataflow.Sink) (done, moved bool, err error) {
+	return nil
+}
+
+func (j *Job) advanceTo(ctx context.Context, w dataflow.Time) error {
+	return j.drain(ctx, func(sink dataflow.Sink) (done, moved bool, err error) {
 		done, moved, err = j.graph.Advance(w, sink)
 		j.changed = j.changed || moved && !done // a join has given rows to what is behind it
 		return done, moved, err
 	})
-	if err == nil {
-		j.advanced = w
-	}
-	return err
 }
 
 // drain has the operators give out what they hold, over as many epochs as that takes.
