@@ -3,6 +3,7 @@ package cluster
 import (
 	"context"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"slices"
 	"sync"
@@ -118,7 +119,12 @@ func (g *group) do(shard uint64, what func(*Node) error) {
 		if err == nil {
 			return
 		}
-		if fault.KindOf(err) != fault.NotLeader || time.Now().After(deadline) {
+		switch fault.KindOf(err) {
+		case fault.NotLeader, fault.Unavailable, fault.Timeout:
+		default:
+			g.t.Fatal(err)
+		}
+		if time.Now().After(deadline) {
 			g.t.Fatal(err)
 		}
 	}
@@ -133,8 +139,9 @@ func (g *group) append(topic string, partition int32, value string) {
 	if err != nil {
 		g.t.Fatal(err)
 	}
+	key := fmt.Sprint(rand.Uint64()) // a leader that is lost on the way leaves one record all the same
 	g.do(p.Shard, func(n *Node) error {
-		_, err := n.Append(within(g.t, 10*time.Second), bus.Append{Topic: topic, Partition: partition, Block: block(value)})
+		_, err := n.Append(within(g.t, 10*time.Second), bus.Append{Topic: topic, Partition: partition, Block: block(value), IdempotencyKey: key})
 		return err
 	})
 }
