@@ -384,3 +384,18 @@ func TestDecodersAreBounded(t *testing.T) {
 		}
 	}
 }
+
+// TestReferences: records are read by schemas that need others, in both languages.
+func TestReferences(t *testing.T) {
+	t.Parallel()
+	registry := formatstest.New()
+	const outer = `{"type":"record","name":"R","fields":[{"name":"v","type":"p.In"}]}`
+	inner := formats.Source{Name: "p.In", Text: `{"type":"record","name":"p.In","fields":[{"name":"x","type":"long"}]}`}
+	avro := registry.Register("t-value", formats.Avro, outer, inner)
+	proto := registry.Register("t-value", formats.Protobuf, `syntax = "proto3"; import "in.proto"; message R { p.In v = 1; }`,
+		formats.Source{Name: "in.proto", Text: `syntax = "proto3"; package p; message In { int64 x = 1; }`})
+	missing := registry.Register("t-value", formats.Avro, outer)
+	d := source(t, formats.New(registry), codecs.FormatSpec{Topic: "t", Name: codecs.FormatAvro, Schema: "t-value:1"}).Decoder(paths(t, "v.x"))
+	want(t, decode(t, d, append(framed(avro), 14), append(framed(proto), 0, 0x0A, 2, 8, 9), append(framed(missing), 14)),
+		"7", "9", fmt.Sprintf(`the schema with the id %d: the Avro schema, R.v: unknown type "p.In"`, missing))
+}
