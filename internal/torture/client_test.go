@@ -167,7 +167,12 @@ func (a answer) read(into any) error {
 // must sends a request that has to be answered with 200.
 func (c *client) must(t *testing.T, method, path string, query url.Values, body string) answer {
 	t.Helper()
+	began := time.Now()
 	a := c.call(t.Context(), method, path, query, body)
+	for a.status == http.StatusServiceUnavailable && path == "/broker/topics" && time.Since(began) < patience {
+		// A leader may move just now, and making a topic again does nothing.
+		a = c.call(t.Context(), method, path, query, body)
+	}
 	if a.status != http.StatusOK {
 		t.Fatalf("%s %s: %v, status %d: %.300s", method, path, a.err, a.status, a.body)
 	}
