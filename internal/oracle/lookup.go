@@ -71,10 +71,14 @@ func keyText(v value) (string, error) {
 	return v.json(), nil
 }
 
-// heldValue is what a key holds, false where that is not JSON.
+// heldValue is what a key holds, false where that is not JSON. An object may nest as deep as
+// a record, any other value as deep as one in a record.
 func heldValue(text string) (value, bool) {
 	if !json.Valid([]byte(text)) {
 		return value{}, false
+	}
+	if v, ok := parseRecord([]byte(text)); ok {
+		return v, true
 	}
 	within, ok := parseRecord([]byte(`{"v":` + text + "}"))
 	if !ok {
