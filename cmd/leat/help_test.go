@@ -103,7 +103,7 @@ func TestReadmeRuns(t *testing.T) {
 		t.Fatal(err)
 	}
 	w := newWorkplace(t)
-	for _, name := range []string{"questions", "nyc2013", "formats", "nyc2013/airlines.ndjson"} {
+	for _, name := range []string{"questions", "nyc2013", "formats", "orders", "nyc2013/airlines.ndjson"} {
 		target, err := filepath.Abs(filepath.Join("../../examples", name))
 		if err == nil {
 			err = os.Symlink(target, filepath.Join(w.dir, filepath.Base(name)))

@@ -35,6 +35,7 @@ func TestTranscripts(t *testing.T) {
 	if err != nil || len(files) == 0 {
 		t.Fatal("no transcripts", err)
 	}
+	files = append(files, ordersSession)
 	for _, file := range files {
 		t.Run(strings.TrimSuffix(filepath.Base(file), ".txt"), func(t *testing.T) {
 			t.Parallel()
@@ -59,6 +60,7 @@ func TestTranscripts(t *testing.T) {
 // with "#" and writes down the output of each.
 func transcript(t *testing.T, text string) string {
 	w := newWorkplace(t)
+	w.orders(t)
 	var b strings.Builder
 	for line := range strings.Lines(text) {
 		switch {
@@ -108,6 +110,19 @@ func newWorkplace(t *testing.T) *workplace {
 	w.file(t, "weather.proto", []byte("syntax = \"proto3\";\nmessage Weather { string origin = 1; optional double wind = 2; int64 time = 3; }\nmessage Other {}\n"))
 	w.file(t, "weather.ndjson", []byte(`{"origin":"JFK","wind":12.5,"time":1357020000000}`+"\n\n"+`{"origin":"EWR"}`+"\n"))
 	return w
+}
+
+// ordersSession is a transcript among the examples, in their directory of orders.
+const ordersSession = "../../examples/orders/live/session.txt"
+
+// orders puts the files of the example orders into the directory.
+func (w *workplace) orders(t *testing.T) {
+	t.Helper()
+	for _, dir := range []string{filepath.Dir(ordersSession), filepath.Dir(filepath.Dir(ordersSession))} {
+		if err := os.CopyFS(w.dir, os.DirFS(dir)); err != nil {
+			t.Fatal(err)
+		}
+	}
 }
 
 // containerOf is an Avro container file of rows.
