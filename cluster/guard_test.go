@@ -1,0 +1,63 @@
+package cluster
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"leat/internal/fault"
+)
+
+// TestGuardAlone: a node that nobody else remembers refuses to start with less than it
+// had, each time by the one check that can tell.
+func TestGuardAlone(t *testing.T) {
+	t.Parallel()
+	c := Config{Dir: t.TempDir(), CheckpointEvery: 10 * time.Millisecond}
+	early := t.TempDir()
+	write := func() {
+		r := start(t, c)
+		if _, err := r.CreateTopic(within(t, 20*time.Second), "orders", 1); err != nil && fault.KindOf(err) != fault.Conflict {
+			t.Fatal(err)
+		}
+		g := &group{t: t, nodes: []*running{r}}
+		for range 200 {
+			g.append("orders", 0, "x")
+		}
+		r.compact(within(t, 20*time.Second))
+		must(t, r.stop())
+	}
+	write()
+	must(t, os.CopyFS(early, os.DirFS(c.Dir)))
+	write()
+	older := func(dir, name string) error {
+		name = filepath.Join(dir, name)
+		return errors.Join(os.RemoveAll(name), os.CopyFS(name, os.DirFS(strings.Replace(name, dir, early, 1))))
+	}
+	for _, lost := range []struct {
+		name, code, says string
+		do               func(dir string) error
+	}{
+		{"nothing", "", "", func(string) error { return nil }},
+		{"the raft log and the state", "log_truncated", "is empty or gone", func(dir string) error {
+			return errors.Join(os.RemoveAll(filepath.Join(dir, "raft")), os.RemoveAll(filepath.Join(dir, "shards")))
+		}},
+		{"the last half of the raft log", "log_truncated", "the raft log of shard", func(dir string) error { return older(dir, "raft") }},
+		{"the last half of the state", "corrupt", "the raft log relies on it", func(dir string) error { return older(dir, "shards") }},
+	} {
+		t.Run(lost.name, func(t *testing.T) {
+			again := c
+			again.Dir = t.TempDir()
+			must(t, errors.Join(os.CopyFS(again.Dir, os.DirFS(c.Dir)), lost.do(again.Dir)))
+			n, err := Open(again)
+			if err == nil {
+				must(t, serve(t, n).stop())
+			}
+			if f := fault.As(err); (lost.code == "") != (err == nil) || f != nil && f.Code != lost.code || err != nil && !strings.Contains(err.Error(), lost.says) {
+				t.Fatalf("the node starts with %v", err)
+			}
+		})
+	}
+}
