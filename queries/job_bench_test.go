@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"testing"
 
+	"leat/codecs/codecstest"
 	"leat/queries/fakebus"
 )
 
@@ -97,6 +98,7 @@ func runPlan(b *testing.B, bus *fakebus.Bus, plan *Plan, rows int, o RunOptions)
 	b.Helper()
 	values := benchValues()
 	b.ReportAllocs()
+	before := codecstest.ProcessorTime(b)
 	n := 0
 	for b.Loop() {
 		n++
@@ -111,7 +113,9 @@ func runPlan(b *testing.B, bus *fakebus.Bus, plan *Plan, rows int, o RunOptions)
 			}
 		}
 	}
-	b.ReportMetric(float64(rows)*float64(b.N)/b.Elapsed().Seconds()/1e6, "Mevents/s")
+	events := float64(rows) * float64(b.N) / 1e6
+	b.ReportMetric(events/b.Elapsed().Seconds(), "Mevents/s")
+	b.ReportMetric(events/(codecstest.ProcessorTime(b)-before).Seconds(), "Mevents/core-s")
 }
 
 // BenchmarkJoin joins events with themselves, each with one other, or with what its user

@@ -10,6 +10,7 @@ import (
 	"github.com/hamba/avro/v2"
 
 	"leat/codecs"
+	"leat/codecs/codecstest"
 )
 
 // order is a record of twelve fields, and orderSchema what it is written with.
@@ -198,5 +199,28 @@ func benchmarkHamba(b *testing.B, records [][]byte) {
 			}
 		}
 		perRow(b, total(records))
+	})
+}
+
+// BenchmarkFormats is a loop around what hamba/avro decodes, for the table of
+// BenchmarkFormats of package queries.
+func BenchmarkFormats(b *testing.B) {
+	e := NewEncoder(parse(b, codecstest.ShopAvro))
+	records, err := codecstest.ShopRecords(func(row []byte) ([]byte, error) { return e.AppendJSON(nil, row) })
+	if err != nil {
+		b.Fatal(err)
+	}
+	schema, err := avro.ParseWithCache(codecstest.ShopAvro, "", &avro.SchemaCache{})
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.Run("avro by hamba", func(b *testing.B) {
+		codecstest.BenchmarkShop(b, records, func(e *codecstest.ShopEvent, record []byte) {
+			var row map[string]any
+			if err := avro.Unmarshal(schema, record, &row); err != nil {
+				b.Fatal(err)
+			}
+			e.Time, e.User, e.Status, e.Amount = row["ts"].(int64), row["user"].(string), row["status"].(string), row["amount"].(float64)
+		})
 	})
 }

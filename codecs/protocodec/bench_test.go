@@ -12,6 +12,7 @@ import (
 	"google.golang.org/protobuf/types/dynamicpb"
 
 	"leat/codecs"
+	"leat/codecs/codecstest"
 )
 
 const orderSchema = `syntax = "proto3";
@@ -149,4 +150,26 @@ func BenchmarkEncode(b *testing.B) {
 			b.Fatal(err)
 		}
 	}
+}
+
+// BenchmarkFormats is a loop around what dynamicpb decodes, for the table of
+// BenchmarkFormats of package queries.
+func BenchmarkFormats(b *testing.B) {
+	m := parse(b, codecstest.ShopProto)
+	e := NewEncoder(m)
+	records, err := codecstest.ShopRecords(func(row []byte) ([]byte, error) { return e.AppendJSON(nil, row) })
+	if err != nil {
+		b.Fatal(err)
+	}
+	d := byReference(b, m)
+	ts, user, status, amount := d.Fields().ByName("ts"), d.Fields().ByName("user"), d.Fields().ByName("status"), d.Fields().ByName("amount")
+	b.Run("protobuf by dynamicpb", func(b *testing.B) {
+		codecstest.BenchmarkShop(b, records, func(e *codecstest.ShopEvent, record []byte) {
+			row := dynamicpb.NewMessage(d)
+			if err := proto.Unmarshal(record, row); err != nil {
+				b.Fatal(err)
+			}
+			e.Time, e.User, e.Status, e.Amount = row.Get(ts).Int(), row.Get(user).String(), row.Get(status).String(), row.Get(amount).Float()
+		})
+	})
 }

@@ -6,10 +6,9 @@ import (
 	"context"
 	"fmt"
 	"strings"
-	"syscall"
 	"testing"
-	"time"
 
+	"leat/codecs/codecstest"
 	"leat/log"
 	"leat/queries"
 	"leat/queries/fakebus"
@@ -64,7 +63,7 @@ func BenchmarkQueries(b *testing.B) {
 		}
 		b.Run(spec.Name, func(b *testing.B) {
 			b.ReportAllocs()
-			before := processorTime(b)
+			before := codecstest.ProcessorTime(b)
 			for ; b.Loop(); turn++ {
 				if spec.Name == "q5" {
 					id := fmt.Sprint("counts", turn)
@@ -76,19 +75,9 @@ func BenchmarkQueries(b *testing.B) {
 			}
 			events := float64(bids) * float64(b.N) / 1e6
 			b.ReportMetric(events/b.Elapsed().Seconds(), "Mevents/s")
-			b.ReportMetric(events/(processorTime(b)-before).Seconds(), "Mevents/core-s")
+			b.ReportMetric(events/(codecstest.ProcessorTime(b)-before).Seconds(), "Mevents/core-s")
 		})
 	}
-}
-
-// processorTime is what the process has used so far.
-func processorTime(b *testing.B) time.Duration {
-	b.Helper()
-	var used syscall.Rusage
-	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &used); err != nil {
-		b.Fatal(err)
-	}
-	return time.Duration(used.Utime.Nano() + used.Stime.Nano())
 }
 
 func benchJob(b *testing.B, bus *fakebus.Bus, id string, spec Spec) {

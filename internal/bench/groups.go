@@ -31,6 +31,7 @@ func (b *bench) groups() []group {
 		{"stream", b.stream},
 		{"kv", b.documents},
 		{"query", b.query},
+		{"formats", b.formats},
 		{"engine", b.engine},
 		{"join", b.join},
 		{"sink", b.toTopic},

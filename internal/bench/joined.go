@@ -40,7 +40,7 @@ func (b *bench) join() error {
 	}
 	b.add(
 		eventRow("**leat query**, join of two topics 1:1, tumbling, on 1 core of a node", all[1],
-			fmt.Sprintf("%.2f of the loop", all[1].ratio(all[0]))),
+			fmt.Sprintf("%.2f of the loop; %s rows/s out, aim 400 k", all[1].ratio(all[0]), amount(all[1].perSecond()/2))),
 		eventRow("the same hash join written by hand", all[0], ""))
 	return nil
 }
