@@ -164,6 +164,7 @@ func (g *cutTrial) suffer(t *testing.T, cut func(*testing.T, *cutConn)) {
 			return m.pins == 0
 		})
 	}
+	eventually(t, "what was stored of the cut snapshot is removed", func() bool { return len(g.received()) == 0 })
 }
 
 // received are the directories that the follower stores a snapshot in.
@@ -178,7 +179,16 @@ func (g *cutTrial) received() []string {
 	return found
 }
 
-func (g *cutTrial) breakConnection(t *testing.T, held *cutConn) { must(t, held.Close()) }
+// another has the next snapshot be another one than that which is held.
+func (g *cutTrial) another() {
+	g.want = append(g.want, "one more")
+	g.append("orders", 0, "one more")
+}
+
+func (g *cutTrial) breakConnection(t *testing.T, held *cutConn) {
+	g.another()
+	must(t, held.Close())
+}
 
 // killSender ends the leader: nothing that it would yet have said is heard.
 func (g *cutTrial) killSender(t *testing.T, held *cutConn) {
@@ -193,6 +203,7 @@ func (g *cutTrial) killSender(t *testing.T, held *cutConn) {
 // restartReceiver ends the follower as if it was killed: what it has stored of the
 // snapshot is still there when it starts again.
 func (g *cutTrial) restartReceiver(t *testing.T, _ *cutConn) {
+	g.another()
 	kept := make(map[string]string)
 	for _, dir := range g.received() {
 		kept[dir] = t.TempDir()

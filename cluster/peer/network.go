@@ -53,6 +53,7 @@ type Network struct {
 	open   map[net.Conn]string // with which node, "" = not known yet
 	closed bool
 	calls  map[string]*caller
+	places map[uint64]*place // by shard
 
 	complained time.Time // when a warning was last logged
 }
@@ -71,6 +72,7 @@ func New(self Hello, members Members, listener net.Listener, service any, creden
 	n := &Network{
 		self: self, members: members, listener: listener, credentials: credentials, logger: logger, started: make(chan struct{}),
 		open: make(map[net.Conn]string), calls: make(map[string]*caller),
+		places: make(map[uint64]*place),
 	}
 	server, err := newServer(service)
 	if err != nil {
@@ -329,7 +331,10 @@ func (n *Network) serve(kind string, in *bufio.Reader, conn net.Conn, server cal
 	case kindRaft:
 		return n.receive(in, n.message)
 	case kindSnapshot:
-		if err := n.receive(in, n.chunk); err != nil {
+		s := &arrival{network: n}
+		err := n.receive(in, s.chunk)
+		s.end()
+		if err != nil {
 			return err
 		}
 		var end [frameHeader]byte
@@ -364,16 +369,5 @@ func (n *Network) message(body []byte) error {
 		return fmt.Errorf("decode messages: %w", err)
 	}
 	n.messages(batch)
-	return nil
-}
-
-func (n *Network) chunk(body []byte) error {
-	var chunk pb.Chunk
-	if err := chunk.Unmarshal(body); err != nil {
-		return fmt.Errorf("decode a chunk: %w", err)
-	}
-	if !n.chunks(chunk) {
-		return errors.New("a chunk was not taken")
-	}
 	return nil
 }

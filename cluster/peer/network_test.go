@@ -14,6 +14,7 @@ import (
 	"time"
 
 	dbconfig "github.com/lni/dragonboat/v4/config"
+	"github.com/lni/dragonboat/v4/raftio"
 	pb "github.com/lni/dragonboat/v4/raftpb"
 
 	"leat/internal/fault"
@@ -225,7 +226,7 @@ func TestSnapshot(t *testing.T) {
 		t.Fatal(err)
 	}
 	for i := range uint64(2) {
-		if err := c.SendChunk(pb.Chunk{ShardID: 3, ChunkId: i, Data: make([]byte, 1<<20)}); err != nil {
+		if err := c.SendChunk(pb.Chunk{ShardID: 3, ChunkId: i, ChunkCount: 2, Data: make([]byte, 1<<20)}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -235,6 +236,49 @@ func TestSnapshot(t *testing.T) {
 	}
 	if got := <-b.chunks; got.ShardID != 3 || got.ChunkId != 0 || len(got.Data) != 1<<20 {
 		t.Errorf("shard %d, chunk %d, %d bytes", got.ShardID, got.ChunkId, len(got.Data))
+	}
+}
+
+// TestSnapshotCut: of a snapshot that does not come to its end, and of one that another
+// takes the place of, what has been stored is dropped.
+func TestSnapshotCut(t *testing.T) {
+	t.Parallel()
+	a, b := open(t, "x", "a"), open(t, "x", "b")
+	a.knows("b", b)
+	begin := func(index uint64) raftio.ISnapshotConnection {
+		t.Helper()
+		c, err := a.GetSnapshotConnection(t.Context(), "b")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := c.SendChunk(pb.Chunk{ShardID: 3, Index: index, Data: []byte("x")}); err != nil {
+			t.Fatal(err)
+		}
+		return c
+	}
+	next := func(index uint64, data string) {
+		t.Helper()
+		if got := <-b.chunks; got.Index != index || got.ChunkId != 0 || string(bytes.ReplaceAll(got.Data, []byte{0xff}, nil)) != data {
+			t.Fatalf("%d, chunk %d, %q where %d and %q were due", got.Index, got.ChunkId, got.Data, index, data)
+		}
+	}
+	first := begin(7)
+	next(7, "x")
+	second := begin(8)
+	next(7, "")
+	next(8, "x")
+	// The first has lost its place: nothing of it is taken, and the second stays.
+	if err := first.SendChunk(pb.Chunk{ShardID: 3, Index: 7, ChunkId: 1, ChunkCount: 2}); err != nil {
+		t.Fatal(err)
+	}
+	first.Close()
+	second.Close()
+	next(8, "")
+	begin(9).Close()
+	next(9, "x")
+	next(9, "")
+	if len(b.chunks) != 0 {
+		t.Errorf("%d more chunks", len(b.chunks))
 	}
 }
 
