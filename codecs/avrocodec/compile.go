@@ -11,14 +11,21 @@ type compiler struct {
 	deep     bool
 	programs map[*plan]*program // of the records that may contain themselves, unread
 	seen     map[*plan]bool     // records that are already passed by once
+	branches map[asked]*program // of unions, of what is asked for inside
 	pending  []func()           // programs that are still empty
+}
+
+// asked is what t asks for of a value of p. A trie stands for one place in a record.
+type asked struct {
+	p *plan
+	t *trie
 }
 
 // compile makes the program that reads a value of p and sets what t asks for.
 func compile(p *plan, t *trie, width int) *program {
 	c := &compiler{
 		width: width, deep: p.height > maxDepth,
-		programs: map[*plan]*program{}, seen: map[*plan]bool{},
+		programs: map[*plan]*program{}, seen: map[*plan]bool{}, branches: map[asked]*program{},
 	}
 	main := &program{}
 	c.value(main, scope{}, p, t)
@@ -226,11 +233,21 @@ func (c *compiler) union(pr *program, s scope, p *plan, t *trie, col int32) {
 	}
 	x := &detail{name: p.name}
 	for _, b := range p.branches {
-		body := &program{}
-		c.value(body, scope{s.where, 0}, b, t)
-		x.branches = append(x.branches, body)
+		x.branches = append(x.branches, c.branch(s, b, t))
 	}
 	pr.emit(s, step{op: opUnion, col: -1, n: s.level, x: x})
+}
+
+// branch is the program of a branch of a union. Where branches lead to each other there
+// are many ways to a place, but one program for each of them that ends there.
+func (c *compiler) branch(s scope, p *plan, t *trie) *program {
+	body := c.branches[asked{p, t}]
+	if t == nil || body == nil {
+		body = &program{}
+		c.value(body, scope{s.where, 0}, p, t)
+		c.branches[asked{p, t}] = body
+	}
+	return body
 }
 
 func (c *compiler) loop(pr *program, s scope, p *plan, t *trie) {

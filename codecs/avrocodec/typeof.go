@@ -2,6 +2,7 @@ package avrocodec
 
 import (
 	"fmt"
+	"slices"
 
 	"leat/codecs"
 )
@@ -107,11 +108,12 @@ func (w *walk) into(p *plan) {
 			w.into(b)
 		}
 	case p.wire == wireArray && w.step.IsIndex, p.wire == wireMap && !w.step.IsIndex:
-		w.found, w.missing = append(w.found, p.items), true
+		w.find(p.items)
+		w.missing = true
 	case p.wire == wireRecord && !w.step.IsIndex:
 		for i := range p.fields {
 			if p.fields[i].name == w.step.Member {
-				w.found = append(w.found, p.fields[i].p)
+				w.find(p.fields[i].p)
 				return
 			}
 			w.names = append(w.names, p.fields[i].name)
@@ -120,6 +122,13 @@ func (w *walk) into(p *plan) {
 	default:
 		w.missing = true
 		w.dead = append(w.dead, p)
+	}
+}
+
+// find notes p once, however many ways lead to it.
+func (w *walk) find(p *plan) {
+	if !slices.Contains(w.found, p) {
+		w.found = append(w.found, p)
 	}
 }
 
