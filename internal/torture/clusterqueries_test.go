@@ -70,7 +70,7 @@ func TestClusterQueries(t *testing.T) {
 		eventually(t, name+" without interruption", func() error {
 			rows, complete, err := rowsOf(t, c, name+"_again", end)
 			if want = rows; err == nil && !complete {
-				err = errors.New("not complete")
+				err = fmt.Errorf("not complete: %s", c.call(t.Context(), http.MethodGet, "/queries/"+name+"_again", nil, "").body)
 			}
 			return err
 		})
