@@ -30,13 +30,7 @@ type gate struct {
 func newGate() *gate { return &gate{arrived: make(chan int, 100), let: make(chan struct{}, 100)} }
 
 func (g *gate) propose(ctx context.Context, proposal []byte) (uint64, []byte, error) {
-	n := 0
-	var answers []byte
-	err := forEachCommand(proposal, func(int64) {}, func(_ commandKind, body []byte) error {
-		n++
-		answers = appendAnswer(answers, answered, body)
-		return nil
-	})
+	n, answers, err := answerEach(proposal)
 	g.mu.Lock()
 	g.proposals = append(g.proposals, append([]byte{}, proposal...))
 	index := uint64(len(g.proposals))
@@ -48,6 +42,16 @@ func (g *gate) propose(ctx context.Context, proposal []byte) (uint64, []byte, er
 		return 0, nil, errUnknownOutcome(ctx.Err())
 	}
 	return index, answers, errors.Join(err, g.fail)
+}
+
+// answerEach answers each command of a proposal with its own body.
+func answerEach(proposal []byte) (commands int, answers []byte, err error) {
+	err = forEachCommand(proposal, func(int64) {}, func(_ commandKind, body []byte) error {
+		commands++
+		answers = appendAnswer(answers, answered, body)
+		return nil
+	})
+	return commands, answers, err
 }
 
 func running1(t *testing.T, g *gate, depth int) (*coalescer, context.CancelFunc) {

@@ -17,13 +17,7 @@ type slowProposer struct {
 }
 
 func (p *slowProposer) propose(ctx context.Context, proposal []byte) (uint64, []byte, error) {
-	n := 0
-	var answers []byte
-	err := forEachCommand(proposal, func(int64) {}, func(_ commandKind, body []byte) error {
-		n++
-		answers = appendAnswer(answers, answered, body)
-		return nil
-	})
+	n, answers, err := answerEach(proposal)
 	p.mu.Lock()
 	p.sizes = append(p.sizes, n)
 	p.mu.Unlock()

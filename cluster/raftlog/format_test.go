@@ -57,14 +57,14 @@ func goldenBytes(t testing.TB) []byte {
 	return out
 }
 
-// TestGolden compares the format with the committed bytes: a change of it must
-// not go unnoticed. With -raftlog.update it writes them.
-func TestGolden(t *testing.T) {
-	t.Parallel()
-	name := filepath.Join("testdata", "golden.wal.hex")
-	got := goldenBytes(t)
+// wantGolden compares bytes with a committed dump of them. With -raftlog.update it writes
+// the dump.
+func wantGolden(t *testing.T, file string, got []byte) {
+	t.Helper()
+	name := filepath.Join("testdata", file)
+	dump := hex.Dump(got)
 	if flag.Lookup("raftlog.update").Value.String() == "true" {
-		if err := os.WriteFile(name, []byte(hex.Dump(got)), 0o600); err != nil {
+		if err := os.WriteFile(name, []byte(dump), 0o600); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -72,9 +72,17 @@ func TestGolden(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if dump := hex.Dump(got); dump != string(want) {
+	if dump != string(want) {
 		t.Errorf("the format has changed; it is\n%s", dump)
 	}
+}
+
+// TestGolden compares the format with the committed bytes: a change of it must
+// not go unnoticed.
+func TestGolden(t *testing.T) {
+	t.Parallel()
+	got := goldenBytes(t)
+	wantGolden(t, "golden.wal.hex", got)
 	doc, err := os.ReadFile(filepath.Join("..", "..", "docs", "formats", "raftlog.md"))
 	if err != nil {
 		t.Fatal(err)

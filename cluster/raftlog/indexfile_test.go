@@ -2,11 +2,7 @@ package raftlog
 
 import (
 	"bytes"
-	"encoding/hex"
-	"flag"
 	"fmt"
-	"os"
-	"path/filepath"
 	"sync/atomic"
 	"testing"
 
@@ -251,24 +247,12 @@ func indexOf(t testing.TB) []byte {
 // TestGoldenIndex compares the format of the index with the committed bytes.
 func TestGoldenIndex(t *testing.T) {
 	t.Parallel()
-	name := filepath.Join("testdata", "golden.index.hex")
 	got := indexOf(t)
-	if flag.Lookup("raftlog.update").Value.String() == "true" {
-		if err := os.WriteFile(name, []byte(hex.Dump(got)), 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
-	want, err := os.ReadFile(name)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if dump := hex.Dump(got); dump != string(want) {
-		t.Errorf("the format has changed; it is\n%s", dump)
-	}
+	wantGolden(t, "golden.index.hex", got)
 	got[8] = formatVersion + 1
 	le32(got[56:], checksum(0, got[:56]))
 	_, _, f, _ := sample(t, true, 1<<20)
 	f[indexName] = got
-	_, err = Open(damagedDir, Options{FS: f.disk(t, "", nil)})
+	_, err := Open(damagedDir, Options{FS: f.disk(t, "", nil)})
 	wantCode(t, err, "raft_log_version")
 }

@@ -1,13 +1,11 @@
 package oracle
 
 import (
-	"context"
 	"fmt"
 	"math/rand/v2"
 	"testing"
 
 	"leat/log"
-	"leat/queries"
 	"leat/queries/fakebus"
 )
 
@@ -48,19 +46,8 @@ func TestSemantics06JoinOfUnequalSides(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	_, plan, _, problems := queries.Compile(t.Context(), c.Query.JSON(), b)
-	if len(problems) > 0 {
-		t.Fatal(problems)
-	}
-	ctx, stop := context.WithCancel(t.Context())
+	stop, ended := b.begin(t, c.Query, bound)
 	defer stop()
-	ended := make(chan error, 1)
-	job := queries.NewJob(queries.JobConfig{
-		ID: queryID, Owner: "one", Shard: fakebus.DataShard, Plan: plan, Topics: b, Docs: b,
-		Clock:   &hurry{random: rand.New(rand.NewPCG(1, 1))},
-		Options: queries.RunOptions{BatchRows: 50, Workers: 2, LeadBytes: bound},
-	})
-	go func() { ended <- job.Run(ctx) }()
 
 	b.until(t, waiting{0, 0})
 	if read := standingOf(t, b)[0].Offset; read < 500 || read > rows/2 {

@@ -72,19 +72,8 @@ func TestSemantics06BoundedLead(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	_, plan, _, problems := queries.Compile(t.Context(), q.JSON(), b)
-	if len(problems) > 0 {
-		t.Fatal(problems)
-	}
-	ctx, stop := context.WithCancel(t.Context())
+	stop, ended := b.begin(t, q, bound)
 	defer stop()
-	ended := make(chan error, 1)
-	job := queries.NewJob(queries.JobConfig{
-		ID: queryID, Owner: "one", Shard: fakebus.DataShard, Plan: plan, Topics: b, Docs: b,
-		Clock:   &hurry{random: rand.New(rand.NewPCG(1, 1))},
-		Options: queries.RunOptions{BatchRows: 50, Workers: 2, LeadBytes: bound},
-	})
-	go func() { ended <- job.Run(ctx) }()
 
 	b.until(t, waiting{1, 0})
 	if read := standingOf(t, b)[0].Offset; read < 1000 || read > rows/2 {
@@ -101,6 +90,24 @@ func TestSemantics06BoundedLead(t *testing.T) {
 	}
 	stop()
 	b.finish(t, c, ended, *most, bound)
+}
+
+// begin runs a query by one job of two workers that may read so far ahead.
+func (b *paused) begin(t *testing.T, q *Query, lead int64) (stop context.CancelFunc, ended <-chan error) {
+	t.Helper()
+	_, plan, _, problems := queries.Compile(t.Context(), q.JSON(), b)
+	if len(problems) > 0 {
+		t.Fatal(problems)
+	}
+	job := queries.NewJob(queries.JobConfig{
+		ID: queryID, Owner: "one", Shard: fakebus.DataShard, Plan: plan, Topics: b, Docs: b,
+		Clock:   &hurry{random: rand.New(rand.NewPCG(1, 1))},
+		Options: queries.RunOptions{BatchRows: 50, Workers: 2, LeadBytes: lead},
+	})
+	ctx, stop := context.WithCancel(t.Context())
+	end := make(chan error, 1)
+	go func() { end <- job.Run(ctx) }()
+	return stop, end
 }
 
 // finish waits for the end of a job that has been stopped, and compares what it has put

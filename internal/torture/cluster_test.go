@@ -206,12 +206,7 @@ func TestClusterKill(t *testing.T) {
 		w.round = round
 		before := w.answered.Load()
 		stop := w.loadCluster(t, f, r)
-		eventually(t, "the load gets going", func() error {
-			if w.answered.Load() < before+200 {
-				return errors.New("too little is answered yet")
-			}
-			return nil
-		})
+		w.going(t, before+200)
 		<-time.After(time.Duration(r.Int64N(int64(time.Second))))
 		leader := f.leader(t, w.plain.place)
 		victim := leader

@@ -3,7 +3,6 @@ package torture
 import (
 	"context"
 	"errors"
-	"fmt"
 	"math/rand/v2"
 	"net/http"
 	"os"
@@ -110,12 +109,7 @@ func TestDiskFull(t *testing.T) {
 	w.prepare(t, c)
 	stop := w.load(t, n.url, rand.New(rand.NewPCG(5, 6)))
 	defer stop()
-	eventually(t, "the load gets going", func() error {
-		if have := w.answered.Load(); have < 300 {
-			return fmt.Errorf("%d are answered", have)
-		}
-		return nil
-	})
+	w.going(t, 300)
 	empty := fill(t, disk, "most", 12<<20)
 	c = dial(t, n.url)
 	eventually(t, "writes are refused", func() error { return not(w.diskFull(t, c), "they are taken") })

@@ -1,7 +1,6 @@
 package torture
 
 import (
-	"errors"
 	"math/rand/v2"
 	"slices"
 	"syscall"
@@ -49,12 +48,7 @@ func (k *killer) upTo(d time.Duration) time.Duration { return time.Duration(k.ra
 func (k *killer) life(t *testing.T, n *node) *node {
 	before := k.world.answered.Load()
 	stop := k.world.load(t, n.url, k.rand)
-	eventually(t, "the load gets going", func() error {
-		if k.world.answered.Load() < before+300 {
-			return errors.New("too little is answered yet")
-		}
-		return nil
-	})
+	k.world.going(t, before+300)
 	<-time.After(k.upTo(1500 * time.Millisecond))
 	if k.rand.IntN(3) == 0 {
 		n.signal(t, syscall.SIGSTOP)

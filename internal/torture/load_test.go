@@ -67,6 +67,17 @@ func newWorld() *world {
 	return w
 }
 
+// going waits until so much is answered.
+func (w *world) going(t *testing.T, enough int64) {
+	t.Helper()
+	eventually(t, "the load gets going", func() error {
+		if have := w.answered.Load(); have < enough {
+			return fmt.Errorf("%d are answered, not yet %d", have, enough)
+		}
+		return nil
+	})
+}
+
 func (w *world) partitions() []*partition {
 	return []*partition{w.plain, w.mixed, w.bulk, w.kept, w.young}
 }

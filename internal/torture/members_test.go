@@ -95,12 +95,7 @@ func TestMembersUnderLoad(t *testing.T) {
 		w.round = round
 		before := w.answered.Load()
 		stop := w.loadCluster(t, f, r)
-		eventually(t, "the load gets going", func() error {
-			if w.answered.Load() < before+200 {
-				return errors.New("too little is answered yet")
-			}
-			return nil
-		})
+		w.going(t, before+200)
 		victim := len(f.nodes)
 		if round == 0 {
 			ports := freePorts(t, 2)

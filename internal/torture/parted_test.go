@@ -139,17 +139,6 @@ func TestParted(t *testing.T) {
 	f.sameFiles(t)
 }
 
-// going waits until so much is answered.
-func (w *world) going(t *testing.T, enough int64) {
-	t.Helper()
-	eventually(t, "the load gets going", func() error {
-		if w.answered.Load() < enough {
-			return errors.New("too little is answered yet")
-		}
-		return nil
-	})
-}
-
 // end ends all nodes in good order.
 func (f *fleet) end(t *testing.T) {
 	t.Helper()

@@ -3,7 +3,6 @@ package torture
 import (
 	"bufio"
 	"errors"
-	"fmt"
 	"math/rand/v2"
 	"os"
 	"os/exec"
@@ -130,12 +129,7 @@ func TestFailedSyncUnderLoad(t *testing.T) {
 	w.prepare(t, dial(t, n.url))
 	stop := w.load(t, n.url, rand.New(rand.NewPCG(3, 4)))
 	defer stop()
-	eventually(t, "the load gets going", func() error {
-		if have := w.answered.Load(); have < 200 {
-			return fmt.Errorf("%d are answered", have)
-		}
-		return nil
-	})
+	w.going(t, 200)
 	s := breakSync(t, n)
 	n.await(t, "a sync failed")
 	stop()

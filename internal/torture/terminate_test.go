@@ -1,7 +1,6 @@
 package torture
 
 import (
-	"fmt"
 	"math/rand/v2"
 	"net/http"
 	"net/url"
@@ -23,12 +22,7 @@ func TestTerminate(t *testing.T) {
 		polls := longPolls(t, n, 4)
 		stop := w.load(t, n.url, rand.New(rand.NewPCG(8, uint64(round))))
 		defer stop()
-		eventually(t, "the load gets going", func() error {
-			if have := w.answered.Load() - before; have < 300 {
-				return fmt.Errorf("%d are answered", have)
-			}
-			return nil
-		})
+		w.going(t, before+300)
 		asked := time.Now()
 		exit, took := n.terminate(t)
 		stop()
