@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"slices"
 	"strconv"
 
 	"leat/codecs/registry"
@@ -45,30 +46,24 @@ func (c *call) findSchema(ctx context.Context) (*registry.Schema, error) {
 
 // getSchema answers GET /schemas/ids/{id}.
 func (c *call) getSchema() error {
-	fetchMaxID, err := c.params.flag("fetchMaxId")
-	if err != nil {
-		return err
-	}
-	ctx, cancel := c.deadline()
-	defer cancel()
-	schema, err := c.findSchema(ctx)
-	if err != nil {
-		return err
-	}
-	a := answerOf(schema)
-	if fetchMaxID {
-		if a.MaxID, err = c.server.schemas.LastID(ctx); err != nil {
-			return err
+	a := schemaArguments{call: c}
+	fetchMaxID := a.flag("fetchMaxId")
+	return answerSchemas(&a, func(ctx context.Context) (schemaAnswer, error) {
+		schema, err := c.findSchema(ctx)
+		if err != nil {
+			return schemaAnswer{}, err
 		}
-	}
-	return c.sendSchemas(a)
+		found := answerOf(schema)
+		if fetchMaxID {
+			found.MaxID, err = c.server.schemas.LastID(ctx)
+		}
+		return found, err
+	})
 }
 
 // getSchemaText answers GET /schemas/ids/{id}/schema.
 func (c *call) getSchemaText() error {
-	ctx, cancel := c.deadline()
-	defer cancel()
-	schema, err := c.findSchema(ctx)
+	schema, err := askSchemas(&schemaArguments{call: c}, c.findSchema)
 	if err != nil {
 		return err
 	}
@@ -76,14 +71,8 @@ func (c *call) getSchemaText() error {
 }
 
 // schemaUses lists the versions that have the schema of the path and that the token
-// covers.
-func (c *call) schemaUses() ([]registry.Use, error) {
-	deleted, err := c.params.flag("deleted")
-	if err != nil {
-		return nil, err
-	}
-	ctx, cancel := c.deadline()
-	defer cancel()
+// covers, sorted by subject.
+func (c *call) schemaUses(ctx context.Context, deleted bool) ([]registry.Use, error) {
 	id, err := c.schemaID(ctx)
 	if err != nil {
 		return nil, err
@@ -104,40 +93,32 @@ func (c *call) schemaUses() ([]registry.Use, error) {
 
 // schemaSubjects answers GET /schemas/ids/{id}/subjects.
 func (c *call) schemaSubjects() error {
-	uses, err := c.schemaUses()
-	if err != nil {
-		return err
-	}
-	var subjects []string
-	for _, use := range uses { // sorted by subject
-		if len(subjects) == 0 || subjects[len(subjects)-1] != use.Subject {
+	a := schemaArguments{call: c}
+	deleted := a.flag("deleted")
+	return answerSchemasPage(&a, func(ctx context.Context) (subjects []string, err error) {
+		uses, err := c.schemaUses(ctx, deleted)
+		for _, use := range uses {
 			subjects = append(subjects, use.Subject)
 		}
-	}
-	if subjects, err = pageOf(c, subjects); err != nil {
-		return err
-	}
-	return c.sendSchemas(subjects)
+		return slices.Compact(subjects), err
+	})
 }
 
 // schemaVersions answers GET /schemas/ids/{id}/versions.
 func (c *call) schemaVersions() error {
-	uses, err := c.schemaUses()
-	if err != nil {
-		return err
-	}
 	type version struct {
 		Subject string `json:"subject"`
 		Version int    `json:"version"`
 	}
-	var list []version
-	for _, use := range uses {
-		list = append(list, version{use.Subject, use.Number})
-	}
-	if list, err = pageOf(c, list); err != nil {
-		return err
-	}
-	return c.sendSchemas(list)
+	a := schemaArguments{call: c}
+	deleted := a.flag("deleted")
+	return answerSchemasPage(&a, func(ctx context.Context) (list []version, err error) {
+		uses, err := c.schemaUses(ctx, deleted)
+		for _, use := range uses {
+			list = append(list, version{use.Subject, use.Number})
+		}
+		return list, err
+	})
 }
 
 // schemaTypes answers GET /schemas/types.
@@ -145,32 +126,15 @@ func (c *call) schemaTypes() error { return c.sendSchemas(c.server.schemas.Types
 
 // listSchemas answers GET /schemas with those the token covers.
 func (c *call) listSchemas() error {
-	deleted, err := c.params.flag("deleted")
-	if err != nil {
-		return err
-	}
-	latest, err := c.params.flag("latestOnly")
-	if err != nil {
-		return err
-	}
-	offset, err := c.params.integer("offset", 0, 1<<31, 0)
-	if err != nil {
-		return err
-	}
-	limit, err := c.schemaLimit(maxSchemas)
-	if err != nil {
-		return err
-	}
+	a := schemaArguments{call: c}
+	deleted, latest, offset, limit := a.flag("deleted"), a.flag("latestOnly"), a.offset(), a.limit(maxSchemas)
 	prefix, _ := c.params.get("subjectPrefix")
-	ctx, cancel := c.deadline()
-	defer cancel()
-	all, err := c.server.schemas.All(ctx, prefix, deleted, latest, c.reads, int(offset), int(min(limit, maxSchemas)))
-	if err != nil {
-		return err
-	}
-	list := make([]schemaAnswer, len(all))
-	for i, v := range all {
-		list[i] = versionAnswer(v)
-	}
-	return c.sendSchemas(list)
+	return answerSchemas(&a, func(ctx context.Context) ([]schemaAnswer, error) {
+		all, err := c.server.schemas.All(ctx, prefix, deleted, latest, c.reads, int(offset), int(limit))
+		list := make([]schemaAnswer, len(all))
+		for i, v := range all {
+			list[i] = versionAnswer(v)
+		}
+		return list, err
+	})
 }

@@ -1,6 +1,7 @@
 package api
 
 import (
+	"context"
 	"errors"
 	"strings"
 
@@ -11,57 +12,31 @@ import (
 // checkCompatibility answers POST /compatibility/subjects/{subject}/versions/{version},
 // and without a version.
 func (c *call) checkCompatibility() error {
-	subject, err := c.subject(readsSchemas)
-	if err != nil {
-		return err
-	}
-	number := 0
-	if text, _ := c.text("version"); text != "" {
-		if number, err = registry.ParseVersion(text); err != nil {
-			return err
-		}
-	}
-	verbose, err := c.params.flag("verbose")
-	if err != nil {
-		return err
-	}
-	draft, err := c.draft()
-	if err != nil {
-		return err
-	}
-	ctx, cancel := c.deadline()
-	defer cancel()
-	ok, reasons, err := c.server.schemas.Check(ctx, subject, number, draft)
-	// A schema that cannot be read is compatible with nothing, and who asks for the
-	// reasons is told why.
-	if f := fault.As(err); verbose && f != nil && f.Code == registry.CodeInvalidSchema {
-		ok, reasons, err = false, []string{f.Message}, nil
-	}
-	if err != nil {
-		return err
-	}
-	answer := struct {
+	type compatibility struct {
 		Compatible bool      `json:"is_compatible"`
 		Messages   *[]string `json:"messages,omitempty"`
-	}{Compatible: ok}
-	if reasons == nil {
-		reasons = []string{}
 	}
-	if verbose {
-		answer.Messages = &reasons
+	a := schemaArguments{call: c}
+	subject, number := a.subject(readsSchemas), 0
+	if text, _ := c.text("version"); text != "" {
+		number = a.version()
 	}
-	return c.sendSchemas(answer)
-}
-
-// setting decodes the subject of a path that may have none, "" for the global setting.
-func (c *call) setting(scopes Scope) (string, error) {
-	if text, ok := c.text("subject"); ok && text == "" {
-		if limited(c.grants, scopes) && scopes == ScopeAdmin {
-			return "", forbidden(scopes, "")
+	verbose, draft := a.flag("verbose"), a.draft()
+	return answerSchemas(&a, func(ctx context.Context) (compatibility, error) {
+		ok, reasons, err := c.server.schemas.Check(ctx, subject, number, draft)
+		// A schema that cannot be read is compatible with nothing, and who asks for the
+		// reasons is told why.
+		if f := fault.As(err); verbose && f != nil && f.Code == registry.CodeInvalidSchema {
+			ok, reasons, err = false, []string{f.Message}, nil
 		}
-		return "", nil
-	}
-	return c.subject(scopes)
+		if !verbose {
+			return compatibility{Compatible: ok}, err
+		}
+		if reasons == nil {
+			reasons = []string{}
+		}
+		return compatibility{Compatible: ok, Messages: &reasons}, err
+	})
 }
 
 // levelAnswer has the level under the names by which it is read and written.
@@ -72,57 +47,36 @@ type levelAnswer struct {
 
 // getLevel answers GET /config and /config/{subject}.
 func (c *call) getLevel() error {
-	subject, err := c.setting(readsSchemas)
-	if err != nil {
-		return err
-	}
-	fallback, err := c.params.flag("defaultToGlobal")
-	if err != nil {
-		return err
-	}
-	ctx, cancel := c.deadline()
-	defer cancel()
-	level, err := c.server.schemas.Level(ctx, subject, fallback)
-	if err != nil {
-		return err
-	}
-	return c.sendSchemas(levelAnswer{Read: level})
+	a := schemaArguments{call: c}
+	subject, fallback := a.setting(readsSchemas), a.flag("defaultToGlobal")
+	return answerSchemas(&a, func(ctx context.Context) (levelAnswer, error) {
+		level, err := c.server.schemas.Level(ctx, subject, fallback)
+		return levelAnswer{Read: level}, err
+	})
 }
 
 // putLevel answers PUT /config and /config/{subject}.
 func (c *call) putLevel() error {
-	subject, err := c.setting(ScopeAdmin)
-	if err != nil {
-		return err
-	}
 	var sent struct {
 		Compatibility string `json:"compatibility"`
 	}
-	if err := c.readSchemaBody(&sent); err != nil {
-		return err
-	}
-	ctx, cancel := c.deadline()
-	defer cancel()
+	a := schemaArguments{call: c}
+	subject := a.setting(ScopeAdmin)
+	a.body(&sent)
 	level := registry.Level(strings.ToUpper(sent.Compatibility))
-	if err := c.server.schemas.SetLevel(ctx, subject, level); err != nil {
-		return err
-	}
-	return c.sendSchemas(levelAnswer{Written: level})
+	return answerSchemas(&a, func(ctx context.Context) (levelAnswer, error) {
+		return levelAnswer{Written: level}, c.server.schemas.SetLevel(ctx, subject, level)
+	})
 }
 
 // deleteLevel answers DELETE /config and /config/{subject} with the level that was.
 func (c *call) deleteLevel() error {
-	subject, err := c.setting(ScopeAdmin)
-	if err != nil {
-		return err
-	}
-	ctx, cancel := c.deadline()
-	defer cancel()
-	level, err := c.server.schemas.ResetLevel(ctx, subject)
-	if err != nil {
-		return err
-	}
-	return c.sendSchemas(levelAnswer{Read: level, Written: level})
+	a := schemaArguments{call: c}
+	subject := a.setting(ScopeAdmin)
+	return answerSchemas(&a, func(ctx context.Context) (levelAnswer, error) {
+		level, err := c.server.schemas.ResetLevel(ctx, subject)
+		return levelAnswer{Read: level, Written: level}, err
+	})
 }
 
 type modeAnswer struct {
@@ -131,61 +85,36 @@ type modeAnswer struct {
 
 // getMode answers GET /mode and /mode/{subject}.
 func (c *call) getMode() error {
-	subject, err := c.setting(readsSchemas)
-	if err != nil {
-		return err
-	}
-	fallback, err := c.params.flag("defaultToGlobal")
-	if err != nil {
-		return err
-	}
-	ctx, cancel := c.deadline()
-	defer cancel()
-	mode, err := c.server.schemas.Mode(ctx, subject, fallback)
-	if err != nil {
-		return err
-	}
-	return c.sendSchemas(modeAnswer{mode})
+	a := schemaArguments{call: c}
+	subject, fallback := a.setting(readsSchemas), a.flag("defaultToGlobal")
+	return answerSchemas(&a, func(ctx context.Context) (modeAnswer, error) {
+		mode, err := c.server.schemas.Mode(ctx, subject, fallback)
+		return modeAnswer{mode}, err
+	})
 }
 
 // putMode answers PUT /mode and /mode/{subject}.
 func (c *call) putMode() error {
-	subject, err := c.setting(ScopeAdmin)
-	if err != nil {
-		return err
-	}
-	force, err := c.params.flag("force")
-	if err != nil {
-		return err
-	}
 	var sent struct {
 		Mode string `json:"mode"`
 	}
-	if err := c.readSchemaBody(&sent); err != nil {
-		return err
-	}
-	ctx, cancel := c.deadline()
-	defer cancel()
+	a := schemaArguments{call: c}
+	subject, force := a.setting(ScopeAdmin), a.flag("force")
+	a.body(&sent)
 	mode := registry.Mode(strings.ToUpper(sent.Mode))
-	if err := c.server.schemas.SetMode(ctx, subject, mode, force); err != nil {
-		return err
-	}
-	return c.sendSchemas(modeAnswer{mode})
+	return answerSchemas(&a, func(ctx context.Context) (modeAnswer, error) {
+		return modeAnswer{mode}, c.server.schemas.SetMode(ctx, subject, mode, force)
+	})
 }
 
 // deleteMode answers DELETE /mode and /mode/{subject} with the mode that was.
 func (c *call) deleteMode() error {
-	subject, err := c.setting(ScopeAdmin)
-	if err != nil {
-		return err
-	}
-	ctx, cancel := c.deadline()
-	defer cancel()
-	mode, err := c.server.schemas.ResetMode(ctx, subject)
-	if err != nil {
-		return err
-	}
-	return c.sendSchemas(modeAnswer{mode})
+	a := schemaArguments{call: c}
+	subject := a.setting(ScopeAdmin)
+	return answerSchemas(&a, func(ctx context.Context) (modeAnswer, error) {
+		mode, err := c.server.schemas.ResetMode(ctx, subject)
+		return modeAnswer{mode}, err
+	})
 }
 
 // topicSchema is the newest schema of a topic's values as this node knows it, in JSON.

@@ -2,12 +2,8 @@ package api
 
 import (
 	"context"
-	"encoding/json"
-	"errors"
 	"net/http"
-	"strconv"
-	"strings"
-	"unicode/utf8"
+	"slices"
 
 	"leat/codecs/registry"
 	"leat/internal/fault"
@@ -101,18 +97,6 @@ func (c *call) sendText(s *registry.Schema) error {
 	return c.send(http.StatusOK, mediaType, append(c.out(), s.Text...))
 }
 
-// subject decodes and checks the subject of the path, and that the token covers it.
-func (c *call) subject(scopes Scope) (string, error) {
-	subject, ok := c.text("subject")
-	if !ok {
-		return "", fault.New(fault.Unprocessable, registry.CodeInvalidSubject, "The subject is not percent-encoded correctly")
-	}
-	if err := registry.CheckSubject(subject); err != nil {
-		return "", err
-	}
-	return subject, c.checkSubject(subject, scopes)
-}
-
 // checkSubject asks that the grants cover the topic of a subject.
 func (c *call) checkSubject(subject string, scopes Scope) error {
 	if !allows(c.grants, scopes, registry.Topic(subject)) {
@@ -123,209 +107,62 @@ func (c *call) checkSubject(subject string, scopes Scope) error {
 
 func (c *call) reads(subject string) bool { return c.checkSubject(subject, readsSchemas) == nil }
 
-// subjectVersion is subject and the version of the path.
-func (c *call) subjectVersion(scopes Scope) (subject string, number int, err error) {
-	if subject, err = c.subject(scopes); err != nil {
-		return "", 0, err
-	}
-	text, _ := c.text("version")
-	number, err = registry.ParseVersion(text)
-	return subject, number, err
-}
-
-// draft reads the body that has a schema.
-func (c *call) draft() (registry.Draft, error) {
-	var sent struct {
-		Schema     string               `json:"schema"`
-		Type       registry.Type        `json:"schemaType"`
-		ID         int                  `json:"id"`
-		Version    int                  `json:"version"`
-		References []registry.Reference `json:"references"`
-	}
-	if err := c.readSchemaBody(&sent); err != nil {
-		return registry.Draft{}, err
-	}
-	for _, reference := range sent.References {
-		if err := c.checkSubject(reference.Subject, readsSchemas); err != nil {
-			return registry.Draft{}, err
-		}
-	}
-	// -1 is how clients leave a number to the registry.
-	return registry.Draft{Type: sent.Type, Text: sent.Schema, References: sent.References, ID: max(sent.ID, 0), Version: max(sent.Version, 0)}, nil
-}
-
-// readSchemaBody reads a JSON body. Members that it does not know are ignored: clients
-// send more than is kept here.
-func (c *call) readSchemaBody(into any) error {
-	body, err := c.readBody(min(maxSchemaBody, c.server.limits.BodyBytes), "body_too_large")
-	if err != nil {
-		return err
-	}
-	if !utf8.Valid(body) {
-		return fault.New(fault.Invalid, "invalid_json", "The body is not UTF-8")
-	}
-	if err := json.Unmarshal(body, into); err != nil {
-		var wrong *json.UnmarshalTypeError
-		switch is := errors.As(err, &wrong); {
-		case is && wrong.Field == "":
-			return fault.New(fault.Invalid, "invalid_json", "The body has to be a JSON object, not %s", wrong.Value)
-		case is:
-			return fault.New(fault.Invalid, "invalid_member", "Member %q cannot be of the kind %s", clip(wrong.Field), wrong.Value)
-		}
-		return fault.New(fault.Invalid, "invalid_json", "The body is not a JSON object: %s", err)
-	}
-	return nil
-}
-
-// hidden reads what the call asks for of deleted versions.
-func (c *call) hidden() (registry.Hidden, error) {
-	deleted, err := c.params.flag("deleted")
-	if err != nil {
-		return 0, err
-	}
-	only, err := c.params.flag("deletedOnly")
-	switch {
-	case only:
-		return registry.OnlyDeleted, err
-	case deleted:
-		return registry.WithDeleted, err
-	}
-	return registry.WithoutDeleted, err
-}
-
-// pageOf cuts a list to what offset and limit ask for; a limit below 1 is none.
-func pageOf[T any](c *call, list []T) ([]T, error) {
-	offset, err := c.params.integer("offset", 0, 1<<31, 0)
-	if err != nil {
-		return nil, err
-	}
-	limit, err := c.schemaLimit(int64(len(list)))
-	if err != nil {
-		return nil, err
-	}
-	list = list[min(offset, int64(len(list))):]
-	list = list[:min(limit, int64(len(list)))]
-	if list == nil {
-		list = []T{}
-	}
-	return list, nil
-}
-
-// schemaLimit reads the parameter limit, which clients send as -1 for none.
-func (c *call) schemaLimit(absent int64) (int64, error) {
-	if text, ok := c.params.get("limit"); ok && strings.HasPrefix(text, "-") {
-		if n, err := strconv.Atoi(text); err == nil && n < 0 {
-			return absent, nil
-		}
-	}
-	return c.params.integer("limit", 0, 1<<31, absent)
-}
-
 // listSubjects answers GET /subjects with those the token covers.
 func (c *call) listSubjects() error {
-	hidden, err := c.hidden()
-	if err != nil {
-		return err
-	}
+	a := schemaArguments{call: c}
+	hidden := a.hidden()
 	prefix, _ := c.params.get("subjectPrefix")
-	ctx, cancel := c.deadline()
-	defer cancel()
-	all, err := c.server.schemas.Subjects(ctx, prefix, hidden)
-	if err != nil {
-		return err
-	}
-	var names []string
-	for _, name := range all {
-		if c.reads(name) {
-			names = append(names, name)
-		}
-	}
-	names, err = pageOf(c, names)
-	if err != nil {
-		return err
-	}
-	return c.sendSchemas(names)
+	return answerSchemasPage(&a, func(ctx context.Context) ([]string, error) {
+		all, err := c.server.schemas.Subjects(ctx, prefix, hidden)
+		return slices.DeleteFunc(all, func(name string) bool { return !c.reads(name) }), err
+	})
 }
 
 // lookupSchema answers POST /subjects/{subject}.
 func (c *call) lookupSchema() error {
-	subject, err := c.subject(readsSchemas)
-	if err != nil {
-		return err
-	}
-	deleted, err := c.params.flag("deleted")
-	if err != nil {
-		return err
-	}
-	draft, err := c.draft()
-	if err != nil {
-		return err
-	}
-	ctx, cancel := c.deadline()
-	defer cancel()
-	v, err := c.server.schemas.Lookup(ctx, subject, draft, deleted)
-	if err != nil {
-		return err
-	}
-	return c.sendSchemas(versionAnswer(v))
+	a := schemaArguments{call: c}
+	subject, deleted, draft := a.subject(readsSchemas), a.flag("deleted"), a.draft()
+	return answerSchemas(&a, func(ctx context.Context) (schemaAnswer, error) {
+		v, err := c.server.schemas.Lookup(ctx, subject, draft, deleted)
+		if err != nil {
+			return schemaAnswer{}, err
+		}
+		return versionAnswer(v), nil
+	})
 }
 
 // registerSchema answers POST /subjects/{subject}/versions.
 func (c *call) registerSchema() error {
-	subject, err := c.subject(writesSchemas)
-	if err != nil {
-		return err
-	}
-	draft, err := c.draft()
-	if err != nil {
-		return err
-	}
-	ctx, cancel := c.deadline()
-	defer cancel()
-	v, err := c.server.schemas.Register(ctx, subject, draft)
-	if err != nil {
-		return err
-	}
-	return c.sendSchemas(struct {
+	type registered struct {
 		ID int `json:"id"`
-	}{v.Schema.ID})
+	}
+	a := schemaArguments{call: c}
+	subject, draft := a.subject(writesSchemas), a.draft()
+	return answerSchemas(&a, func(ctx context.Context) (registered, error) {
+		v, err := c.server.schemas.Register(ctx, subject, draft)
+		if err != nil {
+			return registered{}, err
+		}
+		return registered{v.Schema.ID}, nil
+	})
 }
 
 // listVersions answers GET /subjects/{subject}/versions.
 func (c *call) listVersions() error {
-	subject, err := c.subject(readsSchemas)
-	if err != nil {
-		return err
-	}
-	hidden, err := c.hidden()
-	if err != nil {
-		return err
-	}
-	ctx, cancel := c.deadline()
-	defer cancel()
-	numbers, err := c.server.schemas.Numbers(ctx, subject, hidden)
-	if err != nil {
-		return err
-	}
-	if numbers, err = pageOf(c, numbers); err != nil {
-		return err
-	}
-	return c.sendSchemas(numbers)
+	a := schemaArguments{call: c}
+	subject, hidden := a.subject(readsSchemas), a.hidden()
+	return answerSchemasPage(&a, func(ctx context.Context) ([]int, error) {
+		return c.server.schemas.Numbers(ctx, subject, hidden)
+	})
 }
 
 // findVersion finds the version of the path.
 func (c *call) findVersion() (registry.Version, error) {
-	subject, number, err := c.subjectVersion(readsSchemas)
-	if err != nil {
-		return registry.Version{}, err
-	}
-	deleted, err := c.params.flag("deleted")
-	if err != nil {
-		return registry.Version{}, err
-	}
-	ctx, cancel := c.deadline()
-	defer cancel()
-	return c.server.schemas.Version(ctx, subject, number, deleted)
+	a := schemaArguments{call: c}
+	subject, number, deleted := a.subject(readsSchemas), a.version(), a.flag("deleted")
+	return askSchemas(&a, func(ctx context.Context) (registry.Version, error) {
+		return c.server.schemas.Version(ctx, subject, number, deleted)
+	})
 }
 
 // getVersion answers GET /subjects/{subject}/versions/{version}.
@@ -348,60 +185,27 @@ func (c *call) getVersionText() error {
 
 // referencedBy answers GET /subjects/{subject}/versions/{version}/referencedby.
 func (c *call) referencedBy() error {
-	subject, number, err := c.subjectVersion(readsSchemas)
-	if err != nil {
-		return err
-	}
-	deleted, err := c.params.flag("deleted")
-	if err != nil {
-		return err
-	}
-	ctx, cancel := c.deadline()
-	defer cancel()
-	ids, err := c.server.schemas.ReferencedBy(ctx, subject, number, deleted)
-	if err != nil {
-		return err
-	}
-	if ids, err = pageOf(c, ids); err != nil {
-		return err
-	}
-	return c.sendSchemas(ids)
+	a := schemaArguments{call: c}
+	subject, number, deleted := a.subject(readsSchemas), a.version(), a.flag("deleted")
+	return answerSchemasPage(&a, func(ctx context.Context) ([]int, error) {
+		return c.server.schemas.ReferencedBy(ctx, subject, number, deleted)
+	})
 }
 
 // deleteSubject answers DELETE /subjects/{subject}.
 func (c *call) deleteSubject() error {
-	subject, err := c.subject(ScopeAdmin)
-	if err != nil {
-		return err
-	}
-	permanent, err := c.params.flag("permanent")
-	if err != nil {
-		return err
-	}
-	ctx, cancel := c.deadline()
-	defer cancel()
-	numbers, err := c.server.schemas.DeleteSubject(ctx, subject, permanent)
-	if err != nil {
-		return err
-	}
-	return c.sendSchemas(numbers)
+	a := schemaArguments{call: c}
+	subject, permanent := a.subject(ScopeAdmin), a.flag("permanent")
+	return answerSchemas(&a, func(ctx context.Context) ([]int, error) {
+		return c.server.schemas.DeleteSubject(ctx, subject, permanent)
+	})
 }
 
 // deleteVersion answers DELETE /subjects/{subject}/versions/{version}.
 func (c *call) deleteVersion() error {
-	subject, number, err := c.subjectVersion(ScopeAdmin)
-	if err != nil {
-		return err
-	}
-	permanent, err := c.params.flag("permanent")
-	if err != nil {
-		return err
-	}
-	ctx, cancel := c.deadline()
-	defer cancel()
-	deleted, err := c.server.schemas.DeleteVersion(ctx, subject, number, permanent)
-	if err != nil {
-		return err
-	}
-	return c.sendSchemas(deleted)
+	a := schemaArguments{call: c}
+	subject, number, permanent := a.subject(ScopeAdmin), a.version(), a.flag("permanent")
+	return answerSchemas(&a, func(ctx context.Context) (int, error) {
+		return c.server.schemas.DeleteVersion(ctx, subject, number, permanent)
+	})
 }
