@@ -43,8 +43,11 @@ race: ## the tests under the race detector (needs a C compiler)
 
 .PHONY: faults
 faults: ## SIGKILL under load, ROUNDS=50 times and for SECONDS=300; of nodes and clusters, failed syncs, full disks, broken networks, 50 rounds each (needs root, strace and iptables)
-	LEAT_FAULT_ROUNDS=$(ROUNDS) LEAT_FAULT_SECONDS=$(SECONDS) $(GO) test ./cmd/leat -run Faults -count=1 -timeout 60m -v
-	LEAT_FAULT_ROUNDS=$(ROUNDS) $(GO) test ./internal/torture -count=1 -timeout 60m -v
+	@log=$$(mktemp); export LEAT_FAULT_ROUNDS=$(ROUNDS) LEAT_FAULT_SECONDS=$(SECONDS); \
+	{ $(GO) test ./cmd/leat -run Faults -count=1 -timeout 60m -v || echo "make faults: failed"; \
+	  $(GO) test ./internal/torture -count=1 -timeout 2h -parallel 3 -v || echo "make faults: failed"; } 2>&1 | tee $$log; \
+	printf '\nSummary\n'; sed -n 's/^.*summary: //p' $$log | sort; \
+	! grep '^make faults: failed' $$log; failed=$$?; rm $$log; exit $$failed
 
 .PHONY: fuzz
 fuzz: ## CASES=100000 random queries against the oracle, then every fuzz target for FUZZ=30s

@@ -113,7 +113,11 @@ func TestFaultsOutput(t *testing.T) {
 		copyTopic(t, killed, calm, topic)
 	}
 	awaitOutput(t, calm)
-	for _, q := range outputQueries() {
+	rows, queries := int64(0), outputQueries()
+	defer func() {
+		t.Logf("summary: R23 what queries write, SIGKILL of a lone node: %d rounds, %d queries, %d rows the same: %t", kills, len(queries), rows, !t.Failed())
+	}()
+	for _, q := range queries {
 		got := q.settle(t, killed, calm)
 		if q.changes {
 			sameSpace(t, killed, calm, q.name)
@@ -124,6 +128,7 @@ func TestFaultsOutput(t *testing.T) {
 		if r := got.Rows; r.Out < 50 && !q.changes || r.Dead == 0 || q.windowed && r.Late == 0 {
 			t.Errorf("the load shows too little of %s: %s", q.name, r)
 		}
+		rows += got.Rows.Out + got.Rows.Dead + got.Rows.Late
 		t.Logf("%d kills, seed %d, %s: %s", kills, seed, q.name, got.Rows)
 	}
 }

@@ -15,9 +15,13 @@ import (
 // window once, with the right count, and the same read from every node.
 func TestClusterQuery(t *testing.T) {
 	t.Parallel()
-	const perWindow, windows = 25, 20
+	const perWindow = 25
+	if !apart(t) {
+		return
+	}
 	kills := max(3, variable(t, "LEAT_FAULT_ROUNDS", 3)) // the leader of each data shard
-	f := startFleet(t, 3)
+	windows := max(20, 2*kills)
+	f := startApart(t, 3, 0)
 	c := f.dial(t)
 	c.must(t, "POST", "/broker/topics", nil, `{"name":"numbers","partitions":1}`)
 	c.must(t, "POST", "/broker/topics", nil, `{"name":"counts","partitions":1}`)
@@ -49,6 +53,7 @@ func TestClusterQuery(t *testing.T) {
 	}
 	produce(perWindow*windows + 1) // the one more closes the last window
 	checkCounts(t, f, perWindow, windows)
+	t.Logf("summary: R23 SIGKILL of the node that runs a query: %d rounds, %d windows the same on all nodes", kills, windows)
 	for i, n := range f.nodes {
 		if exit, took := n.terminate(t); exit != 0 || took > 5*time.Second {
 			t.Errorf("the end of node %d: exit %d after %s, the log:\n%s", i, exit, took, n.logs)

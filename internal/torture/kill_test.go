@@ -2,7 +2,6 @@ package torture
 
 import (
 	"math/rand/v2"
-	"slices"
 	"syscall"
 	"testing"
 	"time"
@@ -18,6 +17,7 @@ func TestKill(t *testing.T) {
 	seed := variable(t, "LEAT_FAULT_SEED", int(time.Now().UnixNano()&0x7fffffff))
 	t.Logf("run it again: LEAT_FAULT_SEED=%d LEAT_FAULT_ROUNDS=%d go test ./internal/torture -run '^TestKill$'", seed, rounds)
 	k := &killer{dir: t.TempDir(), rand: rand.New(rand.NewPCG(uint64(seed), 0)), world: newWorld()}
+	told := k.world.summarize(t)
 	n := start(t, k.dir)
 	k.world.prepare(t, dial(t, n.url))
 	for round := range rounds {
@@ -25,6 +25,7 @@ func TestKill(t *testing.T) {
 		last := round == rounds-1
 		n = k.life(t, n)
 		k.world.settle(t, dial(t, n.url), last || round%10 == 9, last)
+		told.round("R1 SIGKILL of a lone node, its start included", k.resumed[round])
 	}
 	k.world.forgets(t, dial(t, n.url))
 	k.report(t)
@@ -86,13 +87,9 @@ func (k *killer) resume(t *testing.T, n *node) *node {
 func (k *killer) report(t *testing.T) {
 	t.Helper()
 	for _, p := range k.world.partitions() {
-		t.Logf("%s: offsets %d to %d, %d operations checked", p.place, p.first, p.next, p.operations)
+		t.Logf("%s: offsets %d to %d, %d operations checked", p.place, p.first, p.next, p.tally.operations)
 	}
 	t.Logf("keys: %d operations checked; groups: %d", k.world.registers.operations, k.world.commits.operations)
-	middle := func(all []time.Duration) (time.Duration, time.Duration) {
-		slices.Sort(all)
-		return all[len(all)/2], all[len(all)-1]
-	}
 	if len(k.starts) > 0 {
 		ready, slowest := middle(k.starts)
 		write, latest := middle(k.resumed)

@@ -29,20 +29,47 @@ const (
 	linkPort   = 7100 // that of the slow link from node i to node j is linkPort + 10*i + j
 )
 
+// isInside tells whether this is the process that inside has started for a test.
+func isInside(t *testing.T) bool { return os.Getenv(insideVariable) == t.Name() }
+
 // inside runs a test once more as a process with a network and mounts of its own, so
 // that nothing it does to them is seen by others or outlives it. It is true in that
 // process; false in the one that waits for it, where there is nothing left to do.
 func inside(t *testing.T) bool {
 	t.Helper()
-	if os.Getenv(insideVariable) == t.Name() {
+	if isInside(t) {
 		return true
 	}
+	if why := again(t); why != "" {
+		t.Skip("SKIPPED: " + why)
+	}
+	return false
+}
+
+// apart is inside for a test that breaks no network: where none can be made it runs here,
+// its nodes on loopback.
+func apart(t *testing.T) bool {
+	t.Helper()
+	if isInside(t) {
+		return true
+	}
+	why := again(t)
+	if why != "" {
+		t.Log("the nodes share the loopback: " + why)
+	}
+	return why != ""
+}
+
+// again runs a test in a process of its own and fails as that does. It returns why there
+// is none, "" = there was.
+func again(t *testing.T) (why string) {
+	t.Helper()
 	if os.Geteuid() != 0 {
-		t.Skip("SKIPPED: only root may make network namespaces to part nodes in: sudo go test ./internal/torture")
+		return "only root may make network namespaces to part nodes in: sudo go test ./internal/torture"
 	}
 	for _, tool := range []string{"ip", "iptables", "mount"} {
 		if _, err := exec.LookPath(tool); err != nil {
-			t.Skipf("SKIPPED: no %s on this machine, so no network to break: apt-get install -y iproute2 iptables mount", tool)
+			return fmt.Sprintf("no %s on this machine, so no network to break: apt-get install -y iproute2 iptables mount", tool)
 		}
 	}
 	path, err := binary()
@@ -59,7 +86,7 @@ func inside(t *testing.T) bool {
 	out, err := cmd.CombinedOutput()
 	switch {
 	case errors.Is(err, syscall.EPERM):
-		t.Skipf("SKIPPED: this machine makes no network namespaces (a container without the right?): %v", err)
+		return fmt.Sprintf("this machine makes no network namespaces (a container without the right?): %v", err)
 	case err != nil:
 		t.Errorf("%v\n%s", err, out)
 	case strings.Contains(string(out), "--- SKIP: "+t.Name()):
@@ -69,7 +96,7 @@ func inside(t *testing.T) bool {
 			t.Log(line[1])
 		}
 	}
-	return false
+	return ""
 }
 
 // shell runs commands of a few words each, one a line.
@@ -88,6 +115,7 @@ func shell(commands string) error {
 // while every client still reaches every node.
 type network struct {
 	nodes int
+	spare int // of them, that are not started with the others
 	links []*link
 }
 
@@ -98,6 +126,30 @@ func address(i int) string { return fmt.Sprintf("10.99.0.%d", i+1) }
 // makeNetwork makes the network of n nodes; the test has to be inside.
 func makeNetwork(t *testing.T, n int) *network {
 	t.Helper()
+	made, err := tryNetwork(n)
+	if err != nil {
+		t.Skipf("SKIPPED: this machine has no network to break: %v", err)
+	}
+	return made
+}
+
+// startApart starts n nodes in namespaces of their own, with room for as many spare ones,
+// or on loopback where there are none. The test has to be apart.
+func startApart(t *testing.T, n, spare int, args ...string) *fleet {
+	t.Helper()
+	if !isInside(t) {
+		return startFleet(t, n, args...)
+	}
+	made, err := tryNetwork(n + spare)
+	if err != nil {
+		t.Log("the nodes share the loopback: ", err)
+		return startFleet(t, n, args...)
+	}
+	made.spare = spare
+	return made.startFleet(t, args...)
+}
+
+func tryNetwork(n int) (*network, error) {
 	err := shell(`mount -t tmpfs tmpfs /run
 		mkdir /run/netns
 		ip link set lo up
@@ -115,19 +167,16 @@ func makeNetwork(t *testing.T, n int) *network {
 	if err == nil {
 		err = shell("ip netns exec n0 iptables -A INPUT -s 10.99.1.1 -m statistic --mode random --probability 0.3 -j DROP")
 	}
-	if err != nil {
-		t.Skipf("SKIPPED: this machine has no network to break: %v", err)
-	}
-	return &network{nodes: n}
+	return &network{nodes: n}, err
 }
 
 // startFleet starts a node in every namespace.
 func (n *network) startFleet(t *testing.T, args ...string) *fleet {
 	t.Helper()
-	f := &fleet{dir: t.TempDir(), nodes: make([]*node, n.nodes), environment: []string{"LEAT_TOKENS=" + testToken}}
-	for i := range n.nodes {
+	f := &fleet{dir: t.TempDir(), nodes: make([]*node, n.nodes-n.spare), environment: []string{"LEAT_TOKENS=" + testToken, "LEAT_TOKEN=" + testToken}}
+	for i := range f.nodes {
 		var entries []string
-		for j := range n.nodes {
+		for j := range f.nodes {
 			host, port := address(j), raftPort
 			for _, l := range n.links {
 				if l.from == i && l.to == j {
@@ -141,10 +190,10 @@ func (n *network) startFleet(t *testing.T, args ...string) *fleet {
 		f.within = append(f.within, []string{"ip", "netns", "exec", namespace(i)})
 	}
 	f.args = append([]string{"--insecure-raft"}, args...)
-	for i := range n.nodes {
+	for i := range f.nodes {
 		f.launch(t, i)
 	}
-	for i := range n.nodes {
+	for i := range f.nodes {
 		f.await(t, i)
 	}
 	return f

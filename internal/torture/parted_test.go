@@ -6,7 +6,6 @@ import (
 	"math/rand/v2"
 	"net/http"
 	"net/url"
-	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -39,30 +38,30 @@ func (n *network) toOthers(node int, f func(other int)) {
 	}
 }
 
-// shapes are those of FAULTS R10 and R11.
+// shapes are those of FAULTS R10 and R11, in turn.
 func shapes() []shape {
 	return []shape{
-		{"the leader alone", func(t *testing.T, n *network, leader, _ int) int {
+		{"R11 the leader alone", func(t *testing.T, n *network, leader, _ int) int {
 			n.isolate(t, leader)
 			return leader
 		}},
-		{"a bridge: leader and a follower apart, the third node sees both", func(t *testing.T, n *network, leader, follower int) int {
+		{"R10 a bridge: leader and follower apart, one sees both", func(t *testing.T, n *network, leader, follower int) int {
 			n.part(t, leader, follower)
 			return -1
 		}},
-		{"a leader that is not heard", func(t *testing.T, n *network, leader, _ int) int {
+		{"R11 a leader that is not heard", func(t *testing.T, n *network, leader, _ int) int {
 			n.toOthers(leader, func(other int) { n.cut(t, leader, other) })
 			return leader
 		}},
-		{"a follower alone", func(t *testing.T, n *network, _, follower int) int {
+		{"R10 a follower alone", func(t *testing.T, n *network, _, follower int) int {
 			n.isolate(t, follower)
 			return follower
 		}},
-		{"a leader that hears nobody", func(t *testing.T, n *network, leader, _ int) int {
+		{"R11 a leader that hears nobody", func(t *testing.T, n *network, leader, _ int) int {
 			n.toOthers(leader, func(other int) { n.cut(t, other, leader) })
 			return leader
 		}},
-		{"a follower that does not hear the leader", func(t *testing.T, n *network, leader, follower int) int {
+		{"R10 a follower that does not hear the leader", func(t *testing.T, n *network, leader, follower int) int {
 			n.cut(t, leader, follower)
 			return -1
 		}},
@@ -83,13 +82,14 @@ func TestParted(t *testing.T) {
 	seed := variable(t, "LEAT_FAULT_SEED", int(time.Now().UnixNano()&0x7fffffff))
 	t.Logf("run it again: LEAT_FAULT_SEED=%d LEAT_FAULT_ROUNDS=%d go test ./internal/torture -run '^TestParted$'", seed, rounds)
 	r := rand.New(rand.NewPCG(uint64(seed), 2))
+	w := newWorld()
+	told := w.summarize(t)
 	n := makeNetwork(t, 3)
 	f := n.startFleet(t)
-	w := newWorld()
 	w.registers.late = lateParted
 	f.dial(t).must(t, "POST", "/broker/topics", nil, `{"name":"events","partitions":2}`)
 	f.level(t, "events")
-	var resumed, healed []time.Duration
+	var healed []time.Duration
 	for round := range rounds {
 		w.round = round
 		before := w.answered.Load()
@@ -98,14 +98,11 @@ func TestParted(t *testing.T) {
 		leader := f.leader(t, w.plain.place)
 		follower := (leader + 1 + r.IntN(2)) % 3
 		old := w.setMark(t, f, -1)
-		s := shapes()[0]
-		if round > 0 {
-			s = shapes()[1+(seed+round)%(len(shapes())-1)]
-		}
+		s := shapes()[round%len(shapes())]
 		began := time.Now()
 		alone := s.part(t, n, leader, follower)
 		w.probeBut(t, f, w.plain, alone)
-		resumed = append(resumed, time.Since(began))
+		resumed := time.Since(began)
 		if alone >= 0 {
 			w.setMark(t, f, alone)
 			w.checkAlone(t, f, alone, old)
@@ -125,16 +122,12 @@ func TestParted(t *testing.T) {
 			t.Errorf("cut for %s, and then it took %s more to heal", longCut, healed[round])
 		}
 		stop()
-		w.probe(t, f, w.plain)
-		w.probe(t, f, w.mixed)
-		f.level(t, "events")
-		w.settleCluster(t, f, round == rounds-1)
-		t.Logf("%s: written after %s, healed after %s", s.name, resumed[round], healed[round])
+		w.decide(t, f, round == rounds-1)
+		told.round(s.name, resumed)
+		t.Logf("%s: written after %s, healed after %s", s.name, resumed, healed[round])
 	}
-	slices.Sort(resumed)
-	slices.Sort(healed)
-	t.Logf("%d rounds: written again after %s, at most %s; all nodes healed after %s, at most %s; %d and %d operations on logs, %d on keys, %d on groups checked", rounds,
-		resumed[rounds/2], resumed[rounds-1], healed[rounds/2], healed[rounds-1], w.plain.operations, w.mixed.operations, w.registers.operations, w.commits.operations)
+	median, worst := middle(healed)
+	t.Logf("%d rounds: all nodes healed after %s, at most %s", rounds, median, worst)
 	f.end(t)
 	f.sameFiles(t)
 }

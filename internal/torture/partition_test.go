@@ -71,7 +71,7 @@ type partition struct {
 	reads       []consumed
 	trims       []trimmed
 	wrong       []error
-	operations  int
+	tally       tally
 }
 
 func newPartition(topic string, number int) *partition {
@@ -100,9 +100,11 @@ func (p *partition) saw(id uint64, offset int64) {
 		return
 	}
 	if have, known := p.at[offset]; known && have != id {
+		p.tally.lost++
 		p.problem("offset %d holds record %d and then record %d", offset, have, id)
 	}
 	if r.at >= 0 && r.at != offset {
+		p.tally.doubled++
 		p.problem("record %d (idempotency key: %t) lies at offset %d and at offset %d", id, r.keyed, r.at, offset)
 	}
 	r.at = offset
@@ -121,6 +123,7 @@ func (p *partition) appended(a appended) {
 		p.saw(id, a.stored.at+int64(i))
 		if r := p.records[id]; r != nil && r.call == 0 {
 			r.call = a.call
+			p.tally.acknowledged++
 		}
 	}
 }
@@ -179,7 +182,7 @@ func (p *partition) settle(first, next, at int64) error {
 	if err := p.order(first, next, at); err != nil {
 		return err
 	}
-	p.operations += len(p.appends) + len(p.reads) + len(p.trims)
+	p.tally.operations += len(p.appends) + len(p.reads) + len(p.trims)
 	p.first, p.next = first, next
 	p.appends, p.reads, p.trims = nil, nil, nil
 	return nil
@@ -192,7 +195,8 @@ func (p *partition) totals(first, next int64) {
 	}
 	for i := range p.appends {
 		a := &p.appends[i]
-		if a.outcome == done && a.stored.at+int64(len(a.ids)) > next {
+		if over := a.stored.at + int64(len(a.ids)) - next; a.outcome == done && over > 0 {
+			p.tally.lost += min(int(over), len(a.ids))
 			p.problem("records were acknowledged at offset %d, and it ends at %d", a.stored.at, next)
 		}
 	}
