@@ -12,6 +12,8 @@ import (
 	"net/url"
 	"strings"
 	"time"
+
+	"github.com/spf13/cobra"
 )
 
 const (
@@ -69,6 +71,24 @@ func (s *session) client() (*client, error) {
 		return nil, err
 	}
 	return newClient(s.server, s.token, secure)
+}
+
+// withClient runs do with the client that the flags describe.
+func (s *session) withClient(do func(*client) error) error {
+	c, err := s.client()
+	if err != nil {
+		return err
+	}
+	defer c.close()
+	return do(c)
+}
+
+// asking is the body of a command that does all it does with the client that the flags
+// describe.
+func (s *session) asking(run func(cmd *cobra.Command, c *client, args []string) error) func(*cobra.Command, []string) error {
+	return func(cmd *cobra.Command, args []string) error {
+		return s.withClient(func(c *client) error { return run(cmd, c, args) })
+	}
 }
 
 // close gives up connections that are kept for further calls.

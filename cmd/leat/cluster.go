@@ -60,23 +60,21 @@ needs a token with the scope admin. With -o json and yaml, "metadata" is the ans
 of /metrics_ha and "cluster" that of /cluster.`,
 		Example: "  leat cluster status\n  leat cluster status -o json",
 		Args:    noArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			return s.withClient(func(c *client) error {
-				view := clusterView{OK: true}
-				var err error
-				if view.Metadata, err = c.get(cmd.Context(), "/metrics_ha", nil); err != nil {
-					return err
-				}
-				if view.Cluster, err = c.get(cmd.Context(), "/cluster", nil); err != nil {
-					return err
-				}
-				body, err := json.Marshal(view)
-				if err != nil {
-					return fmt.Errorf("encode the status: %w", err)
-				}
-				return s.answer(body, func(w io.Writer) error { return drawCluster(w, &view) })
-			})
-		},
+		RunE: s.asking(func(cmd *cobra.Command, c *client, _ []string) error {
+			view := clusterView{OK: true}
+			var err error
+			if view.Metadata, err = c.get(cmd.Context(), "/metrics_ha", nil); err != nil {
+				return err
+			}
+			if view.Cluster, err = c.get(cmd.Context(), "/cluster", nil); err != nil {
+				return err
+			}
+			body, err := json.Marshal(view)
+			if err != nil {
+				return fmt.Errorf("encode the status: %w", err)
+			}
+			return s.answer(body, func(w io.Writer) error { return drawCluster(w, &view) })
+		}),
 	}
 }
 

@@ -38,27 +38,25 @@ func newMembersList(s *session) *cobra.Command {
 a token with the scope admin.`,
 		Example: "  leat cluster members list",
 		Args:    noArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			return s.withClient(func(c *client) error {
-				body, err := c.get(cmd.Context(), "/cluster/members", nil)
-				if err != nil {
+		RunE: s.asking(func(cmd *cobra.Command, c *client, _ []string) error {
+			body, err := c.get(cmd.Context(), "/cluster/members", nil)
+			if err != nil {
+				return err
+			}
+			return s.answer(body, func(w io.Writer) error {
+				var all struct {
+					Members []memberAnswer `json:"members"`
+				}
+				if err := readAnswer(body, &all); err != nil {
 					return err
 				}
-				return s.answer(body, func(w io.Writer) error {
-					var all struct {
-						Members []memberAnswer `json:"members"`
-					}
-					if err := readAnswer(body, &all); err != nil {
-						return err
-					}
-					table := &grid{header: []string{"NODE", "REPLICA", "RAFT ADDRESS", "URL", "PRIORITY", "STATE", "REACHABLE"}}
-					for _, m := range all.Members {
-						table.add(m.ID, m.Replica, textOr(m.Raft), textOr(m.URL), m.Priority, m.State, m.Reachable)
-					}
-					return table.write(w, "")
-				})
+				table := &grid{header: []string{"NODE", "REPLICA", "RAFT ADDRESS", "URL", "PRIORITY", "STATE", "REACHABLE"}}
+				for _, m := range all.Members {
+					table.add(m.ID, m.Replica, textOr(m.Raft), textOr(m.URL), m.Priority, m.State, m.Reachable)
+				}
+				return table.write(w, "")
 			})
-		},
+		}),
 	}
 }
 
@@ -111,15 +109,13 @@ Its directory is of no use any more. Removing it again changes nothing. It needs
 with the scope admin.`,
 		Example: "  leat cluster members remove d",
 		Args:    exactArgs("NODE"),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			return s.withClient(func(c *client) error {
-				body, err := c.call(cmd.Context(), request{method: http.MethodDelete, path: route("cluster", "members", args[0])})
-				if err != nil {
-					return err
-				}
-				return s.answerMember(body)
-			})
-		},
+		RunE: s.asking(func(cmd *cobra.Command, c *client, args []string) error {
+			body, err := c.call(cmd.Context(), request{method: http.MethodDelete, path: route("cluster", "members", args[0])})
+			if err != nil {
+				return err
+			}
+			return s.answerMember(body)
+		}),
 	}
 }
 

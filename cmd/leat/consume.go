@@ -74,12 +74,7 @@ records are JSON.`,
 			if err := r.rows.known(rowsJSON, rowsAvro, rowsProtobuf); err != nil {
 				return err
 			}
-			c, err := s.client()
-			if err != nil {
-				return err
-			}
-			defer c.close()
-			return s.consume(cmd.Context(), c, r)
+			return s.withClient(func(c *client) error { return s.consume(cmd.Context(), c, r) })
 		},
 	}
 	flags := c.Flags()

@@ -46,30 +46,28 @@ func newGroupList(s *session) *cobra.Command {
 and how many records have come after what they processed.`,
 		Example: "  leat group list flights\n  leat group list flights -o json",
 		Args:    exactArgs("TOPIC"),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			return s.withClient(func(c *client) error {
-				all := groupsPage{OK: true, Topic: args[0], Groups: []groupOfTopic{}}
-				for after := (url.Values{}); ; after.Set("after", *all.Next) {
-					body, err := c.get(cmd.Context(), route("broker", "topics", args[0], "groups"), after)
-					if err != nil {
-						return err
-					}
-					var page groupsPage
-					if err := readAnswer(body, &page); err != nil {
-						return err
-					}
-					all.Groups, all.Next = append(all.Groups, page.Groups...), page.Next
-					if all.Count = len(all.Groups); page.Next == nil {
-						break
-					}
-				}
-				body, err := json.Marshal(all)
+		RunE: s.asking(func(cmd *cobra.Command, c *client, args []string) error {
+			all := groupsPage{OK: true, Topic: args[0], Groups: []groupOfTopic{}}
+			for after := (url.Values{}); ; after.Set("after", *all.Next) {
+				body, err := c.get(cmd.Context(), route("broker", "topics", args[0], "groups"), after)
 				if err != nil {
-					return fmt.Errorf("encode the groups: %w", err)
+					return err
 				}
-				return s.answer(body, func(w io.Writer) error { return drawGroups(w, all.Groups) })
-			})
-		},
+				var page groupsPage
+				if err := readAnswer(body, &page); err != nil {
+					return err
+				}
+				all.Groups, all.Next = append(all.Groups, page.Groups...), page.Next
+				if all.Count = len(all.Groups); page.Next == nil {
+					break
+				}
+			}
+			body, err := json.Marshal(all)
+			if err != nil {
+				return fmt.Errorf("encode the groups: %w", err)
+			}
+			return s.answer(body, func(w io.Writer) error { return drawGroups(w, all.Groups) })
+		}),
 	}
 }
 
@@ -96,12 +94,7 @@ last record it processed, and how many records have come after it. A group that
 never committed is behind by all there are.`,
 		Example: "  leat group show billing flights\n  leat group show billing flights -o json",
 		Args:    exactArgs("GROUP", "TOPIC"),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			c, err := s.client()
-			if err != nil {
-				return err
-			}
-			defer c.close()
+		RunE: s.asking(func(cmd *cobra.Command, c *client, args []string) error {
 			group := args[0]
 			topic, _, err := c.describeTopic(cmd.Context(), args[1])
 			if err != nil {
@@ -135,7 +128,7 @@ never committed is behind by all there are.`,
 				return fmt.Errorf("encode the standing of the group: %w", err)
 			}
 			return s.answer(body, func(w io.Writer) error { return drawGroup(w, standings) })
-		},
+		}),
 	}
 }
 

@@ -18,16 +18,6 @@ func newKV(s *session) *cobra.Command {
 	return commandGroup("kv", "Keep, read and watch values by key", commands...)
 }
 
-// withClient runs do with the client that the flags describe.
-func (s *session) withClient(do func(*client) error) error {
-	c, err := s.client()
-	if err != nil {
-		return err
-	}
-	defer c.close()
-	return do(c)
-}
-
 // casFlag adds --cas, which counts where it is given: 0 asks for no such key.
 func casFlag(c *cobra.Command, what string) {
 	c.Flags().Uint64("cas", 0, what)
@@ -135,13 +125,11 @@ func newKVDelete(s *session) *cobra.Command {
 		Short:   "Delete a key; nothing there is no error",
 		Example: "  leat kv delete app theme",
 		Args:    exactArgs("NAMESPACE", "KEY"),
-		RunE: func(cmd *cobra.Command, args []string) error {
+		RunE: s.asking(func(cmd *cobra.Command, c *client, args []string) error {
 			q := url.Values{}
 			setCas(cmd, q)
-			return s.withClient(func(c *client) error {
-				return s.changeKey(cmd.Context(), c, request{method: http.MethodDelete, path: route("kv", args[0], args[1]), query: q}, args[1])
-			})
-		},
+			return s.changeKey(cmd.Context(), c, request{method: http.MethodDelete, path: route("kv", args[0], args[1]), query: q}, args[1])
+		}),
 	}
 	casFlag(c, "delete the key only if this is its cas")
 	return c
@@ -233,24 +221,22 @@ func newKVMeta(s *session) *cobra.Command {
 		Short:   "Show the cas, size, times and time to live of a key",
 		Example: "  leat kv meta app theme",
 		Args:    exactArgs("NAMESPACE", "KEY"),
-		RunE: func(cmd *cobra.Command, args []string) error {
+		RunE: s.asking(func(cmd *cobra.Command, c *client, args []string) error {
 			q := url.Values{}
 			setStale(cmd, q)
-			return s.withClient(func(c *client) error {
-				// "/meta" is the call; in the key it is %2Fmeta.
-				body, err := c.get(cmd.Context(), route("kv", args[0], args[1], "meta"), q)
-				if err != nil {
+			// "/meta" is the call; in the key it is %2Fmeta.
+			body, err := c.get(cmd.Context(), route("kv", args[0], args[1], "meta"), q)
+			if err != nil {
+				return err
+			}
+			return s.answer(body, func(w io.Writer) error {
+				meta := keyMeta{Key: args[1]}
+				if err := readAnswer(body, &meta); err != nil {
 					return err
 				}
-				return s.answer(body, func(w io.Writer) error {
-					meta := keyMeta{Key: args[1]}
-					if err := readAnswer(body, &meta); err != nil {
-						return err
-					}
-					return keyGrid(meta).write(w, "")
-				})
+				return keyGrid(meta).write(w, "")
 			})
-		},
+		}),
 	}
 	staleFlag(c)
 	return c

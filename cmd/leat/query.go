@@ -37,76 +37,55 @@ func (s *session) readSpec(name string) ([]byte, error) {
 	return spec, nil
 }
 
-// sendSpec posts the spec of a file.
-func (s *session) sendSpec(ctx context.Context, file, path string) ([]byte, error) {
-	spec, err := s.readSpec(file)
-	if err != nil {
-		return nil, err
-	}
-	c, err := s.client()
-	if err != nil {
-		return nil, err
-	}
-	defer c.close()
-	return c.call(ctx, request{method: http.MethodPost, path: path, body: spec, json: true})
-}
-
-// accepted is the answer to a spec.
-type accepted struct {
-	Name     string   `json:"name"`
-	Warnings []string `json:"warnings"`
-}
-
-func (s *session) showAccepted(body []byte, text func(name string) string) error {
-	return s.answer(body, func(w io.Writer) error {
-		var a accepted
-		if err := readAnswer(body, &a); err != nil {
+// specCommand completes a command that posts a query spec to a path. outcome is what it
+// prints where the server takes the query of that name.
+func (s *session) specCommand(c *cobra.Command, path string, outcome func(name string) string) *cobra.Command {
+	var file string
+	c.Flags().StringVarP(&file, "file", "f", "", "file with the query spec, - for the standard input")
+	c.Args = noArgs
+	c.RunE = func(cmd *cobra.Command, _ []string) error {
+		spec, err := s.readSpec(file)
+		if err != nil {
 			return err
 		}
-		for _, warning := range a.Warnings {
-			fmt.Fprintf(s.err, "warning: %s\n", warning)
-		}
-		_, err := fmt.Fprintln(w, text(a.Name))
-		return err
-	})
+		return s.withClient(func(c *client) error {
+			body, err := c.call(cmd.Context(), request{method: http.MethodPost, path: path, body: spec, json: true})
+			if err != nil {
+				return err
+			}
+			return s.answer(body, func(w io.Writer) error {
+				var accepted struct {
+					Name     string   `json:"name"`
+					Warnings []string `json:"warnings"`
+				}
+				if err := readAnswer(body, &accepted); err != nil {
+					return err
+				}
+				for _, warning := range accepted.Warnings {
+					fmt.Fprintf(s.err, "warning: %s\n", warning)
+				}
+				_, err := fmt.Fprintln(w, outcome(accepted.Name))
+				return err
+			})
+		})
+	}
+	return c
 }
 
 func newQueryCreate(s *session) *cobra.Command {
-	var file string
-	c := &cobra.Command{
+	return s.specCommand(&cobra.Command{
 		Use:     "create -f SPEC.json",
 		Short:   "Start a query; the same spec again is no error",
 		Example: "  leat query create -f delays_by_day.json",
-		Args:    noArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			body, err := s.sendSpec(cmd.Context(), file, "/queries")
-			if err != nil {
-				return err
-			}
-			return s.showAccepted(body, func(name string) string { return "query " + name + " is running" })
-		},
-	}
-	c.Flags().StringVarP(&file, "file", "f", "", "file with the query spec, - for the standard input")
-	return c
+	}, "/queries", func(name string) string { return "query " + name + " is running" })
 }
 
 func newQueryValidate(s *session) *cobra.Command {
-	var file string
-	c := &cobra.Command{
+	return s.specCommand(&cobra.Command{
 		Use:     "validate -f SPEC.json",
 		Short:   "Check a query spec and list all that is wrong with it",
 		Example: "  leat query validate -f delays_by_day.json",
-		Args:    noArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			body, err := s.sendSpec(cmd.Context(), file, "/queries/validate")
-			if err != nil {
-				return err
-			}
-			return s.showAccepted(body, func(string) string { return "the spec is good" })
-		},
-	}
-	c.Flags().StringVarP(&file, "file", "f", "", "file with the query spec, - for the standard input")
-	return c
+	}, "/queries/validate", func(string) string { return "the spec is good" })
 }
 
 // standing is the status of a query.
@@ -159,12 +138,7 @@ func newQueryList(s *session) *cobra.Command {
 		Short:   "List the queries with their counters",
 		Example: "  leat query list\n  leat query list -o yaml",
 		Args:    noArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			c, err := s.client()
-			if err != nil {
-				return err
-			}
-			defer c.close()
+		RunE: s.asking(func(cmd *cobra.Command, c *client, _ []string) error {
 			body, err := c.get(cmd.Context(), "/queries", nil)
 			if err != nil {
 				return err
@@ -183,7 +157,7 @@ func newQueryList(s *session) *cobra.Command {
 				}
 				return g.write(w, "")
 			})
-		},
+		}),
 	}
 }
 
@@ -203,18 +177,13 @@ func newQueryShow(s *session) *cobra.Command {
 		Short:   "Show the status of a query",
 		Example: "  leat query show delays_by_day",
 		Args:    exactArgs("NAME"),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			c, err := s.client()
-			if err != nil {
-				return err
-			}
-			defer c.close()
+		RunE: s.asking(func(cmd *cobra.Command, c *client, args []string) error {
 			q, body, err := c.query(cmd.Context(), args[0])
 			if err != nil {
 				return err
 			}
 			return s.answer(body, func(w io.Writer) error { return drawStanding(w, &q) })
-		},
+		}),
 	}
 }
 
@@ -269,7 +238,7 @@ func newQueryPlan(s *session) *cobra.Command {
 		Short:   "Show how a query runs",
 		Example: "  leat query plan delays_by_day\n  leat query plan delays_by_day --mermaid",
 		Args:    exactArgs("NAME"),
-		RunE: func(cmd *cobra.Command, args []string) error {
+		RunE: s.asking(func(cmd *cobra.Command, c *client, args []string) error {
 			format := "json"
 			if s.format == formatTable {
 				format = "text"
@@ -277,11 +246,6 @@ func newQueryPlan(s *session) *cobra.Command {
 			if mermaid {
 				format = "mermaid"
 			}
-			c, err := s.client()
-			if err != nil {
-				return err
-			}
-			defer c.close()
 			body, err := c.get(cmd.Context(), route("queries", args[0], "plan"), url.Values{"format": {format}})
 			if err != nil {
 				return err
@@ -291,7 +255,7 @@ func newQueryPlan(s *session) *cobra.Command {
 			}
 			_, err = fmt.Fprintf(s.out, "%s\n", trimNewline(body))
 			return err
-		},
+		}),
 	}
 	c.Flags().BoolVar(&mermaid, "mermaid", false, "as a diagram in the language of mermaid.js")
 	return c
@@ -303,12 +267,7 @@ func newQueryDelete(s *session) *cobra.Command {
 		Short:   "Stop a query and delete its state and results",
 		Example: "  leat query delete delays_by_day",
 		Args:    exactArgs("NAME"),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			c, err := s.client()
-			if err != nil {
-				return err
-			}
-			defer c.close()
+		RunE: s.asking(func(cmd *cobra.Command, c *client, args []string) error {
 			body, err := c.call(cmd.Context(), request{method: http.MethodDelete, path: route("queries", args[0])})
 			if err != nil {
 				return err
@@ -317,6 +276,6 @@ func newQueryDelete(s *session) *cobra.Command {
 				_, err := fmt.Fprintf(w, "query %s is deleted\n", args[0])
 				return err
 			})
-		},
+		}),
 	}
 }

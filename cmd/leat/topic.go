@@ -62,12 +62,7 @@ func newTopicList(s *session) *cobra.Command {
 		Short:   "List the topics",
 		Example: "  leat topic list\n  leat topic list -o json",
 		Args:    noArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			c, err := s.client()
-			if err != nil {
-				return err
-			}
-			defer c.close()
+		RunE: s.asking(func(cmd *cobra.Command, c *client, _ []string) error {
 			body, err := c.get(cmd.Context(), "/broker/topics", nil)
 			if err != nil {
 				return err
@@ -89,7 +84,7 @@ func newTopicList(s *session) *cobra.Command {
 				}
 				return g.write(w, "")
 			})
-		},
+		}),
 	}
 }
 
@@ -120,12 +115,7 @@ func newTopicDescribe(s *session) *cobra.Command {
 		Short:   "Show the partitions of a topic: offsets, size, leader",
 		Example: "  leat topic describe flights",
 		Args:    exactArgs("TOPIC"),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			c, err := s.client()
-			if err != nil {
-				return err
-			}
-			defer c.close()
+		RunE: s.asking(func(cmd *cobra.Command, c *client, args []string) error {
 			topic, body, err := c.describeTopic(cmd.Context(), args[0])
 			if err != nil {
 				return err
@@ -137,7 +127,7 @@ func newTopicDescribe(s *session) *cobra.Command {
 				}
 				return g.write(w, "")
 			})
-		},
+		}),
 	}
 }
 
@@ -147,12 +137,7 @@ func newTopicDelete(s *session) *cobra.Command {
 		Short:   "Delete a topic and its records",
 		Example: "  leat topic delete flights",
 		Args:    exactArgs("TOPIC"),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			c, err := s.client()
-			if err != nil {
-				return err
-			}
-			defer c.close()
+		RunE: s.asking(func(cmd *cobra.Command, c *client, args []string) error {
 			body, err := c.call(cmd.Context(), request{method: http.MethodDelete, path: route("broker", "topics", args[0])})
 			if err != nil {
 				return err
@@ -161,7 +146,7 @@ func newTopicDelete(s *session) *cobra.Command {
 				_, err := fmt.Fprintf(w, "topic %s is deleted\n", args[0])
 				return err
 			})
-		},
+		}),
 	}
 }
 
