@@ -91,6 +91,10 @@ func (j *Job) Run(ctx context.Context) error {
 	}
 	j.options = j.options.withDefaults(partitions)
 	j.lastCut = j.clock.Now()
+	return j.explain(j.run(ctx))
+}
+
+func (j *Job) run(ctx context.Context) error {
 	if err := j.open(ctx); err != nil {
 		return err
 	}
@@ -105,12 +109,12 @@ func (j *Job) Run(ctx context.Context) error {
 			return context.Cause(ctx)
 		}
 		if err := j.advance(ctx); err != nil {
-			return j.explain(err)
+			return err
 		}
 		lanes, err := j.pick()
 		switch {
 		case err != nil:
-			return j.explain(err)
+			return err
 		case len(lanes) > 0:
 			err = j.round(ctx, lanes)
 		case j.ended():
@@ -121,18 +125,23 @@ func (j *Job) Run(ctx context.Context) error {
 			err = j.rest(ctx)
 		}
 		if err != nil {
-			return j.explain(err)
+			return err
 		}
 	}
 }
 
-// explain puts the loss of a source topic before whatever followed from it.
+// explain puts the loss of a source topic before whatever followed from it. While all of
+// them are there, what the shard of a partition does not know it does not know yet.
 func (j *Job) explain(err error) error {
-	if fault.KindOf(err) != fault.NotFound {
+	f := fault.As(err)
+	if f == nil || f.Kind != fault.NotFound {
 		return err
 	}
 	if gone := j.sameTopics(); gone != nil {
 		return gone
+	}
+	if f.Code == codeUnknownTopic {
+		return fault.New(fault.Unavailable, "not_ready", "a partition is in the table of topics and not open yet: %v", err)
 	}
 	return err
 }

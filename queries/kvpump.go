@@ -105,10 +105,8 @@ func (p *kvPump) progressed() bool { return p.advanced }
 func (p *kvPump) open(ctx context.Context, own string) error {
 	p.home, p.prefix = p.spaces.Space(p.sink.KV)
 	p.decoder = jsoncodec.New(p.sink.Parts)
-	if _, ok := p.topics.Topic(own); !ok {
-		if _, err := p.topics.CreateInternal(ctx, own, p.shard); err != nil {
-			return fmt.Errorf("create the log %q: %w", own, err)
-		}
+	if err := openLog(ctx, p.topics, own, p.shard); err != nil {
+		return err
 	}
 	if err := p.topics.Barrier(ctx); err != nil {
 		return fmt.Errorf("wait for the log to catch up: %w", err)

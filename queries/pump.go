@@ -124,10 +124,8 @@ func (p *pump) progressed() bool { return p.applied }
 // open finds the standing, or begins with the first record.
 func (p *pump) open(ctx context.Context) error {
 	own := p.sink.logTopic(p.id)
-	if _, ok := p.topics.Topic(own); !ok {
-		if _, err := p.topics.CreateInternal(ctx, own, p.shard); err != nil {
-			return fmt.Errorf("create the log %q: %w", own, err)
-		}
+	if err := openLog(ctx, p.topics, own, p.shard); err != nil {
+		return err
 	}
 	if err := p.topics.Barrier(ctx); err != nil {
 		return fmt.Errorf("wait for the log to catch up: %w", err)

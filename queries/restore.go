@@ -73,12 +73,22 @@ func (j *Job) claim(ctx context.Context) error {
 
 func (j *Job) prepareLogs(ctx context.Context) error {
 	for _, name := range internalTopics(j.id) {
-		if _, ok := j.topics.Topic(name); ok {
-			continue
+		if err := openLog(ctx, j.topics, name, j.shard); err != nil {
+			return err
 		}
-		if _, err := j.topics.CreateInternal(ctx, name, j.shard); err != nil {
-			return fmt.Errorf("create the log %q: %w", name, err)
-		}
+	}
+	return nil
+}
+
+// openLog makes one of a query's own logs, unless it can be used. That it is in the table
+// of topics says little: who put it there may have been stopped before its shard knew.
+func openLog(ctx context.Context, topics Topics, name string, shard uint64) error {
+	_, err := topics.Partition(name, 0)
+	if fault.KindOf(err) == fault.NotFound {
+		_, err = topics.CreateInternal(ctx, name, shard)
+	}
+	if err != nil {
+		return fmt.Errorf("create the log %q: %w", name, err)
 	}
 	return nil
 }
@@ -94,6 +104,9 @@ func (j *Job) sameTopics() error {
 		topic, ok := j.topics.Topic(j.plan.Sources[i].Topic)
 		if !ok {
 			return errNoTopic(j.plan.Sources[i].Topic)
+		}
+		if i >= len(j.saved.Sources) {
+			continue // nothing has been read yet
 		}
 		if s := &j.saved.Sources[i]; topic.ID != s.TopicID || int(topic.Partitions) != len(s.Partitions) {
 			return fault.New(fault.NotFound, "unknown_topic",
