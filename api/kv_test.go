@@ -5,13 +5,12 @@ import (
 	"math/rand/v2"
 	"net/http"
 	"net/url"
-	"os"
 	"sort"
-	"strconv"
 	"strings"
 	"testing"
 
 	"leat/internal/fault"
+	"leat/internal/testenv"
 )
 
 func sealed(cas string, change int) string {
@@ -217,7 +216,7 @@ func TestDocumentReadsAreLinearizable(t *testing.T) {
 // Pages put together are the sorted keys with the prefix, whatever the keys are.
 func TestDocumentList(t *testing.T) {
 	t.Parallel()
-	seed := seedOf(t)
+	seed := testenv.Seed(t)
 	random := rand.New(rand.NewPCG(seed, 1))
 	s := serve(t, nil)
 	want := map[string]bool{}
@@ -243,7 +242,7 @@ func TestDocumentList(t *testing.T) {
 			a := s.do("GET", "/kv/app?limit=3&prefix="+prefix+"&after="+url.QueryEscape(after), http.NoBody)
 			m := a.json(t)
 			if a.status != 200 {
-				t.Fatalf("%d %s; rerun with LEAT_SEED=%d", a.status, a.body, seed)
+				t.Fatalf("%d %s", a.status, a.body)
 			}
 			for _, k := range m["keys"].([]any) {
 				got = append(got, k.(map[string]any)["key"].(string))
@@ -255,7 +254,7 @@ func TestDocumentList(t *testing.T) {
 			after = next
 		}
 		if strings.Join(got, " ") != strings.Join(keys, " ") {
-			t.Errorf("prefix %q: got %q, want %q; rerun with LEAT_SEED=%d", prefix, got, keys, seed)
+			t.Errorf("prefix %q: got %q, want %q", prefix, got, keys)
 		}
 	}
 	s.want(200, `{"ok":true,"keys":[],"count":0,"next_after":null,"version":61}`, "GET", "/kv/empty", "")
@@ -282,18 +281,4 @@ func TestDocumentScopes(t *testing.T) {
 		s.wantError(403, "forbidden", method, path, "", "Authorization: Bearer other")
 		s.wantError(401, "unauthorized", method, path, "")
 	}
-}
-
-// seedOf is a seed for a random test: LEAT_SEED, or another one every time.
-func seedOf(t *testing.T) uint64 {
-	t.Helper()
-	text := os.Getenv("LEAT_SEED")
-	if text == "" {
-		return rand.Uint64()
-	}
-	seed, err := strconv.ParseUint(text, 10, 64)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return seed
 }

@@ -2,13 +2,13 @@ package api
 
 import (
 	"encoding/json"
-	"math/rand/v2"
 	"regexp"
 	"strconv"
 	"strings"
 	"testing"
-	"time"
 	"unicode/utf8"
+
+	"leat/internal/testenv"
 )
 
 // jsonText is unquote by other means: encoding/json, and a scan for the escapes of
@@ -43,8 +43,7 @@ func jsonText(line string) string {
 
 func TestAppendStringIsJSON(t *testing.T) {
 	t.Parallel()
-	seed := uint64(time.Now().UnixNano())
-	rng := rand.New(rand.NewPCG(seed, 0))
+	rng := testenv.Rand(t)
 	alphabet := []string{"a", "\"", "\\", "\n", "\x00", "\x1f", "\x7f", "é", "😀", "\xff", "\xed\xa0\x80", "\xe2\x80\xa8", "\xf0\x9f", "<"}
 	for range 5000 {
 		var b strings.Builder
@@ -54,17 +53,17 @@ func TestAppendStringIsJSON(t *testing.T) {
 		in := b.String()
 		var out string
 		if err := json.Unmarshal(appendString(nil, in), &out); err != nil {
-			t.Fatalf("%q: %v (seed %d)", in, err, seed)
+			t.Fatalf("%q: %v", in, err)
 		}
 		// Converting to runes and back is the definition of the replacement.
 		if want := string([]rune(in)); out != want {
-			t.Fatalf("%q: got %q, want %q (seed %d)", in, out, want, seed)
+			t.Fatalf("%q: got %q, want %q", in, out, want)
 		}
 		if !utf8.Valid(appendString(nil, in)) {
-			t.Fatalf("%q: the result is not UTF-8 (seed %d)", in, seed)
+			t.Fatalf("%q: the result is not UTF-8", in)
 		}
 		if string(appendString(nil, []byte(in))) != string(appendString(nil, in)) {
-			t.Fatalf("%q: bytes and string differ (seed %d)", in, seed)
+			t.Fatalf("%q: bytes and string differ", in)
 		}
 	}
 }

@@ -6,15 +6,14 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
-	"os"
 	"runtime"
-	"strconv"
 	"sync"
 	"testing"
 	"time"
 
 	"leat/cluster/internal/wire"
 	"leat/internal/fault"
+	"leat/internal/testenv"
 )
 
 // gate is a proposer whose proposals wait to be let through, and which answers
@@ -231,11 +230,7 @@ func (c *coalescer) underWay() int {
 // Whatever the sizes and the depth, every command is answered, by itself.
 func TestCoalescerForgetsNothing(t *testing.T) {
 	t.Parallel()
-	seed := rand.Uint64()
-	if given, err := strconv.ParseUint(os.Getenv("LEAT_SEED"), 10, 64); err == nil {
-		seed = given
-	}
-	t.Logf("rerun: LEAT_SEED=%d go test ./cluster -run ForgetsNothing", seed)
+	seed := testenv.Seed(t)
 	for depth := range 4 {
 		g := echo{}
 		c := newCoalescer(g, func() int64 { return 42 })

@@ -4,11 +4,13 @@ import (
 	"strings"
 	"testing"
 	"unsafe"
+
+	"leat/internal/testenv"
 )
 
 func TestColumnsResetForgetsEverything(t *testing.T) {
 	t.Parallel()
-	r := randomSource(t)
+	r := testenv.Rand(t)
 	var c Columns
 	for range 200 {
 		rows, cols := r.IntN(20), r.IntN(5)

@@ -4,6 +4,8 @@ import (
 	"math"
 	"math/big"
 	"testing"
+
+	"leat/internal/testenv"
 )
 
 // exact is a finite number as a fraction, for an oracle without rounding.
@@ -23,7 +25,7 @@ func TestCompareNumbersExactly(t *testing.T) {
 	for _, f := range edgeFloats() {
 		numbers = append(numbers, FloatValue(f))
 	}
-	r := randomSource(t)
+	r := testenv.Rand(t)
 	for len(numbers) < 400 {
 		if v := randomValue(r, 0); v.IsNumber() {
 			numbers = append(numbers, v)

@@ -6,6 +6,8 @@ import (
 	"math"
 	"testing"
 	"unicode/utf8"
+
+	"leat/internal/testenv"
 )
 
 func TestAppendJSON(t *testing.T) {
@@ -100,7 +102,7 @@ func replaceEscape(text []byte, escaped, raw string) []byte {
 
 func TestAppendJSONFloatsAsEncodingJSON(t *testing.T) {
 	t.Parallel()
-	r := randomSource(t)
+	r := testenv.Rand(t)
 	floats := edgeFloats()
 	for range 20000 {
 		floats = append(floats, math.Float64frombits(r.Uint64()), math.Pow(10, float64(r.IntN(60)-30)))

@@ -8,6 +8,8 @@ import (
 	"math"
 	"strings"
 	"testing"
+
+	"leat/internal/testenv"
 )
 
 func sign(n int) int {
@@ -46,7 +48,7 @@ func TestKeyOrderAgreesWithCompareOnEdges(t *testing.T) {
 
 func TestCompositeKeysOrderAndRoundTrip(t *testing.T) {
 	t.Parallel()
-	r := randomSource(t)
+	r := testenv.Rand(t)
 	for range 20000 {
 		a, b := make([]Value, 1+r.IntN(3)), make([]Value, 1+r.IntN(3))
 		for k := range a {

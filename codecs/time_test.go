@@ -4,6 +4,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"leat/internal/testenv"
 )
 
 func TestParseTime(t *testing.T) {
@@ -50,7 +52,7 @@ func TestParseTimeRefuses(t *testing.T) {
 
 func TestParseTimeAgreesWithPackageTime(t *testing.T) {
 	t.Parallel()
-	r := randomSource(t)
+	r := testenv.Rand(t)
 	zones := []*time.Location{time.UTC, time.FixedZone("", 5*3600+30*60), time.FixedZone("", -23*3600-59*60)}
 	for range 50000 {
 		// From a day after year 0 to a day before 10000, so that zones keep four digits.

@@ -2,13 +2,13 @@ package operators
 
 import (
 	"fmt"
-	"math/rand/v2"
 	"slices"
 	"strings"
 	"testing"
 
 	"leat/codecs"
 	"leat/dataflow"
+	"leat/internal/testenv"
 	"leat/log"
 )
 
@@ -175,9 +175,8 @@ func TestSemantics04JoinsGiveMemoryBack(t *testing.T) {
 // whole ones, also amid the rows of one event time: what comes out is the same.
 func TestJoinStateRoundTrip(t *testing.T) {
 	t.Parallel()
+	random := testenv.Rand(t)
 	for range 200 {
-		seed := rand.Uint64()
-		random := rand.New(rand.NewPCG(seed, 0))
 		outer := [2]bool{random.IntN(2) == 0, random.IntN(2) == 0}
 		once := random.IntN(2) == 0
 		reach := IntervalJoin(random.Int64N(2000), random.Int64N(2000), outer, once)
@@ -223,10 +222,10 @@ func TestJoinStateRoundTrip(t *testing.T) {
 		plain.advance(dataflow.MaxTime)
 		restored.advance(dataflow.MaxTime)
 		if !slices.Equal(plain.rows, restored.rows) {
-			t.Fatalf("seed %d: %d rows\n%q\nrestored: %d rows\n%q", seed, len(plain.rows), plain.rows, len(restored.rows), restored.rows)
+			t.Fatalf("%d rows\n%q\nrestored: %d rows\n%q", len(plain.rows), plain.rows, len(restored.rows), restored.rows)
 		}
 		if restored.j.StateBytes() != 0 {
-			t.Fatalf("seed %d: %d bytes are left", seed, restored.j.StateBytes())
+			t.Fatalf("%d bytes are left", restored.j.StateBytes())
 		}
 	}
 }

@@ -3,31 +3,11 @@ package queries
 import (
 	"fmt"
 	"math/rand/v2"
-	"os"
 	"strconv"
 	"strings"
-	"testing"
 
 	"leat/codecs"
 )
-
-// seeded makes the generator of a random test. LEAT_SEED=N reruns a case.
-func seeded(t *testing.T) *rand.Rand {
-	t.Helper()
-	seed := rand.Uint64()
-	if text := os.Getenv("LEAT_SEED"); text != "" {
-		var err error
-		if seed, err = strconv.ParseUint(text, 10, 64); err != nil {
-			t.Fatal(err)
-		}
-	}
-	t.Cleanup(func() {
-		if t.Failed() {
-			t.Logf("rerun with: LEAT_SEED=%d go test -run '^%s$' ./queries", seed, t.Name())
-		}
-	})
-	return rand.New(rand.NewPCG(seed, 0))
-}
 
 // exprGen makes well-typed expressions over the columns i, j (ints), f, g (floats),
 // s, u (strings) and p, q (bools), each as expr-lang text and as SQL.

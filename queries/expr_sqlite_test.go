@@ -8,6 +8,7 @@ import (
 	_ "github.com/ncruces/go-sqlite3/driver"
 
 	"leat/codecs"
+	"leat/internal/testenv"
 )
 
 // sqliteTable is random rows, and a table with the same ones in the order of rowid.
@@ -81,7 +82,7 @@ func (s *sqliteTable) column(t *testing.T, expr string) []any {
 // TestExprSQLite compares values and filters with SQLite where the two mean the same.
 func TestExprSQLite(t *testing.T) {
 	t.Parallel()
-	g := exprGen{seeded(t)}
+	g := exprGen{testenv.Rand(t)}
 	table := newSQLiteTable(t, g)
 	compared, kept := 0, 0
 	for n := range 600 {

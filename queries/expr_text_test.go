@@ -1,12 +1,16 @@
 package queries
 
-import "testing"
+import (
+	"testing"
+
+	"leat/internal/testenv"
+)
 
 // TestExprNormalForm holds that the normal form of an expression reads back as
 // itself, and so means the same.
 func TestExprNormalForm(t *testing.T) {
 	t.Parallel()
-	g := exprGen{seeded(t)}
+	g := exprGen{testenv.Rand(t)}
 	for n := range 2000 {
 		var text string
 		switch n % 4 {

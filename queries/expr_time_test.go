@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"leat/codecs"
+	"leat/internal/testenv"
 )
 
 func TestTimeFunctions(t *testing.T) {
@@ -27,7 +28,7 @@ func TestTimeFunctions(t *testing.T) {
 // TestTimeFunctionsSQLite compares with SQLite's times, which are in seconds.
 func TestTimeFunctionsSQLite(t *testing.T) {
 	t.Parallel()
-	g := exprGen{seeded(t)}
+	g := exprGen{testenv.Rand(t)}
 	table := newSQLiteTable(t, g)
 	for range 300 {
 		seconds := g.Int64N(315_537_897_600) - 62_167_219_200 // years 0 to 9999

@@ -9,6 +9,7 @@ import (
 	"github.com/expr-lang/expr"
 
 	"leat/codecs"
+	"leat/internal/testenv"
 )
 
 // vmRow is the environment of expr-lang's own machine for a row.
@@ -96,7 +97,7 @@ func countsBytes(text string, r exprRow) bool {
 // expressions over rows without nulls.
 func TestExprVM(t *testing.T) {
 	t.Parallel()
-	g := exprGen{seeded(t)}
+	g := exprGen{testenv.Rand(t)}
 	compared := 0
 	for n := range 1200 {
 		var text string

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"leat/codecs"
+	"leat/internal/testenv"
 )
 
 // listFilter makes a random condition in both forms of a filter.
@@ -68,7 +69,7 @@ func jsonLiteral(v any) string {
 // of any kinds.
 func TestFilterForms(t *testing.T) {
 	t.Parallel()
-	g := exprGen{seeded(t)}
+	g := exprGen{testenv.Rand(t)}
 	for range 400 {
 		var texts []string
 		conditions := []any{}

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"strings"
 	"sync"
 	"testing"
@@ -15,6 +14,7 @@ import (
 	"leat/codecs/jsoncodec"
 	"leat/internal/bus"
 	"leat/internal/fault"
+	"leat/internal/testenv"
 	"leat/log"
 	"leat/queries/fakebus"
 )
@@ -140,9 +140,7 @@ func (m *monotone) look(b *fakebus.Bus) {
 // once, each key goes through the rows of the log forwards only and ends at the last.
 func TestSemantics09KVSink(t *testing.T) {
 	t.Parallel()
-	seed := rand.Uint64()
-	t.Logf("seed %d", seed)
-	r := rand.New(rand.NewPCG(seed, seed))
+	r := testenv.Rand(t)
 	outcomes := []fakebus.Outcome{
 		fakebus.LostUnknown, fakebus.AppliedUnknown, fakebus.DelayedUnknown, fakebus.Refused,
 		fakebus.KillBefore, fakebus.KillAfter, fakebus.KillDelayed,
@@ -324,9 +322,7 @@ func TestKVSinkIsStopped(t *testing.T) {
 // TestKVKeysAreApart: rows share a key of several parts only if they share the parts.
 func TestKVKeysAreApart(t *testing.T) {
 	t.Parallel()
-	seed := rand.Uint64()
-	t.Logf("seed %d", seed)
-	r := rand.New(rand.NewPCG(seed, seed))
+	r := testenv.Rand(t)
 	part := func() string {
 		var b strings.Builder
 		for range r.IntN(4) {

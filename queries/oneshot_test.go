@@ -6,13 +6,13 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
-	"os"
 	"sort"
 	"strconv"
 	"strings"
 	"testing"
 
 	"leat/internal/fault"
+	"leat/internal/testenv"
 	"leat/log"
 )
 
@@ -53,23 +53,6 @@ func shotLog(t testing.TB, records []shotRecord) *log.Partition {
 		i = end
 	}
 	return p
-}
-
-func shotSeed(t *testing.T) uint64 {
-	t.Helper()
-	seed := rand.Uint64()
-	if text := os.Getenv("LEAT_SEED"); text != "" {
-		var err error
-		if seed, err = strconv.ParseUint(text, 10, 64); err != nil {
-			t.Fatal(err)
-		}
-	}
-	t.Cleanup(func() {
-		if t.Failed() {
-			t.Logf("rerun: LEAT_SEED=%d go test ./queries -run %s", seed, t.Name())
-		}
-	})
-	return seed
 }
 
 func shotLimits() OneShotLimits {
@@ -259,7 +242,7 @@ func naiveText(v any) string {
 // The engine agrees with a few lines over maps.
 func TestOneShotQueryOracle(t *testing.T) {
 	t.Parallel()
-	seed := shotSeed(t)
+	seed := testenv.Seed(t)
 	r := rand.New(rand.NewPCG(seed, 1))
 	for range 30 {
 		records := randomShots(r, 1+r.IntN(300))

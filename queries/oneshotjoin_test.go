@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"leat/codecs"
+	"leat/internal/testenv"
 )
 
 func runShotJoin(t *testing.T, logs shotLogs, body string) OneShotJoined {
@@ -75,7 +76,7 @@ func TestOneShotJoin(t *testing.T) {
 // The join agrees with nested loops, whatever the keys, times and kinds are.
 func TestOneShotJoinOracle(t *testing.T) {
 	t.Parallel()
-	seed := shotSeed(t)
+	seed := testenv.Seed(t)
 	r := rand.New(rand.NewPCG(seed, 1))
 	for range 60 {
 		records := [2][]shotRecord{randomShots(r, r.IntN(60)), randomShots(r, r.IntN(60))}

@@ -14,6 +14,7 @@ import (
 	"leat/codecs/formatstest"
 	"leat/internal/bus"
 	"leat/internal/fault"
+	"leat/internal/testenv"
 	"leat/queries/fakebus"
 )
 
@@ -66,9 +67,7 @@ func TestSinkFormats(t *testing.T) {
 	for name, schema := range map[string][2]string{"avro": {formats.Avro, outAvro}, "protobuf": {formats.Protobuf, outProto}} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			seed := rand.Uint64()
-			t.Logf("seed %d", seed)
-			r := rand.New(rand.NewPCG(seed, seed))
+			r := testenv.Rand(t)
 			registry := formatstest.New()
 			id := registry.Register("out-value", schema[0], schema[1])
 			var rows, want []string

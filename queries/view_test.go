@@ -15,6 +15,7 @@ import (
 	"leat/codecs"
 	"leat/internal/bus"
 	"leat/internal/fault"
+	"leat/internal/testenv"
 	"leat/log"
 	"leat/queries/fakebus"
 )
@@ -44,9 +45,7 @@ func groupedLog(t *testing.T, b *fakebus.Bus, r *rand.Rand, first, rows, groups 
 // forgotten most of what it read, and where groups share a hash.
 func TestViewFindsTheLastRow(t *testing.T) {
 	t.Parallel()
-	seed := rand.Uint64()
-	t.Logf("seed %d", seed)
-	r := rand.New(rand.NewPCG(seed, seed))
+	r := testenv.Rand(t)
 	const groups = 300
 	b := fakebus.New()
 	of, starts := groupedLog(t, b, r, 0, 10_000, groups)

@@ -11,23 +11,11 @@ import (
 	"github.com/lni/dragonboat/v4/raftio"
 	pb "github.com/lni/dragonboat/v4/raftpb"
 
+	"leat/internal/testenv"
 	"leat/log"
 )
 
-// seedOf makes a random test repeatable: the seed is drawn unless it is given
-// with -raftlog.seed, and printed with the command to run it again.
-func seedOf(t *testing.T) uint64 {
-	t.Helper()
-	seed := rand.Uint64()
-	if f := flag.Lookup("raftlog.seed"); f.Value.String() != "0" {
-		seed = f.Value.(flag.Getter).Get().(uint64)
-	}
-	t.Logf("rerun: go test ./cluster/raftlog -run '^%s$' -raftlog.seed=%d", t.Name(), seed)
-	return seed
-}
-
 func TestMain(m *testing.M) {
-	flag.Uint64("raftlog.seed", 0, "seed of the random tests, 0 to draw one")
 	flag.Bool("raftlog.update", false, "write the golden file")
 	flag.Parse()
 	for _, name := range []string{"config", "dragonboat", "logdb", "raft", "rsm", "tan", "transport", "registry", "grpc", "raftpb"} {
@@ -274,7 +262,7 @@ func TestModel(t *testing.T) {
 	for _, size := range []int64{3000, 20_000, 1 << 20} {
 		t.Run(fmt.Sprint(size), func(t *testing.T) {
 			t.Parallel()
-			rng := rand.New(rand.NewPCG(seedOf(t), 0))
+			rng := testenv.Rand(t)
 			dir := t.TempDir()
 			options := Options{SegmentBytes: size, FS: unsynced{log.OS()}}
 			db := open(t, dir, options)

@@ -9,6 +9,7 @@ import (
 	pb "github.com/lni/dragonboat/v4/raftpb"
 
 	"leat/internal/fault"
+	"leat/internal/testenv"
 	"leat/log/crashfs"
 )
 
@@ -101,7 +102,7 @@ func powerCuts(t *testing.T, seed uint64, calls int, ignoreSyncs bool) (cuts int
 // bytes and names survives, the log opens and has everything it acknowledged.
 func TestPowerCut(t *testing.T) {
 	t.Parallel()
-	seed := seedOf(t)
+	seed := testenv.Seed(t)
 	for i := range uint64(8) {
 		t.Run(fmt.Sprint(i), func(t *testing.T) {
 			t.Parallel()
@@ -116,7 +117,7 @@ func TestPowerCut(t *testing.T) {
 // find that acknowledged state is gone, or they prove nothing.
 func TestPowerCutChecker(t *testing.T) {
 	t.Parallel()
-	seed := seedOf(t)
+	seed := testenv.Seed(t)
 	for i := range uint64(4) {
 		if cuts, err := powerCuts(t, seed+i, 120, true); err == nil {
 			t.Errorf("seed %d: nothing found in %d cuts of a disk that never syncs", seed+i, cuts)

@@ -4,11 +4,11 @@ import (
 	"bytes"
 	"compress/gzip"
 	"io"
-	"math/rand/v2"
 	"strings"
 	"testing"
 	"testing/iotest"
-	"time"
+
+	"leat/internal/testenv"
 )
 
 // cut cuts text into batches and returns the lines of each.
@@ -72,9 +72,7 @@ func checkCut(t testing.TB, text string, batches [][]string, numbers []int) {
 
 func TestBatchesHoldTheLines(t *testing.T) {
 	t.Parallel()
-	seed := uint64(time.Now().UnixNano())
-	t.Logf("seed %d", seed)
-	r := rand.New(rand.NewPCG(seed, 0))
+	r := testenv.Rand(t)
 	for range 30 {
 		var text strings.Builder
 		most := []int{1, 3, 50, 300_000}[r.IntN(4)]

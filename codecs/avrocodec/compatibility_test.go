@@ -10,6 +10,7 @@ import (
 	hamba "github.com/hamba/avro/v2"
 
 	"leat/codecs"
+	"leat/internal/testenv"
 )
 
 // told is an incompatibility in one line.
@@ -146,7 +147,7 @@ func mutated(r *rand.Rand, v any) any {
 // opinion of random pairs of schemas.
 func TestCompatibleIsReadable(t *testing.T) {
 	t.Parallel()
-	r := randomSource(t)
+	r := testenv.Rand(t)
 	var good, bad int
 	for range 3000 {
 		wText := randomSchema(r)

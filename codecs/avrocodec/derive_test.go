@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"leat/codecs"
+	"leat/internal/testenv"
 )
 
 // rowType is the type of a row whose members are those of a schema.
@@ -161,7 +162,7 @@ func TestTakes(t *testing.T) {
 // them unchanged, and the schema after that one is the same.
 func TestSchemaOfRandomRows(t *testing.T) {
 	t.Parallel()
-	r := randomSource(t)
+	r := testenv.Rand(t)
 	made := 0
 	for range 2000 {
 		text := randomSchema(r)

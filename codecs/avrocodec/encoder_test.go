@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"leat/codecs"
+	"leat/internal/testenv"
 )
 
 // fieldSchema is a record with the one field f.
@@ -147,7 +148,7 @@ func TestEncodeRow(t *testing.T) {
 // TestEncodeRandomRows: what is decoded as JSON and encoded again means the same.
 func TestEncodeRandomRows(t *testing.T) {
 	t.Parallel()
-	r := randomSource(t)
+	r := testenv.Rand(t)
 	for range 1500 {
 		text := randomSchema(r)
 		schema := parse(t, text)

@@ -6,13 +6,14 @@ import (
 	"testing"
 
 	"leat/codecs"
+	"leat/internal/testenv"
 )
 
 // TestDecodeRandomRecords decodes random records of random schemas at random paths and
 // looks for what was written into them.
 func TestDecodeRandomRecords(t *testing.T) {
 	t.Parallel()
-	r := randomSource(t)
+	r := testenv.Rand(t)
 	for range 1500 {
 		text := randomSchema(r)
 		schema := parse(t, text)
@@ -87,7 +88,7 @@ func agree(t testing.TB, decoders []*Decoder, record []byte) bool {
 // TestTruncatedRecords: no proper prefix of a record is one, and none with more behind it.
 func TestTruncatedRecords(t *testing.T) {
 	t.Parallel()
-	r := randomSource(t)
+	r := testenv.Rand(t)
 	for range 300 {
 		text := randomSchema(r)
 		schema := parse(t, text)
@@ -109,7 +110,7 @@ func TestTruncatedRecords(t *testing.T) {
 // does not depend on what is asked for.
 func TestDamagedRecords(t *testing.T) {
 	t.Parallel()
-	r := randomSource(t)
+	r := testenv.Rand(t)
 	for range 60 {
 		schema := parse(t, randomSchema(r))
 		m := &recordMaker{r: r}

@@ -10,6 +10,7 @@ import (
 	twmb "github.com/twmb/avro"
 
 	"leat/codecs"
+	"leat/internal/testenv"
 )
 
 // byHamba decodes a record with hamba/avro, which is for records that are known to be
@@ -144,7 +145,7 @@ func allFields(n *node, v map[string]any) bool {
 // rules that this package has and it does not.
 func TestReferencesAgree(t *testing.T) {
 	t.Parallel()
-	r := randomSource(t)
+	r := testenv.Rand(t)
 	accepted, refused := 0, 0
 	for range 250 {
 		text := randomSchema(r)

@@ -9,6 +9,7 @@ import (
 	twmb "github.com/twmb/avro"
 
 	"leat/codecs"
+	"leat/internal/testenv"
 )
 
 // TestResolve writes the member f with one schema and reads it with another.
@@ -176,7 +177,7 @@ func readerOfRecord(m *schemaMaker, w *node, done map[*node]bool) string {
 // records that are read through both.
 func TestResolutionsAgree(t *testing.T) {
 	t.Parallel()
-	r := randomSource(t)
+	r := testenv.Rand(t)
 	resolved := 0
 	for range 1500 {
 		text := randomSchema(r)
@@ -218,7 +219,7 @@ func TestResolutionsAgree(t *testing.T) {
 // has no cell in any record.
 func TestTypeOf(t *testing.T) {
 	t.Parallel()
-	r := randomSource(t)
+	r := testenv.Rand(t)
 	for range 800 {
 		schema := parse(t, randomSchema(r))
 		records, trees := randomBatch(r, schema.root)

@@ -14,6 +14,7 @@ import (
 	"leat/codecs/formats"
 	"leat/codecs/formatstest"
 	"leat/codecs/protocodec"
+	"leat/internal/testenv"
 )
 
 // The same member in every type that a format has for it, so that a value can be written
@@ -76,8 +77,7 @@ func randomKey(r *rand.Rand) keyed {
 // different values are different keys.
 func TestSemantics11CrossFormatKeys(t *testing.T) {
 	t.Parallel()
-	seed := rand.Uint64()
-	r := rand.New(rand.NewPCG(seed, seed))
+	r := testenv.Rand(t)
 	registry := formatstest.New()
 	avroID, protoID := registry.Register("k", formats.Avro, keyAvro), registry.Register("k", formats.Protobuf, keyProto)
 	f := source(t, formats.New(registry), codecs.FormatSpec{Topic: "t"})
@@ -124,12 +124,12 @@ func TestSemantics11CrossFormatKeys(t *testing.T) {
 		want := codecs.AppendKey(nil, k.value)
 		for i := range records {
 			if got := codecs.AppendKey(nil, into.Cols[0].Value(i)); !bytes.Equal(got, want) {
-				t.Fatalf("seed %d: %s as %q has the key % x, the value's is % x", seed, row, records[i], got, want)
+				t.Fatalf("%s as %q has the key % x, the value's is % x", row, records[i], got, want)
 			}
 		}
 		name := fmt.Sprintf("%v %s", k.value.Kind, k.json)
 		if owner, taken := owners[string(want)]; taken && owner != name {
-			t.Fatalf("seed %d: %s and %s have the key % x", seed, owner, name, want)
+			t.Fatalf("%s and %s have the key % x", owner, name, want)
 		}
 		owners[string(want)] = name
 	}

@@ -10,6 +10,7 @@ import (
 	"unsafe"
 
 	"leat/codecs"
+	"leat/internal/testenv"
 )
 
 // decodeOne decodes one record and returns its cells and the reason if it is bad.
@@ -241,7 +242,7 @@ func TestManyPaths(t *testing.T) {
 // decoder, so that learnt orders are right, half right and wrong.
 func TestDecodeRandomRecords(t *testing.T) {
 	t.Parallel()
-	r := randomSource(t)
+	r := testenv.Rand(t)
 	for range 300 {
 		paths := parsePaths(t, "a", "b.c", "user_name_long_enough", "b", "tags[1]", "", "x.y.z", "tags[0].a")
 		d := New(paths[:1+r.IntN(len(paths))])

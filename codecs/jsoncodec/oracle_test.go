@@ -4,33 +4,12 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
-	"math/rand/v2"
-	"os"
 	"strconv"
 	"testing"
 	"unicode/utf8"
 
 	"leat/codecs"
 )
-
-// randomSource seeds a random test from LEAT_SEED, or anew, and tells how to run a
-// failure again.
-func randomSource(t *testing.T) *rand.Rand {
-	t.Helper()
-	seed := rand.Uint64()
-	if s := os.Getenv("LEAT_SEED"); s != "" {
-		var err error
-		if seed, err = strconv.ParseUint(s, 10, 64); err != nil {
-			t.Fatalf("LEAT_SEED: %v", err)
-		}
-	}
-	t.Cleanup(func() {
-		if t.Failed() {
-			t.Logf("run again with: LEAT_SEED=%d go test ./codecs/jsoncodec -run '^%s$'", seed, t.Name())
-		}
-	})
-	return rand.New(rand.NewPCG(seed, 0))
-}
 
 // acceptable is the oracle for Valid: encoding/json, and the four rules it does not
 // have.

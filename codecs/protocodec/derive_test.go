@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"leat/codecs"
+	"leat/internal/testenv"
 )
 
 func kinds(k ...codecs.Kind) *codecs.Type { return codecs.ScalarType(codecs.Kinds(k...)) }
@@ -150,7 +151,7 @@ func TestTakes(t *testing.T) {
 // them unchanged, and the schema after that one is the same.
 func TestSchemaOfRandomRows(t *testing.T) {
 	t.Parallel()
-	r := randomSource(t)
+	r := testenv.Rand(t)
 	made := 0
 	for range 1500 {
 		text := randomSchema(r)

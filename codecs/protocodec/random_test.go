@@ -4,8 +4,6 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
-	"os"
-	"strconv"
 	"strings"
 	"testing"
 
@@ -16,20 +14,6 @@ import (
 
 	"leat/codecs"
 )
-
-// randomSource prints its seed; LEAT_SEED runs it again.
-func randomSource(t testing.TB) *rand.Rand {
-	t.Helper()
-	seed := rand.Uint64()
-	if text := os.Getenv("LEAT_SEED"); text != "" {
-		var err error
-		if seed, err = strconv.ParseUint(text, 10, 64); err != nil {
-			t.Fatal(err)
-		}
-	}
-	t.Logf("seed %d; again: LEAT_SEED=%d go test ./codecs/protocodec -run %s", seed, seed, t.Name())
-	return rand.New(rand.NewPCG(seed, 1))
-}
 
 // schemaMaker writes the text of random schemas.
 type schemaMaker struct {

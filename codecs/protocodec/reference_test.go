@@ -24,6 +24,7 @@ import (
 	"google.golang.org/protobuf/types/known/structpb"
 
 	"leat/codecs"
+	"leat/internal/testenv"
 )
 
 // byReference is the type as protobuf-go builds it from the compiled file.
@@ -241,7 +242,7 @@ func definition(m *Message, path codecs.Path, record []byte) codecs.Value {
 // TestAgainstDynamic: random messages of random schemas, merged, and cut and changed.
 func TestAgainstDynamic(t *testing.T) {
 	t.Parallel()
-	r := randomSource(t)
+	r := testenv.Rand(t)
 	for range 400 {
 		text := randomSchema(r)
 		m := parse(t, text)
@@ -261,7 +262,7 @@ func TestAgainstDynamic(t *testing.T) {
 // a schema known only at run time.
 func TestAgainstGenerated(t *testing.T) {
 	t.Parallel()
-	r := randomSource(t)
+	r := testenv.Rand(t)
 	for range 400 {
 		for _, into := range []proto.Message{&descriptorpb.FileDescriptorProto{}, &structpb.Struct{}} {
 			d := into.ProtoReflect().Descriptor()
@@ -281,7 +282,7 @@ func TestAgainstGenerated(t *testing.T) {
 // and so is the row that it decodes to.
 func TestEncodeAgainstJSON(t *testing.T) {
 	t.Parallel()
-	r := randomSource(t)
+	r := testenv.Rand(t)
 	for range 600 {
 		text := randomSchema(r)
 		m := parse(t, text)

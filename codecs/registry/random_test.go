@@ -2,7 +2,6 @@ package registry
 
 import (
 	"encoding/json"
-	"flag"
 	"fmt"
 	"math/rand/v2"
 	"slices"
@@ -10,9 +9,8 @@ import (
 	"testing"
 
 	"leat/internal/fault"
+	"leat/internal/testenv"
 )
-
-var seed = flag.Uint64("seed", 0, "seed of the random tests; 0 picks one")
 
 // sound checks what holds between the documents.
 func (d *desk) sound() {
@@ -103,12 +101,8 @@ func (d *desk) parse(value []byte, v any) {
 // registries that do the same have the same documents.
 func TestRandomChanges(t *testing.T) {
 	t.Parallel()
-	rounds := 30
-	for round := range rounds {
-		n := *seed
-		if n == 0 {
-			n = rand.Uint64()
-		}
+	n := testenv.Seed(t)
+	for round := range 30 {
 		a, b := newDesk(t, Limits{}), newDesk(t, Limits{})
 		one, two := rand.New(rand.NewPCG(n, uint64(round))), rand.New(rand.NewPCG(n, uint64(round)))
 		for range 150 {
@@ -121,7 +115,7 @@ func TestRandomChanges(t *testing.T) {
 			}
 			a.sound()
 			if t.Failed() {
-				t.Fatalf("after %s; again: go test ./codecs/registry -run TestRandomChanges -seed %d", what, n)
+				t.Fatalf("after %s", what)
 			}
 		}
 		for key, doc := range a.docs.docs {

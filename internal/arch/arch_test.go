@@ -60,6 +60,7 @@ var layers = map[string][]string{
 	"examples/nexmark/generate": {"examples/nexmark"},
 	"internal/oracle":           {"codecs", "dataflow", "queries", "queries/fakebus", "log", "internal/bus", "internal/fault"},
 	"internal/bench":            {},
+	"internal/testenv":          {},
 	"internal/torture":          {},
 	"cmd/leat":                  nil, // wiring: sees everything
 }

@@ -16,6 +16,7 @@ import (
 	"leat/codecs/formats"
 	"leat/examples"
 	"leat/internal/bus"
+	"leat/internal/testenv"
 	"leat/log"
 	"leat/queries"
 	"leat/queries/fakebus"
@@ -153,8 +154,7 @@ func TestWeatherAgainstSQLite(t *testing.T) {
 	}
 	avro, proto := flightFormats(t)[0], weatherFormat(t)
 	avroFlights, protoWeather := avro.lines(t, flights), proto.lines(t, weather)
-	seed := rand.Uint64()
-	random := rand.New(rand.NewPCG(seed, 0))
+	random := testenv.Rand(t)
 	for _, parts := range [][2]int{{1, 1}, {4, 7}, {7, 1}} {
 		for _, j := range weatherJoins() {
 			want := j.answer(t, db, parts[0], parts[1])
@@ -166,7 +166,7 @@ func TestWeatherAgainstSQLite(t *testing.T) {
 			}{{j, flights, weather}, {mixed, avroFlights, protoWeather}} {
 				got, runs := c.join.run(t, random, c.flights, c.weather, parts)
 				if err := sameList("row", want, got); err != nil {
-					t.Errorf("%+v over %v partitions, %d runs, seed %d: %v", c.join, parts, runs, seed, err)
+					t.Errorf("%+v over %v partitions, %d runs: %v", c.join, parts, runs, err)
 				}
 				if len(want) < 20_000 || runs < 2 {
 					t.Errorf("%+v over %v partitions: %d rows in %d runs", c.join, parts, len(want), runs)

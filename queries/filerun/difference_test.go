@@ -2,10 +2,11 @@ package filerun
 
 import (
 	"bytes"
-	"math/rand/v2"
 	"slices"
 	"strings"
 	"testing"
+
+	"leat/internal/testenv"
 )
 
 func TestDiffer(t *testing.T) {
@@ -43,9 +44,7 @@ func lineList(text string) [][]byte { return bytes.Fields([]byte(text)) }
 // makes one of the other.
 func TestDifferApplies(t *testing.T) {
 	t.Parallel()
-	seed := rand.Uint64()
-	t.Logf("seed %d", seed)
-	r := rand.New(rand.NewPCG(seed, 1))
+	r := testenv.Rand(t)
 	some := func() (list [][]byte) {
 		for range r.IntN(6) {
 			list = append(list, []byte{'a' + byte(r.IntN(3))})

@@ -6,11 +6,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"math/rand/v2"
 	"slices"
 	"strings"
 	"testing"
 	"testing/iotest"
+
+	"leat/internal/testenv"
 )
 
 func zip(t testing.TB, text string) []byte {
@@ -67,9 +68,7 @@ func TestLines(t *testing.T) {
 // TestLinesAgainstSplit: lines of all lengths around the size of the buffer.
 func TestLinesAgainstSplit(t *testing.T) {
 	t.Parallel()
-	seed := rand.Uint64()
-	t.Logf("seed %d", seed)
-	r := rand.New(rand.NewPCG(seed, 1))
+	r := testenv.Rand(t)
 	var want []string
 	for i := range 60 {
 		n := r.IntN(300)

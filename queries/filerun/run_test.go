@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"leat/internal/fault"
+	"leat/internal/testenv"
 	"leat/queries"
 	"leat/queries/fakebus"
 )
@@ -95,9 +96,7 @@ func overLog(t *testing.T, spec string, partitions int32, lines []string) collec
 // no window comes in the order of the job, which with more partitions is any.
 func TestRunAgainstLog(t *testing.T) {
 	t.Parallel()
-	seed := rand.Uint64()
-	t.Logf("seed %d", seed)
-	r := rand.New(rand.NewPCG(seed, 1))
+	r := testenv.Rand(t)
 	lines := make([]string, 8_000)
 	for i := range lines {
 		lines[i] = fmt.Sprintf(`{"t":%d,"k":"k%d","v":%d}`, i/2+r.IntN(40), r.IntN(9), r.IntN(100))

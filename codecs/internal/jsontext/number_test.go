@@ -3,11 +3,11 @@ package jsontext
 import (
 	"encoding/json"
 	"math"
-	"math/rand/v2"
-	"os"
 	"strconv"
 	"strings"
 	"testing"
+
+	"leat/internal/testenv"
 )
 
 // checkNumber compares with encoding/json for the grammar and strconv for the value.
@@ -52,19 +52,7 @@ func TestNumberEdges(t *testing.T) {
 
 func TestNumberRandom(t *testing.T) {
 	t.Parallel()
-	seed := rand.Uint64()
-	if s := os.Getenv("LEAT_SEED"); s != "" {
-		var err error
-		if seed, err = strconv.ParseUint(s, 10, 64); err != nil {
-			t.Fatal(err)
-		}
-	}
-	t.Cleanup(func() {
-		if t.Failed() {
-			t.Logf("run again with: LEAT_SEED=%d go test ./codecs/internal/jsontext -run '^%s$'", seed, t.Name())
-		}
-	})
-	r := rand.New(rand.NewPCG(seed, 0))
+	r := testenv.Rand(t)
 	digits := func(n int) string {
 		b := make([]byte, n)
 		for i := range b {
