@@ -71,7 +71,8 @@ type Config struct {
 	// CompareEvery is how often the leader of a shard of a cluster has the state of the
 	// replicas compared, 30 s by default.
 	CompareEvery time.Duration
-	// Clock is the wall clock; log time is anchored to it once, at the start.
+	// Clock is the wall clock. Log time is anchored to it alone, and in a cluster to what
+	// the clocks of the nodes agree on, when the node is elected.
 	Clock func() time.Time
 	// Logger receives the node's own messages and dragonboat's errors; the rest of
 	// what dragonboat says is at the debug level.

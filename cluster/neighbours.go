@@ -43,8 +43,10 @@ type neighbour struct {
 type Standing struct {
 	Applied map[uint64]uint64 // raft index by shard
 	Digests map[uint64][]Digest
+	WallMs  int64 // by its wall clock, since the Unix epoch
 
-	own map[uint64]uint64 // that of the node that asked, at the same time
+	own   map[uint64]uint64 // that of the node that asked, at the same time
+	asked time.Time         // by the clock of the node that asked
 }
 
 // Stand tells where this node stands.
@@ -53,6 +55,7 @@ func (s *service) Stand(_ int, into *Standing) error {
 		return errors.New("the node is starting")
 	}
 	into.Applied, into.Digests = s.node.applied(), make(map[uint64][]Digest)
+	into.WallMs = s.node.config.Clock().UnixMilli()
 	for id, shard := range s.node.shards {
 		into.Digests[id] = shard.machine.digests.all()
 	}
@@ -190,6 +193,9 @@ func (n *Node) look(ctx context.Context, p *neighbour) {
 	defer tick.Stop()
 	for ctx.Err() == nil {
 		n.ask(ctx, p, 2*lookEvery)
+		for _, s := range n.shards {
+			s.clock.catchUp()
+		}
 		n.judge()
 		select {
 		case <-ctx.Done():
@@ -210,7 +216,7 @@ func (n *Node) ask(ctx context.Context, p *neighbour, timeout time.Duration) {
 		return
 	}
 	n.book.saw(p.ReplicaID, stand.Applied)
-	stand.own = n.applied()
+	stand.own, stand.asked = n.applied(), n.config.Clock()
 	if p.stand.Swap(&stand) == nil {
 		n.config.Logger.Info("a node is reached", "node", p.ID)
 	}

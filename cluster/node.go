@@ -232,7 +232,7 @@ func (n *Node) openShard(id uint64) error {
 	if _, err := m.Open(nil); err != nil {
 		return err
 	}
-	s := &shard{id: id, self: n.identity.ReplicaID, machine: m, clock: newLogClock(n.config.Clock, m.logTimeMs())}
+	s := &shard{id: id, self: n.identity.ReplicaID, machine: m, clock: newLogClock(n.config.Clock, n.agreedMs, m.logTimeMs())}
 	s.lead.Store(&leadership{changed: make(chan struct{})})
 	s.coalescer = newCoalescer(s, s.clock.nowMs)
 	s.reads = newReadGate(s.confirm)

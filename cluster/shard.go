@@ -54,35 +54,6 @@ func (s *shard) ledBy(id, term uint64) bool {
 	return true
 }
 
-// logClock gives proposals their time: the wall clock when this node was elected or
-// the shard's log time, whichever is later, and from there on monotonic.
-type logClock struct {
-	wall func() time.Time
-	from atomic.Pointer[clockAnchor]
-}
-
-type clockAnchor struct {
-	base int64
-	at   time.Time
-}
-
-func newLogClock(wall func() time.Time, logTimeMs int64) *logClock {
-	c := &logClock{wall: wall}
-	c.anchor(logTimeMs)
-	return c
-}
-
-// anchor has the clock go on from the present.
-func (c *logClock) anchor(logTimeMs int64) {
-	now := c.wall()
-	c.from.Store(&clockAnchor{base: max(now.UnixMilli(), logTimeMs), at: now})
-}
-
-func (c *logClock) nowMs() int64 {
-	from := c.from.Load()
-	return from.base + c.wall().Sub(from.at).Milliseconds()
-}
-
 // propose hands a proposal to raft and waits until it has been applied here. What became
 // of it is unknown once this node has not led for handOver: the next leader mostly has
 // what was proposed before a hand-over, and commits it at once.
