@@ -80,6 +80,7 @@ func (f *fleet) begin(t *testing.T, i int, how ...string) {
 		within = f.within[i]
 	}
 	f.nodes[i] = spawn(t, within, f.environment, filepath.Join(f.dir, fmt.Sprintf("n%d", i)), args...)
+	f.nodes[i].url = f.urls[i]
 }
 
 // await waits until a node says that it is ready.
@@ -87,11 +88,10 @@ func (f *fleet) await(t *testing.T, i int) {
 	t.Helper()
 	n := f.nodes[i]
 	select {
-	case n.url = <-n.first:
-		if n.url != "leat ready "+f.urls[i] {
-			t.Fatalf("node %d: the first line is %q, the log:\n%s", i, n.url, n.logs)
+	case line := <-n.first:
+		if line != "leat ready "+f.urls[i] {
+			t.Fatalf("node %d: the first line is %q, the log:\n%s", i, line, n.logs)
 		}
-		n.url = f.urls[i]
 	case <-time.After(patience):
 		t.Fatalf("node %d is not ready after %s, the log:\n%s", i, patience, n.logs)
 	}

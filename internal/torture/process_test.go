@@ -6,6 +6,7 @@ package torture
 
 import (
 	"bufio"
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -48,18 +49,26 @@ func TestMain(m *testing.M) {
 
 // tail keeps the end of what is written to it.
 type tail struct {
-	mu  sync.Mutex
-	buf []byte
+	mu   sync.Mutex
+	buf  []byte
+	most int // 0 = 16 KiB
 }
 
 func (t *tail) Write(p []byte) (int, error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.buf = append(t.buf, p...)
-	if over := len(t.buf) - 16<<10; over > 0 {
+	if over := len(t.buf) - cmp.Or(t.most, 16<<10); over > 0 {
 		t.buf = t.buf[over:]
 	}
 	return len(p), nil
+}
+
+// keep has it keep more.
+func (t *tail) keep(most int) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.most = most
 }
 
 func (t *tail) String() string {
@@ -113,7 +122,7 @@ func spawn(t *testing.T, within, environment []string, dir string, args ...strin
 		_, _ = io.Copy(io.Discard, lines)
 		_ = n.cmd.Wait()
 	}()
-	t.Cleanup(n.kill)
+	watched(t, n)
 	return n
 }
 
