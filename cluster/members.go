@@ -238,7 +238,7 @@ func (b *book) remembers(h *peer.Hello, replica uint64) error {
 
 func errRemoved(node string, replica uint64) error {
 	return fault.New(fault.Conflict, "member_removed",
-		"node %q was taken out of the cluster, replica %d: with this data directory it takes no part any more; to join again it begins with an empty one", node, replica)
+		"node %q was taken out of the cluster, replica %d, and takes no part any more: to have it join again, add it with \"leat cluster members add\", then start it with --join and an empty data directory", node, replica)
 }
 
 // Refused notes that another member did not let this node in. Without its identity

@@ -180,6 +180,23 @@ func TestAddAndRemove(t *testing.T) {
 	check(0, 1)
 }
 
+// TestLeavingStaysOut: a member that is leaving and has left a shard is not added to it again
+// while that is not noted yet.
+func TestLeavingStaysOut(t *testing.T) {
+	t.Parallel()
+	g := startGroup(t, 3)
+	g.settled("a", "b", "c")
+	for _, id := range g.up().shardIDs() {
+		n := g.nodes[g.leader(id)]
+		r := n.roster.Load()
+		next := &roster{membership: r.clone()}
+		next.Members = append(next.Members, Seat{ID: "gone", ReplicaID: 99, State: stateLeaving})
+		if ordered, err := n.reshapeShard(within(t, 10*time.Second), next, n.shards[id]); err != nil || !ordered {
+			t.Errorf("shard %d: in order %t, %v", id, ordered, err)
+		}
+	}
+}
+
 // ended waits until a node has ended by itself, and returns why.
 func (g *group) ended(i int) error {
 	g.t.Helper()

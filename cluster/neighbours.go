@@ -9,8 +9,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/lni/dragonboat/v4/raftio"
-
 	"leat/cluster/peer"
 	"leat/internal/bus"
 	"leat/internal/fault"
@@ -104,28 +102,6 @@ func (n *Node) closeNetwork() error {
 	return nil
 }
 
-// leaderEvents hears from raft who leads.
-type leaderEvents struct{ core *core }
-
-// LeaderUpdated notes who leads a shard.
-func (e leaderEvents) LeaderUpdated(info raftio.LeaderInfo) {
-	if s := e.core.shards[info.ShardID]; s != nil && s.ledBy(info.LeaderID, info.Term) {
-		e.core.config.Logger.Debug("a leader", "shard", info.ShardID, "replica", info.LeaderID, "term", info.Term)
-		next := make(chan struct{})
-		close(*e.core.moved.Swap(&next))
-	}
-}
-
-// Leads tells whether this node leads a shard.
-func (n *Node) Leads(shard uint64) bool {
-	s := n.shards[shard]
-	return s != nil && s.leads()
-}
-
-// LeadersChanged returns a channel that is closed at the next change of a shard's
-// leader.
-func (n *Node) LeadersChanged() <-chan struct{} { return *n.moved.Load() }
-
 // runNeighbours looks after the other nodes until ctx ends. stop is called where
 // this node must not go on, for the reason that the function returned tells.
 func (n *Node) runNeighbours(ctx context.Context, stop func(), tasks *sync.WaitGroup) (reason func() error) {
@@ -144,6 +120,7 @@ func (n *Node) runNeighbours(ctx context.Context, stop func(), tasks *sync.WaitG
 	tasks.Go(func() { n.followMembers(ctx) })
 	tasks.Go(func() { n.reshape(ctx) })
 	tasks.Go(func() { n.steer(ctx) })
+	tasks.Go(func() { n.watchLeaders(ctx) })
 	tasks.Go(func() { n.tidyTopics(ctx) })
 	tasks.Go(func() { n.compare(ctx) })
 	return func() error { return lost }

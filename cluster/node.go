@@ -426,19 +426,6 @@ func (n *Node) keptEntries(shard uint64) uint64 {
 	return max(least, (max(first, last)-first)/share)
 }
 
-// Ready tells why the node cannot serve, nil when it can.
-func (n *Node) Ready() error {
-	if !n.ready.Load() {
-		return fault.New(fault.Unavailable, "not_ready", "the node is starting or shutting down")
-	}
-	for id, s := range n.shards {
-		if s.lead.Load().id == 0 {
-			return fault.New(fault.Unavailable, "not_ready", "shard %d has no leader", id)
-		}
-	}
-	return nil
-}
-
 // Shards tells where the node's shards stand, by number.
 func (n *Node) Shards() []bus.Shard {
 	var all []bus.Shard

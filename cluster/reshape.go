@@ -81,7 +81,7 @@ func (n *Node) reshapeShard(ctx context.Context, r *roster, s *shard) (ordered b
 	ordered = true
 	for i := range r.Members {
 		seat := &r.Members[i]
-		if has[seat.ReplicaID] {
+		if has[seat.ReplicaID] || seat.State == stateLeaving {
 			continue
 		}
 		ordered = false

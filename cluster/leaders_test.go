@@ -1,0 +1,54 @@
+package cluster
+
+import (
+	"bytes"
+	"log/slog"
+	"strings"
+	"sync"
+	"testing"
+)
+
+// pad takes what a node logs.
+type pad struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+}
+
+func (p *pad) Write(b []byte) (int, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.text.Write(b)
+}
+
+func (p *pad) has(text string) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return strings.Contains(p.text.String(), text)
+}
+
+// TestWatchLeaders: the log of a node that has lost the majority says which shards wait
+// and for whom, and so does its readiness; once they are back it says who leads.
+func TestWatchLeaders(t *testing.T) {
+	t.Parallel()
+	var log pad
+	g := startGroup(t, 3, func(c *Config) {
+		if c.NodeID == "a" {
+			c.Logger = slog.New(slog.NewTextHandler(&log, nil))
+		}
+	})
+	eventually(t, "the first leaders are in the log", func() bool { return log.has(`"a shard has a leader" shard=1 node=`) })
+	g.stop(1)
+	g.stop(2)
+	eventually(t, "the log tells of the shard", func() bool {
+		return log.has(`"a shard has no leader: what is written to it waits; not reached: b, c" shard=1`)
+	})
+	err := g.nodes[0].Ready()
+	if err == nil || !strings.Contains(err.Error(), "shard 1 has no leader; not reached: b, c") {
+		t.Error(err)
+	}
+	log.mu.Lock()
+	log.text.Reset()
+	log.mu.Unlock()
+	g.restart(1)
+	eventually(t, "the log tells of the leader", func() bool { return log.has(`"a shard has a leader" shard=1 node=`) })
+}
