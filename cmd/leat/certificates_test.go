@@ -21,7 +21,7 @@ import (
 // makeFiles makes a CA and a certificate for a host, and says where they are.
 func makeFiles(t *testing.T, dir, host string) (ca, cert, key string) {
 	t.Helper()
-	files, err := makeCertificates([]clusterMember{{id: "web", host: host}}, time.Now())
+	files, err := makeCertificates(dir, []clusterMember{{id: "web", host: host}}, time.Now())
 	if err == nil {
 		err = writeNew(dir, files)
 	}

@@ -5,6 +5,7 @@ import (
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
+	"crypto/tls"
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/json"
@@ -36,12 +37,15 @@ func newClusterCerts(s *session) *cobra.Command {
 		Use:   "certs --out DIR --nodes NODES",
 		Short: "Make a CA and certificates for the nodes of a cluster",
 		Long: fmt.Sprintf(`Make a CA and a certificate for each node, for a first try of --raft-tls: ca.crt and
-ca.key, and node-ID.crt and node-ID.key for each id. The certificates are valid for %d
-years and name the node's id and its host. Keys can be read by their owner only. A file
-that is there already is refused, and then nothing is written. ca.key makes further
-members: keep it off the nodes.`, certificateYears),
-		Example: "  leat cluster certs --out certs --nodes a:10.0.0.1:7001:1,b:10.0.0.2:7001:1,c:10.0.0.3:7001:1",
-		Args:    noArgs,
+ca.key, and node-ID.crt and node-ID.key for each id. Where the directory has ca.crt and
+ca.key already, it is they that sign: so a node that is added later gets its certificate, or
+one whose files were moved away a new one. The certificates are valid for %d years and name
+the node's id and its host. Keys can be read by their owner only. The file of a node that is
+there already is refused, and then nothing is written. ca.key makes further members: keep it
+off the nodes.`, certificateYears),
+		Example: `  leat cluster certs --out certs --nodes a:10.0.0.1:7001:1,b:10.0.0.2:7001:1,c:10.0.0.3:7001:1
+  leat cluster certs --out certs --nodes d:10.0.0.4:7001:1`,
+		Args: noArgs,
 		RunE: func(*cobra.Command, []string) error {
 			members, err := parseMembers(nodes)
 			switch {
@@ -50,7 +54,7 @@ members: keep it off the nodes.`, certificateYears),
 			case len(members) == 0 || dir == "":
 				return usage("say where to with --out, and for which nodes with --nodes")
 			}
-			files, err := makeCertificates(members, time.Now())
+			files, err := makeCertificates(dir, members, time.Now())
 			if err != nil {
 				return err
 			}
@@ -90,17 +94,66 @@ type newFile struct {
 	mode    fs.FileMode
 }
 
-// makeCertificates makes a CA and a certificate for each member.
-func makeCertificates(members []clusterMember, now time.Time) ([]newFile, error) {
-	authority := &x509.Certificate{
+// authority is a CA that signs certificates.
+type authority struct {
+	cert *x509.Certificate
+	text []byte // the same in PEM
+	key  crypto.Signer
+}
+
+const (
+	authorityCert = "ca.crt"
+	authorityKey  = "ca.key"
+)
+
+// readAuthority reads the CA of a directory, nil where it has none.
+func readAuthority(dir string, now time.Time) (*authority, error) {
+	at := func(name string) string { return filepath.Join(dir, name) }
+	text, err := os.ReadFile(at(authorityCert))
+	secret, keyErr := os.ReadFile(at(authorityKey))
+	if errors.Is(err, fs.ErrNotExist) && errors.Is(keyErr, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err = errors.Join(err, keyErr); err != nil {
+		return nil, usage("a CA is both %s and %s: %v", authorityCert, authorityKey, err)
+	}
+	pair, err := tls.X509KeyPair(text, secret)
+	if err != nil {
+		return nil, usage("%s and %s: %v", at(authorityCert), at(authorityKey), err)
+	}
+	key, signs := pair.PrivateKey.(crypto.Signer)
+	if !signs || !pair.Leaf.IsCA {
+		return nil, usage("%s is no certificate of a CA", at(authorityCert))
+	}
+	if ends := pair.Leaf.NotAfter; now.After(ends) {
+		return nil, usage("%s was valid until %s; make a new CA in another directory", at(authorityCert), ends.UTC().Format(time.RFC3339))
+	}
+	return &authority{cert: pair.Leaf, text: text, key: key}, nil
+}
+
+// newAuthority makes a CA, and its files.
+func newAuthority(now time.Time) (*authority, []newFile, error) {
+	cert := &x509.Certificate{
 		Subject: pkix.Name{CommonName: "Leat CA"}, IsCA: true, BasicConstraintsValid: true,
 		NotBefore: now.Add(-clockSkew), NotAfter: now.AddDate(authorityYears, 0, 0), KeyUsage: x509.KeyUsageCertSign,
 	}
-	caKey, files, err := issue("ca", authority, authority, nil)
+	key, files, err := issue("ca", cert, cert, nil)
+	if err != nil {
+		return nil, nil, err
+	}
+	return &authority{cert: cert, text: files[0].content, key: key}, files, nil
+}
+
+// makeCertificates makes a certificate for each member, and a CA where the directory has
+// none.
+func makeCertificates(dir string, members []clusterMember, now time.Time) (files []newFile, err error) {
+	ca, err := readAuthority(dir, now)
+	if err == nil && ca == nil {
+		ca, files, err = newAuthority(now)
+	}
 	if err != nil {
 		return nil, err
 	}
-	ca := files[0].content
 	for _, m := range members {
 		cert := &x509.Certificate{
 			Subject: pkix.Name{CommonName: m.id}, DNSNames: []string{m.id},
@@ -112,9 +165,9 @@ func makeCertificates(members []clusterMember, now time.Time) ([]newFile, error)
 		} else if m.host != m.id {
 			cert.DNSNames = append(cert.DNSNames, m.host)
 		}
-		_, made, err := issue("node-"+m.id, cert, authority, caKey)
+		_, made, err := issue("node-"+m.id, cert, ca.cert, ca.key)
 		if err == nil {
-			_, err = peer.NewCredentials(ca, made[0].content, made[1].content, now)
+			_, err = peer.NewCredentials(ca.text, made[0].content, made[1].content, now)
 		}
 		if err != nil {
 			return nil, fmt.Errorf("make the certificate of node %q: %w", m.id, err)
@@ -154,7 +207,7 @@ func writeNew(dir string, files []newFile) error {
 		return fmt.Errorf("make the directory: %w", err)
 	}
 	exists := func(path string) error {
-		return &failure{exit: exitConflict, code: "exists", text: path + " exists and is not replaced; name another directory"}
+		return &failure{exit: exitConflict, code: "exists", text: path + " exists and is not replaced; move it away, or name another directory"}
 	}
 	for _, f := range files {
 		if _, err := os.Lstat(filepath.Join(dir, f.name)); err == nil {

@@ -23,6 +23,10 @@ func (s *session) findSeat(ctx context.Context, c *settings) error {
 	if err != nil {
 		return err
 	}
+	if invitation != nil && c.nodeID != "" && node != "" && node != c.nodeID {
+		return &failure{exit: exitConflict, code: "other_node", text: fmt.Sprintf(
+			"%s belongs to node %q, not to %q: correct --node-id or --data-dir", c.dataDir, node, c.nodeID)}
+	}
 	if c.nodeID == "" && invitation != nil {
 		c.nodeID = node
 	}

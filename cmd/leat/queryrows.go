@@ -161,15 +161,16 @@ func newQueryLate(s *session) *cobra.Command {
 
 // letter is one row of a query's late or dead-letter log.
 type letter struct {
-	Partition   *int64 `json:"partition"`
-	Offset      *int64 `json:"offset"`
-	EventTime   int64  `json:"event_time"`
-	Watermark   int64  `json:"watermark"`
-	WindowStart int64  `json:"window_start"`
-	WindowEnd   int64  `json:"window_end"`
-	Operator    string `json:"operator"`
-	Reason      string `json:"reason"`
-	Value       []byte `json:"value_b64"`
+	Topic       *string `json:"topic"`
+	Partition   *int64  `json:"partition"`
+	Offset      *int64  `json:"offset"`
+	EventTime   int64   `json:"event_time"`
+	Watermark   int64   `json:"watermark"`
+	WindowStart int64   `json:"window_start"`
+	WindowEnd   int64   `json:"window_end"`
+	Operator    string  `json:"operator"`
+	Reason      string  `json:"reason"`
+	Value       []byte  `json:"value_b64"`
 }
 
 func readLetters(rows []json.RawMessage) ([]letter, error) {
@@ -183,10 +184,10 @@ func readLetters(rows []json.RawMessage) ([]letter, error) {
 }
 
 func drawLate(rows []json.RawMessage) (*grid, error) {
-	g := &grid{header: []string{"PARTITION", "OFFSET", "EVENT TIME", "WATERMARK", "WINDOW START", "WINDOW END", "VALUE"}}
+	g := &grid{header: []string{"TOPIC", "PARTITION", "OFFSET", "EVENT TIME", "WATERMARK", "WINDOW START", "WINDOW END", "VALUE"}}
 	letters, err := readLetters(rows)
 	for _, l := range letters {
-		g.add(optional(l.Partition), optional(l.Offset), instant(l.EventTime), instant(l.Watermark),
+		g.add(optional(l.Topic), optional(l.Partition), optional(l.Offset), instant(l.EventTime), instant(l.Watermark),
 			instant(l.WindowStart), instant(l.WindowEnd), clip(l.Value))
 	}
 	return g, err
@@ -198,10 +199,10 @@ func newQueryDead(s *session) *cobra.Command {
 }
 
 func drawDead(rows []json.RawMessage) (*grid, error) {
-	g := &grid{header: []string{"PARTITION", "OFFSET", "OPERATOR", "REASON", "VALUE"}}
+	g := &grid{header: []string{"TOPIC", "PARTITION", "OFFSET", "OPERATOR", "REASON", "VALUE"}}
 	letters, err := readLetters(rows)
 	for _, l := range letters {
-		g.add(optional(l.Partition), optional(l.Offset), l.Operator, l.Reason, clip(l.Value))
+		g.add(optional(l.Topic), optional(l.Partition), optional(l.Offset), l.Operator, l.Reason, clip(l.Value))
 	}
 	return g, err
 }
@@ -215,11 +216,11 @@ func clip(value []byte) string {
 	return string(value)
 }
 
-func optional(n *int64) any {
-	if n == nil {
+func optional[T any](v *T) any {
+	if v == nil {
 		return nil
 	}
-	return *n
+	return *v
 }
 
 // followRows prints rows as the server sends them.

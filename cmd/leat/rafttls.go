@@ -40,7 +40,7 @@ func (r *raftTLS) load(own *clusterMember, member func(string) bool, now time.Ti
 		return nil, usage("the files of --raft-tls: %v", err)
 	}
 	if !r.credentials.IsOf(own.id, own.host, member) {
-		return nil, usage("%s is the certificate of neither node %q nor its host %s: it has to have one of them as an alternative name", r.cert, own.id, own.host)
+		return nil, usage("%s is the certificate of neither node %q nor its host %s: it has to have one of them as an alternative name, and to name no other node", r.cert, own.id, own.host)
 	}
 	if ends := r.credentials.Expires(); ends.Sub(now) < expiresSoon {
 		warnings = append(warnings, fmt.Sprintf("%s is valid until %s; then the other nodes refuse this one", r.cert, ends.UTC().Format(time.RFC3339)))

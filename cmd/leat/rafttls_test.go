@@ -54,7 +54,7 @@ func TestWarningsOfCertificates(t *testing.T) {
 	dir := t.TempDir()
 	members := []clusterMember{{id: "a", host: "127.0.0.1"}, {id: "b", host: "b.example"}}
 	made := time.Now()
-	files, err := makeCertificates(members, made)
+	files, err := makeCertificates(dir, members, made)
 	if err == nil {
 		err = writeNew(dir, files)
 	}

@@ -108,7 +108,7 @@ func (r *replication) checkCluster() (warnings []string, err error) {
 	case r.nodeID == "":
 		return nil, usage("%d nodes are named: say with --node-id which one this is", len(r.members))
 	case own == nil:
-		return nil, usage("this node is %q, which is none of the nodes named", r.nodeID)
+		return nil, r.unnamed()
 	case r.raftTLS.on && r.insecureRaft:
 		return nil, usage("--raft-tls and --insecure-raft contradict each other; give one of them")
 	case !loopbackHost(own.host) && !r.insecureRaft && !r.raftTLS.on:
@@ -128,10 +128,19 @@ func (r *replication) checkJoined(members []clusterMember) (warnings []string, e
 	}
 	r.members = members
 	if len(members) > 0 && r.own() == r.seat {
-		return nil, usage("this node is %q, which is none of the nodes named", r.nodeID)
+		return nil, fmt.Errorf("%w; a node that was added needs no list: its directory knows the cluster", r.unnamed())
 	}
 	more, err := r.checkCluster()
 	return append(warnings, more...), err
+}
+
+// unnamed is the error of a node that the list of nodes lacks.
+func (r *replication) unnamed() error {
+	ids := make([]string, len(r.members))
+	for i, m := range r.members {
+		ids[i] = m.id
+	}
+	return usage("this node is %q, and --nodes names %s: correct the list or --node-id", r.nodeID, strings.Join(ids, ", "))
 }
 
 // isMember tells whether a name is that of a node of the cluster.
@@ -217,6 +226,11 @@ func parseMembers(text string) ([]clusterMember, error) {
 		}
 		if slices.ContainsFunc(members, func(other clusterMember) bool { return other.id == m.id }) {
 			return nil, fmt.Errorf("node %d: %q is named twice", i+1, m.id)
+		}
+		for _, other := range members {
+			if other.host == m.host && other.raftPort == m.raftPort {
+				return nil, fmt.Errorf("node %d: %q has the raft port of %q, %s", i+1, m.id, other.id, net.JoinHostPort(m.host, strconv.Itoa(m.raftPort)))
+			}
 		}
 		members = append(members, m)
 	}

@@ -2,6 +2,8 @@ package main
 
 import (
 	"encoding/json"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 )
@@ -14,9 +16,35 @@ func TestMembers(t *testing.T) {
 		t.Errorf("%+v, %v", got, err)
 	}
 	for _, text := range []string{"a", "a:h", "a:h:7000", "a:h:0:1", "a:h:65536:1", "a:h:x:1", "a:h:7000:-1", "a:h:7000:1:0", "a:h:7000:1:2:3",
-		":h:7000:1", "a::7000:1", "a:[::1:7000:1", "a:h:7000:1,a:i:7000:1", "a:h:7000:1,"} {
+		":h:7000:1", "a::7000:1", "a:[::1:7000:1", "a:h:7000:1,a:i:7000:1", "a:h:7000:1,b:h:7000:1", "a:h:7000:1,"} {
 		if got, err := parseMembers(text); err == nil {
 			t.Errorf("%q gives %+v", text, got)
+		}
+	}
+}
+
+// TestJoinedDirectory: a node that was added says what does not fit its directory, and
+// what does.
+func TestJoinedDirectory(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	identity := `{"format":3,"node":"00","replica_id":4,"raft_address":"d","data_shards":1,"cluster":"00",
+		"roster":{"format":1,"next":5,"members":[{"id":"a","replica_id":1,"raft_address":"127.0.0.1:7001","state":"voting"},
+		{"id":"d","replica_id":4,"raft_address":"127.0.0.1:7004","state":"voting"}]}}`
+	if err := os.WriteFile(filepath.Join(dir, "identity.json"), []byte(identity), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		args []string
+		exit int
+		want string
+	}{
+		{[]string{"--node-id", "a"}, exitConflict, `belongs to node "d", not to "a"`},
+		{[]string{"--nodes", "a:127.0.0.1:7001:1,b:127.0.0.1:7002:1"}, exitUsage, `this node is "d", and --nodes names a, b: correct the list or --node-id; a node that was added needs no list`},
+	} {
+		out := leat(t.Context(), "", nil, append([]string{"serve", "--port", "0", "--data-dir", dir}, c.args...)...)
+		if out.exit != c.exit || !strings.Contains(out.err, c.want) {
+			t.Errorf("%q: %+v", c.args, out)
 		}
 	}
 }
@@ -46,7 +74,7 @@ func TestReplicationOnOneNode(t *testing.T) {
 		"off loopback":   {r: replication{nodeID: "b", nodes: "a:127.0.0.1:1:1,b:h:2:1,c:h:3:1"}},
 		"insecure":       {r: replication{nodeID: "b", insecureRaft: true, nodes: "a:127.0.0.1:1:1,b:h:2:1,c:h:3:1"}, nodeID: "b", ok: true},
 		"two":            {r: replication{nodeID: "a", nodes: "a:localhost:1:1,b:h:2:1"}, nodeID: "a", warns: "one more or one less", ok: true},
-		"eight":          {r: replication{nodeID: "a", nodes: "a:localhost:1:1,b:h:2:1,c:h:2:1,d:h:2:1,e:h:2:1,f:h:2:1,g:h:2:1,i:h:2:1"}},
+		"eight":          {r: replication{nodeID: "a", nodes: "a:localhost:1:1,b:h:2:1,c:h:3:1,d:h:4:1,e:h:5:1,f:h:6:1,g:h:7:1,i:h:8:1"}},
 		"no files":       {r: replication{nodeID: "a", raftTLS: raftTLS{on: true}, nodes: "a:localhost:1:1,b:h:2:1,c:h:3:1"}},
 		"both":           {r: replication{nodeID: "a", insecureRaft: true, raftTLS: raftTLS{on: true}, nodes: "a:localhost:1:1,b:h:2:1,c:h:3:1"}},
 		"files, not on":  {r: replication{nodeID: "a", raftTLS: raftTLS{ca: "x"}, nodes: "a:localhost:1:1,b:h:2:1,c:h:3:1"}, nodeID: "a", warns: "not encrypted", ok: true},
