@@ -12,6 +12,7 @@ import (
 
 	"github.com/cespare/xxhash/v2"
 
+	"leat/cluster/state"
 	"leat/internal/fault"
 	"leat/log"
 )
@@ -35,10 +36,36 @@ type digests struct {
 	sum   uint64 // of Update alone
 	known bool   // of Update alone
 
-	imageBytes int // of the next image, about
+	mu     sync.Mutex
+	undone []*undoneDigest // marks whose sums are not known yet, ascending
+	taken  []Digest        // ascending
+}
 
-	mu    sync.Mutex
-	taken []Digest // ascending
+// undoneDigest is what a digest is the sum of.
+type undoneDigest struct {
+	index uint64
+	sum   uint64 // over what was appended
+	view  *state.View
+	ends  []partitionEnd
+}
+
+type partitionEnd struct {
+	id   state.PartitionID
+	next log.Offset
+}
+
+// digest adds the state and the ends of the partitions to the sum.
+func (u *undoneDigest) digest() Digest {
+	image := xxhash.New()
+	_ = u.view.Image(imagePiece, func(piece []byte) error {
+		_, err := image.Write(piece)
+		return err
+	})
+	sum := mix(u.sum, image.Sum64())
+	for _, end := range u.ends {
+		sum = mix(sum, end.id.Topic, uint64(end.id.Partition), uint64(end.next))
+	}
+	return Digest{u.index, sum}
 }
 
 // mix adds numbers to a sum.
@@ -68,7 +95,28 @@ func (d *digests) forget() {
 	d.known = false
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.taken = nil
+	d.undone, d.taken = nil, nil
+}
+
+// complete finds the sums of the marks that have been applied. Update goes on meanwhile.
+func (d *digests) complete() {
+	for {
+		d.mu.Lock()
+		if len(d.undone) == 0 {
+			d.mu.Unlock()
+			return
+		}
+		first := d.undone[0]
+		d.mu.Unlock()
+		sum := first.digest()
+		d.mu.Lock()
+		if len(d.undone) > 0 && d.undone[0] == first { // not forgotten
+			d.undone = d.undone[1:]
+			d.taken = append(d.taken, sum)
+			d.taken = slices.Clone(d.taken[max(0, len(d.taken)-digestsKept):])
+		}
+		d.mu.Unlock()
+	}
 }
 
 // all are the digests kept. The result is not to be changed.
@@ -79,24 +127,22 @@ func (d *digests) all() []Digest {
 }
 
 // applyCompare takes a digest: of the state, of where the partitions end, and of what was
-// appended to them since the last one.
+// appended to them since the last one. It only notes what that is: see complete.
 func (m *machine) applyCompare(dst []byte, index uint64) []byte {
-	image := m.state.AppendImage(make([]byte, 0, m.digests.imageBytes))
-	m.digests.imageBytes = len(image) + len(image)/8
-	sum := mix(m.digests.sum, xxhash.Sum64(image))
+	u := &undoneDigest{index: index, sum: m.digests.sum}
 	known := m.digests.known
 	for _, id := range m.state.Partitions() {
 		p := m.logs[id]
 		// While entries are applied again partitions are ahead of them.
 		known = known && p.LastMark() < log.Mark(index)
-		sum = mix(sum, id.Topic, uint64(id.Partition), uint64(p.Next()))
+		u.ends = append(u.ends, partitionEnd{id, p.Next()})
 	}
 	m.digests.sum, m.digests.known = 0, true
 	if known {
+		m.publish(func() { u.view = m.state.Freeze() })
 		m.digests.mu.Lock()
 		defer m.digests.mu.Unlock()
-		m.digests.taken = append(m.digests.taken, Digest{index, sum})
-		m.digests.taken = slices.Clone(m.digests.taken[max(0, len(m.digests.taken)-digestsKept):])
+		m.digests.undone = append(m.digests.undone, u)
 	}
 	return appendAnswer(dst, answered, nil)
 }

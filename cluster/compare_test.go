@@ -59,6 +59,7 @@ func (m *comparedMachine) feed(together int, entries ...[]byte) {
 			batch = nil
 		}
 	}
+	m.digests.complete()
 }
 
 // TestDigests: machines that have applied the same take the same digest, however the

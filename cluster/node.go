@@ -350,6 +350,9 @@ func (n *Node) housekeep(ctx context.Context) error {
 		if err := n.checkpointAll(marks); err != nil {
 			return err
 		}
+		for _, s := range n.shards {
+			s.machine.digests.complete()
+		}
 		if n.raftLog.db.Load().ReplayBytes() > n.config.RaftLogBytes {
 			n.compact(ctx)
 		}

@@ -2,7 +2,6 @@ package cluster
 
 import (
 	"bufio"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
@@ -16,29 +15,24 @@ import (
 	"leat/log"
 )
 
-// A snapshot is a stream of sections, little endian:
+// A snapshot is a stream of sections, see sections.go:
 //
-//	0        4         8
-//	+--------+---------+---------------------------- - - -
-//	| length | CRC32C  | body of that length
-//	+--------+---------+---------------------------- - - -
+//	+-------+----------------------+-------+----------------------+-------+
+//	| index | pieces of the image  | empty | runs of records      | empty |
+//	+-------+----------------------+-------+----------------------+-------+
 //
-// The first body is the head: uvarint raft index, then the image of the state to
-// the end. Every further body is a run of records of one partition with one
+// The first body is the raft index as a uvarint. The image is that of the state at this
+// index, in pieces of whole operations. A run is records of one partition with one
 // append time: topic, partition, base offset, time, count as uvarints, then the
 // encoded block. The runs of a partition follow each other without a gap from
-// its first offset on. A body of no bytes ends the stream.
-const (
-	sectionHeader  = 8
-	snapshotRead   = 1 << 20
-	maxSectionSize = 64 << 20
-)
+// its first offset on.
+const snapshotRead = 1 << 20
 
 // snapshotCut is what a snapshot holds: the state at one index and where each
 // partition ended then. While it is held no file is removed.
 type snapshotCut struct {
 	index uint64
-	image []byte
+	view  *state.View
 	parts []snapshotPart
 }
 
@@ -53,7 +47,7 @@ func (m *machine) PrepareSnapshot() (any, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.pins++
-	c := &snapshotCut{index: m.applied, image: m.state.AppendImage(nil)}
+	c := &snapshotCut{index: m.applied, view: m.state.Freeze()}
 	for _, id := range m.state.Partitions() {
 		p := m.logs[id]
 		c.parts = append(c.parts, snapshotPart{id: id, log: p, first: m.state.Partition(id).First, next: p.Next()})
@@ -63,12 +57,20 @@ func (m *machine) PrepareSnapshot() (any, error) {
 
 // SaveSnapshot streams a cut, paced; Update goes on meanwhile.
 func (m *machine) SaveSnapshot(cut any, to io.Writer, done <-chan struct{}) error {
-	c := cut.(*snapshotCut)
 	defer m.unpin()
-	w := bufio.NewWriterSize(newPacedWriter(to, done, m.taken.Load), snapshotRead)
-	if err := writeSection(w, append(wire.AppendUint(nil, c.index), c.image...)); err != nil {
+	return cut.(*snapshotCut).save(newPacedWriter(to, done, m.taken.Load), done)
+}
+
+// save streams the cut.
+func (c *snapshotCut) save(to io.Writer, done <-chan struct{}) error {
+	w := bufio.NewWriterSize(to, snapshotRead)
+	if err := writeSection(w, wire.AppendUint(nil, c.index)); err != nil {
 		return err
 	}
+	if err := writeImage(w, c.view); err != nil {
+		return err
+	}
+	c.view = nil // what has changed since need not be kept any more
 	for i := range c.parts {
 		if err := c.parts[i].save(w, done); err != nil {
 			return fmt.Errorf("stream partition %v: %w", c.parts[i].id, err)
@@ -138,36 +140,6 @@ func (p *snapshotPart) saveRun(w io.Writer, base log.Offset, timeMs int64, run *
 	return err
 }
 
-func writeSection(w io.Writer, body []byte) error {
-	var head [sectionHeader]byte
-	binary.LittleEndian.PutUint32(head[:], uint32(len(body)))
-	binary.LittleEndian.PutUint32(head[4:], castagnoli(body))
-	if _, err := w.Write(head[:]); err != nil {
-		return err
-	}
-	_, err := w.Write(body)
-	return err
-}
-
-func readSection(r io.Reader) ([]byte, error) {
-	var head [sectionHeader]byte
-	if _, err := io.ReadFull(r, head[:]); err != nil {
-		return nil, fmt.Errorf("read a snapshot section: %w", err)
-	}
-	n := binary.LittleEndian.Uint32(head[:])
-	if n > maxSectionSize {
-		return nil, fault.New(fault.Corrupt, "corrupt", "snapshot section of %d bytes", n)
-	}
-	body := make([]byte, n)
-	if _, err := io.ReadFull(r, body); err != nil {
-		return nil, fmt.Errorf("read a snapshot section: %w", err)
-	}
-	if castagnoli(body) != binary.LittleEndian.Uint32(head[4:]) {
-		return nil, fault.New(fault.Corrupt, "corrupt", "a snapshot section's checksum does not hold")
-	}
-	return body, nil
-}
-
 // RecoverFromSnapshot replaces everything by what the stream holds. It marks the
 // directory first, so that a crash in the middle leaves an empty machine and not
 // a mixture; dragonboat then recovers again.
@@ -198,14 +170,18 @@ func (m *machine) restore(from io.Reader, done <-chan struct{}) error {
 		return err
 	}
 	m.digests.forget()
-	head, err := readSection(from)
+	sections := &sectionReader{from: from}
+	head, err := sections.next()
 	if err != nil {
 		return err
 	}
 	r := &wire.Reader{Rest: head}
 	index := r.Uint()
-	s, err := state.FromImage(r.Rest)
-	if err = errors.Join(r.Err, err); err != nil {
+	if r.Err != nil {
+		return fault.New(fault.Corrupt, "corrupt", "the head of a snapshot does not decode")
+	}
+	s, err := readImage(sections, done)
+	if err != nil {
 		return err
 	}
 	stateLog, err := log.Open(m.stateDir(), m.logOptions(&log.SyncPoint{Mark: log.Mark(index)}))
@@ -220,7 +196,7 @@ func (m *machine) restore(from io.Reader, done <-chan struct{}) error {
 			return err
 		}
 	}
-	if err := restoreRecords(from, logs, log.Mark(index), done); err != nil {
+	if err := restoreRecords(sections, logs, log.Mark(index), done); err != nil {
 		return errors.Join(err, closeLogs(stateLog, logs))
 	}
 	m.mu.Lock()
@@ -255,14 +231,14 @@ func closeLogs(stateLog *log.Partition, logs map[state.PartitionID]*log.Partitio
 	return errors.Join(errs...)
 }
 
-func restoreRecords(from io.Reader, logs map[state.PartitionID]*log.Partition, mark log.Mark, done <-chan struct{}) error {
+func restoreRecords(sections *sectionReader, logs map[state.PartitionID]*log.Partition, mark log.Mark, done <-chan struct{}) error {
 	for {
 		select {
 		case <-done:
 			return sm.ErrSnapshotStopped
 		default:
 		}
-		body, err := readSection(from)
+		body, err := sections.next()
 		if err != nil {
 			return err
 		}

@@ -2,7 +2,11 @@ package cluster
 
 import (
 	"bytes"
+	"errors"
+	"fmt"
+	"io"
 	"math/rand/v2"
+	"runtime"
 	"testing"
 
 	"leat/internal/fault"
@@ -85,5 +89,50 @@ func TestLostCheckpointIsNoticed(t *testing.T) {
 	}
 	if _, err := newMachine(2, m.dir, disk.FS(), "b0").Open(nil); fault.KindOf(err) != fault.Corrupt {
 		t.Fatalf("open without a checkpoint: %v", err)
+	}
+}
+
+// TestSnapshotOfLargeState: a state whose image is larger than a section may be goes to
+// another replica, and neither the cut nor the stream takes memory for a copy of it.
+func TestSnapshotOfLargeState(t *testing.T) {
+	const docs, size = 80, 1 << 20
+	a := newCompared(t)
+	for i := range docs {
+		value := bytes.Repeat([]byte{byte(i)}, size)
+		a.feed(1, entryOf((&txnCommand{puts: []putCommand{{key: fmt.Sprint("doc", i), value: value}}}).encode(nil)))
+	}
+	if whole := docs * size; whole <= maxSectionSize {
+		t.Fatalf("%d bytes fit in a section", whole)
+	}
+	reader, writer := io.Pipe()
+	b := newCompared(t)
+	recovered := make(chan error, 1)
+	go func() {
+		err := b.RecoverFromSnapshot(reader, nil)
+		_ = reader.CloseWithError(err) // nobody reads on
+		recovered <- err
+	}()
+	cut, err := a.PrepareSnapshot()
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = cut.(*snapshotCut).save(writer, nil) // without the pace
+	if err = errors.Join(err, writer.Close(), <-recovered); err != nil {
+		t.Fatal(err)
+	}
+	if !a.state.Equal(b.state) {
+		t.Error("the replica differs")
+	}
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	if cut, err = a.PrepareSnapshot(); err != nil {
+		t.Fatal(err)
+	}
+	if err := cut.(*snapshotCut).save(io.Discard, nil); err != nil {
+		t.Fatal(err)
+	}
+	runtime.ReadMemStats(&after)
+	if took := after.TotalAlloc - before.TotalAlloc; took > docs*size/8 {
+		t.Errorf("a snapshot of %d bytes takes %d bytes of memory", docs*size, took)
 	}
 }

@@ -41,7 +41,7 @@ func (s *State) DocsFrom(from string, visit func(key string, d Doc) bool) {
 
 // Expired tells whether there was a document that expired not long ago.
 func (s *State) Expired(key string) bool {
-	_, ok := s.expired[key]
+	_, ok := s.expired.Get(key)
 	return ok
 }
 
@@ -72,8 +72,9 @@ func (s *State) TakeChanges() []Change {
 func docBytes(key string, d Doc) int64 { return int64(len(key) + len(d.Value) + docOverhead) }
 
 func (s *State) putDoc(key string, d Doc) {
-	s.unputDoc(key)
-	s.docs.Set(key, d)
+	if had, ok := s.docs.Set(key, d); ok {
+		s.forgetDoc(key, had)
+	}
 	s.docBytes += docBytes(key, d)
 	if d.ExpiresMs > 0 {
 		s.expiring.Insert(due(d.ExpiresMs, key))
@@ -86,14 +87,18 @@ func (s *State) putDoc(key string, d Doc) {
 // unputDoc takes a document away, and tells whether there was one.
 func (s *State) unputDoc(key string) bool {
 	d, ok := s.docs.Delete(key)
-	if !ok {
-		return false
+	if ok {
+		s.forgetDoc(key, d)
 	}
+	return ok
+}
+
+// forgetDoc takes back what putDoc noted of a document.
+func (s *State) forgetDoc(key string, d Doc) {
 	s.docBytes -= docBytes(key, d)
 	if d.ExpiresMs > 0 {
 		s.expiring.Delete(due(d.ExpiresMs, key))
 	}
-	return true
 }
 
 // expire ends the documents whose time has come, in order of time and key, and
@@ -127,13 +132,12 @@ func (s *State) expire() {
 }
 
 func (s *State) rememberExpired(key string, atMs int64) {
-	s.expired[key] = atMs
+	s.expired.Set(key, atMs)
 	s.forgetting.Insert(due(atMs+RememberExpiredMs, key))
 }
 
 func (s *State) forgetExpired(key string) {
-	if atMs, ok := s.expired[key]; ok {
-		delete(s.expired, key)
+	if atMs, ok := s.expired.Delete(key); ok {
 		s.forgetting.Delete(due(atMs+RememberExpiredMs, key))
 	}
 }

@@ -155,10 +155,15 @@ func (o Drop) Apply(s *State) {
 			delete(s.partitions, id)
 		}
 	}
-	for id := range s.groups {
-		if id.Topic == o.Topic {
-			delete(s.groups, id)
+	var gone []groupOffset
+	s.groups.Ascend(groupsOf(o.Topic), func(g groupOffset) bool {
+		if g.id.Topic == o.Topic {
+			gone = append(gone, g)
 		}
+		return g.id.Topic == o.Topic
+	})
+	for _, g := range gone {
+		s.groups.Delete(g)
 	}
 }
 
@@ -177,7 +182,7 @@ func (o Commit) Append(dst []byte) []byte {
 	return wire.AppendUint(dst, o.Offset)
 }
 
-func (o Commit) Apply(s *State) { s.groups[o.ID] = o.Offset }
+func (o Commit) Apply(s *State) { s.groups.Set(groupOffset{o.ID, o.Offset}) }
 
 func (o Remember) Append(dst []byte) []byte {
 	dst = appendPartition(append(dst, tagKey), o.ID)

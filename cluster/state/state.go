@@ -9,6 +9,7 @@
 package state
 
 import (
+	"math"
 	"slices"
 
 	"github.com/tidwall/btree"
@@ -51,22 +52,33 @@ type State struct {
 	topics     btree.Map[string, *Topic]
 	partitions map[PartitionID]*Partition
 	keyed      int // partitions that remember idempotency keys
-	groups     map[GroupID]log.Offset
+	groups     *btree.BTreeG[groupOffset]
 	docs       btree.Map[string, Doc]
 	docBytes   int64
 	docVersion uint64
-	expiring   btree.Set[string] // due(time, key) of the documents that expire
-	expired    map[string]int64  // documents that expired, and when
-	forgetting btree.Set[string] // due(time, key) of those, when to forget them
+	expiring   btree.Set[string]        // due(time, key) of the documents that expire
+	expired    btree.Map[string, int64] // documents that expired, and when
+	forgetting btree.Set[string]        // due(time, key) of those, when to forget them
 	changes    []Change
+}
+
+// groupOffset is a group's committed offset.
+type groupOffset struct {
+	id     GroupID
+	offset log.Offset
+}
+
+// groupsOf is where the offsets of the groups of a topic begin.
+func groupsOf(topic uint64) groupOffset {
+	return groupOffset{id: GroupID{PartitionID: PartitionID{Topic: topic, Partition: math.MinInt32}}}
 }
 
 // New returns the state of a shard that has applied nothing.
 func New() *State {
+	before := func(a, b groupOffset) bool { return compareGroups(a.id, b.id) < 0 }
 	return &State{
 		partitions: make(map[PartitionID]*Partition),
-		groups:     make(map[GroupID]log.Offset),
-		expired:    make(map[string]int64),
+		groups:     btree.NewBTreeGOptions(before, btree.Options{NoLocks: true}),
 	}
 }
 
@@ -94,28 +106,31 @@ func (s *State) Partitions() []PartitionID { return sortedPartitions(s.partition
 
 // Group returns a group's committed offset; ok is false before its first commit.
 func (s *State) Group(id GroupID) (offset log.Offset, ok bool) {
-	offset, ok = s.groups[id]
-	return offset, ok
+	found, ok := s.groups.Get(groupOffset{id: id})
+	return found.offset, ok
 }
 
 // GroupCount is the number of group offsets.
-func (s *State) GroupCount() int { return len(s.groups) }
+func (s *State) GroupCount() int { return s.groups.Len() }
 
 // GroupNames lists the groups after a name that committed in any partition of a topic
-// here, sorted, so many at most. It looks at every group offset there is.
+// here, sorted, so many at most. It looks at every group offset of the topic.
 func (s *State) GroupNames(topic uint64, after string, limit int) []string {
 	var names []string
-	for id := range s.groups {
-		if id.Topic != topic || id.Group <= after || len(names) == limit && id.Group >= names[limit-1] {
-			continue
+	s.groups.Ascend(groupsOf(topic), func(g groupOffset) bool {
+		id := g.id
+		if id.Topic != topic {
+			return false
 		}
-		at, found := slices.BinarySearch(names, id.Group)
-		if found {
-			continue
+		if id.Group <= after || len(names) == limit && id.Group >= names[limit-1] {
+			return true
 		}
-		names = slices.Insert(names, at, id.Group)
-		names = names[:min(len(names), limit)]
-	}
+		if at, found := slices.BinarySearch(names, id.Group); !found {
+			names = slices.Insert(names, at, id.Group)
+			names = names[:min(len(names), limit)]
+		}
+		return true
+	})
 	return names
 }
 

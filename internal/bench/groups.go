@@ -40,7 +40,7 @@ func (b *bench) groups() []group {
 		{"nexmark", b.nexmark},
 	}
 	if b.long {
-		groups = append(groups, group{"restart", b.restart}, group{"resume", b.resume}, group{"behind", b.behind}, group{"killed", b.killAllThree})
+		groups = append(groups, group{"restart", b.restart}, group{"keys", b.manyKeys}, group{"resume", b.resume}, group{"behind", b.behind}, group{"killed", b.killAllThree})
 	}
 	return groups
 }

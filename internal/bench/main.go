@@ -39,6 +39,7 @@ type options struct {
 	run      time.Duration
 	long     bool
 	records  int
+	keys     int
 }
 
 func command(ctx context.Context, args []string, out io.Writer) error {
@@ -53,6 +54,7 @@ func command(ctx context.Context, args []string, out io.Writer) error {
 	flags.DurationVar(&o.run, "run", 1500*time.Millisecond, "how long each is measured in a round")
 	flags.BoolVar(&o.long, "long", false, "also fill nodes, kill and restart them")
 	flags.IntVar(&o.records, "records", 10_000_000, "how many records -long fills in")
+	flags.IntVar(&o.keys, "keys", 1_000_000, "how many keys -long puts")
 	flags.BoolVar(&noop, "serve-noop", false, "be the server that does nothing")
 	if err := flags.Parse(args); err != nil {
 		return err
