@@ -34,7 +34,8 @@ type Members interface {
 
 // Network is the connections of a node. It is dragonboat's transport factory and
 // transport: dragonboat starts and closes it. Until it has started it, other nodes can
-// say hello and no more.
+// ask whether they would be let in and no more: a node that does not know for good yet who
+// it is must not be remembered by anybody.
 type Network struct {
 	self        Hello
 	members     Members
@@ -295,7 +296,7 @@ func (n *Network) take(tcp net.Conn, server callServer) error {
 	if err := readHello(in, &hello); err != nil {
 		return err
 	}
-	if !n.track(tcp, hello.Node) {
+	if !n.track(tcp, hello.Node) || hello.Kind != kindProbe && !n.begun() {
 		return nil
 	}
 	err = hello.check(&n.self)
@@ -318,15 +319,21 @@ func (n *Network) take(tcp net.Conn, server callServer) error {
 	return n.serve(hello.Kind, in, conn, server)
 }
 
+// begun waits until the network has been started, as long as the other side waits.
+func (n *Network) begun() bool {
+	over := time.NewTimer(helloTimeout)
+	defer over.Stop()
+	select {
+	case <-n.started:
+		return true
+	case <-n.life.Done():
+	case <-over.C:
+	}
+	return false
+}
+
 // serve does what a connection is for.
 func (n *Network) serve(kind string, in *bufio.Reader, conn net.Conn, server callServer) error {
-	if kind == kindRaft || kind == kindSnapshot {
-		select {
-		case <-n.started:
-		case <-n.life.Done():
-			return nil
-		}
-	}
 	switch kind {
 	case kindRaft:
 		return n.receive(in, n.message)
