@@ -25,6 +25,77 @@ func questions() map[string]string {
 	}
 }
 
+// asked is the questions as queries that run, and what they are about.
+type asked struct {
+	f    *fleet
+	c    *client
+	r    *rand.Rand
+	at   int64 // event time of the last record
+	next int   // number of the next record
+}
+
+// askAll starts the queries.
+func (f *fleet) askAll(t *testing.T, r *rand.Rand) *asked {
+	t.Helper()
+	a := &asked{f: f, c: f.dial(t), r: r, at: 1_700_000_000_000}
+	for _, topic := range []string{"clicks", "views"} {
+		a.c.must(t, http.MethodPost, "/broker/topics", nil, fmt.Sprintf(`{"name":%q,"partitions":1}`, topic))
+	}
+	f.level(t, "clicks", "views")
+	for name, question := range questions() {
+		ask(t, a.c, name, strings.ReplaceAll(question, "UNTIL", ""))
+	}
+	return a
+}
+
+// produce appends records, each once.
+func (a *asked) produce(t *testing.T, n int) {
+	t.Helper()
+	a.c.others = a.f.urls
+	for range n {
+		a.at += a.r.Int64N(120)
+		recordOnce(t, a.c, []string{"clicks", "views"}[a.r.IntN(2)], a.next, a.at, fmt.Sprint("u", a.r.IntN(4)))
+		a.next++
+	}
+}
+
+// check compares what the queries give on every node that runs with what the same queries
+// give that run now, without interruption, over the same records.
+func (a *asked) check(t *testing.T, fault string, rounds int) {
+	t.Helper()
+	// What closes everything before, and meets nothing itself.
+	end := a.at + 60_000
+	recordOnce(t, a.c, "clicks", a.next, end, "nobody")
+	recordOnce(t, a.c, "views", a.next+1, end, "nobody else")
+	for name, question := range questions() {
+		ask(t, a.c, name+"_again", strings.ReplaceAll(question, "UNTIL", `,"until":"end"`))
+		var want []string
+		eventually(t, name+" without interruption", func() error {
+			rows, complete, err := rowsOf(t, a.c, name+"_again", end)
+			if want = rows; err == nil && !complete {
+				err = fmt.Errorf("not complete: %s", a.c.call(t.Context(), http.MethodGet, "/queries/"+name+"_again", nil, "").body)
+			}
+			return err
+		})
+		if len(want) == 0 {
+			t.Errorf("%s has no rows to compare", name)
+		}
+		for i, n := range a.f.nodes {
+			if n == nil {
+				continue
+			}
+			eventually(t, fmt.Sprintf("%s on node %d, %d rows", name, i, len(want)), func() error {
+				got, _, err := rowsOf(t, dial(t, a.f.urls[i]), name, end)
+				if err == nil && !slices.Equal(got, want) {
+					err = fmt.Errorf("%d rows: %.2000q, want %.2000q", len(got), got, want)
+				}
+				return err
+			})
+		}
+		t.Logf("summary: %s, query %s: %d rounds, %d rows the same on all nodes", fault, name, rounds, len(want))
+	}
+}
+
 // TestClusterQueries: three queries run while nodes are killed, in turn those that lead
 // the data shards. Their rows are those of the same queries run without interruption
 // over the same records afterwards.
@@ -37,60 +108,17 @@ func TestClusterQueries(t *testing.T) {
 	kills := max(2, variable(t, "LEAT_FAULT_ROUNDS", 2))
 	seed := variable(t, "LEAT_FAULT_SEED", int(time.Now().UnixNano()&0x7fffffff))
 	t.Logf("run it again: LEAT_FAULT_SEED=%d LEAT_FAULT_ROUNDS=%d go test ./internal/torture -run '^TestClusterQueries$'", seed, kills)
-	r := rand.New(rand.NewPCG(uint64(seed), 5))
 	f := startApart(t, 3, 0)
-	c := f.dial(t)
-	for _, topic := range []string{"clicks", "views"} {
-		c.must(t, http.MethodPost, "/broker/topics", nil, fmt.Sprintf(`{"name":%q,"partitions":1}`, topic))
-	}
-	f.level(t, "clicks", "views")
-	for name, question := range questions() {
-		ask(t, c, name, strings.ReplaceAll(question, "UNTIL", ""))
-	}
-	at, next := int64(1_700_000_000_000), 0
-	produce := func(n int) {
-		for range n {
-			at += r.Int64N(120)
-			recordOnce(t, c, []string{"clicks", "views"}[r.IntN(2)], next, at, fmt.Sprint("u", r.IntN(4)))
-			next++
-		}
-	}
+	a := f.askAll(t, rand.New(rand.NewPCG(uint64(seed), 5)))
 	for round := range kills {
-		produce(perRound / 2)
+		a.produce(t, perRound/2)
 		victim := f.leads(t, 2+round%3)
 		f.kill(victim)
-		produce(perRound / 2)
+		a.produce(t, perRound/2)
 		f.launch(t, victim)
 		f.await(t, victim)
 	}
-	// What closes everything before, and meets nothing itself.
-	end := at + 60_000
-	recordOnce(t, c, "clicks", next, end, "nobody")
-	recordOnce(t, c, "views", next+1, end, "nobody else")
-	for name, question := range questions() {
-		ask(t, c, name+"_again", strings.ReplaceAll(question, "UNTIL", `,"until":"end"`))
-		var want []string
-		eventually(t, name+" without interruption", func() error {
-			rows, complete, err := rowsOf(t, c, name+"_again", end)
-			if want = rows; err == nil && !complete {
-				err = fmt.Errorf("not complete: %s", c.call(t.Context(), http.MethodGet, "/queries/"+name+"_again", nil, "").body)
-			}
-			return err
-		})
-		if len(want) == 0 {
-			t.Errorf("%s has no rows to compare", name)
-		}
-		for i := range f.nodes {
-			eventually(t, fmt.Sprintf("%s on node %d, %d rows", name, i, len(want)), func() error {
-				got, _, err := rowsOf(t, dial(t, f.urls[i]), name, end)
-				if err == nil && !slices.Equal(got, want) {
-					err = fmt.Errorf("%d rows: %.2000q, want %.2000q", len(got), got, want)
-				}
-				return err
-			})
-		}
-		t.Logf("summary: R23 SIGKILL of who leads data, query %s: %d rounds, %d rows the same on all nodes", name, kills, len(want))
-	}
+	a.check(t, "R23 SIGKILL of who leads data", kills)
 	f.end(t)
 }
 

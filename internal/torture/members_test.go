@@ -89,7 +89,8 @@ func (f *fleet) newcomer(t *testing.T) (i int, raft string) {
 // TestMembersUnderLoad: under load a fourth node joins, then members are taken out, alive
 // and dead, most times the one that leads, and come back with empty directories; each is
 // killed on its way in. What was acknowledged is there once, and on every node the same to
-// the byte. LEAT_FAULT_ROUNDS says how often, LEAT_FAULT_SEED repeats the choices.
+// the byte. Three queries run all the while, move with the members, and give what they would
+// have given without. LEAT_FAULT_ROUNDS says how often, LEAT_FAULT_SEED repeats the choices.
 func TestMembersUnderLoad(t *testing.T) {
 	t.Parallel()
 	if !apart(t) {
@@ -108,26 +109,31 @@ func TestMembersUnderLoad(t *testing.T) {
 	}
 	f.dial(t).must(t, "POST", "/broker/topics", nil, `{"name":"events","partitions":2}`)
 	f.level(t, "events")
+	a := f.askAll(t, r)
+	newcomer, at := f.newcomer(t)
+	raft[newcomer] = at
 	for round := range rounds + 1 {
 		w.round = round
 		before := w.answered.Load()
 		stop := w.loadCluster(t, f, r)
 		w.going(t, before+200)
-		fault, victim := "R15 a node is added", 0
-		if round == 0 {
-			added, at := f.newcomer(t)
-			victim, raft[added] = added, at
-		} else {
+		a.produce(t, 20)
+		fault, victim := "R15 a node is added", newcomer
+		if round > 0 {
 			victim, fault = f.leader(t, w.plain.place), fmt.Sprintf("R15 the leader is replaced, dead: %t", round%2 == 0)
 			f.take(t, victim, round%2 == 0)
 		}
+		a.produce(t, 20)
 		f.seat(t, victim, raft[victim])
 		f.join(t, victim, r)
+		a.produce(t, 20)
 		w.probe(t, f, w.plain)
 		stop()
+		still := w.plain.still()
 		w.decide(t, f, round == rounds)
-		told.round(fault)
+		told.round(fault, still)
 	}
+	a.check(t, "R15 members come and go", 2*rounds+1)
 	f.end(t)
 	f.sameFiles(t)
 }

@@ -112,6 +112,24 @@ func (p *partition) saw(id uint64, offset int64) {
 	p.seen = max(p.seen, offset+1)
 }
 
+// still is the longest time in this life between two answers that said a record is there.
+func (p *partition) still() time.Duration {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	var answered []int64
+	for i := range p.appends {
+		if p.appends[i].outcome == done {
+			answered = append(answered, p.appends[i].ret)
+		}
+	}
+	slices.Sort(answered)
+	longest := int64(0)
+	for i := range max(1, len(answered)) - 1 {
+		longest = max(longest, answered[i+1]-answered[i])
+	}
+	return time.Duration(longest)
+}
+
 func (p *partition) appended(a appended) {
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -43,7 +43,7 @@ type line struct {
 	fault   string
 	rounds  int
 	tally   tally
-	resumed []time.Duration // from the fault until a write was acknowledged
+	resumed []time.Duration // from the fault, or the last write before it, until a write was acknowledged
 }
 
 // summarize has a summary written when the test ends, however it ends.
