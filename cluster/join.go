@@ -96,10 +96,44 @@ func Seated(dir string, invitation *Invitation, node string) bool {
 	return id.Format == joinedFormat && id.Cluster == invitation.Cluster && id.ReplicaID == seat.ReplicaID && errors.Is(err, fs.ErrNotExist)
 }
 
+// Rejoinable refuses a data directory that a node must not begin again with: one that a
+// process uses, or that is another node's, or of another cluster. It changes nothing. Of a
+// directory that is not there, or does not tell whose it is, it knows nothing.
+// Errors: Conflict "data_dir_in_use", "other_node" and "other_cluster".
+func Rejoinable(dir, node string, invitation *Invitation) (err error) {
+	if _, err := os.Lstat(dir); errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	lock, err := lockDir(dir)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, lock.Close()) }()
+	return isOwn(dir, node, invitation)
+}
+
+// isOwn refuses a directory that says it is another node's.
+func isOwn(dir, node string, invitation *Invitation) error {
+	data, err := readFile(log.OS(), filepath.Join(dir, "identity.json"))
+	var id identity
+	if err != nil || json.Unmarshal(data, &id) != nil {
+		return nil
+	}
+	switch {
+	case id.Format == loneFormat:
+		return fault.New(fault.Conflict, "other_node", "%s belongs to a node that runs alone, not to %q", dir, node)
+	case id.RaftAddress != node:
+		return fault.New(fault.Conflict, "other_node", "%s belongs to node %q, not to %q", dir, id.RaftAddress, node)
+	case id.Cluster != invitation.Cluster:
+		return fault.New(fault.Conflict, "other_cluster", "%s belongs to a node %q of another cluster", dir, node)
+	}
+	return nil
+}
+
 // Rejoin makes a data directory that of the seat which a node was given anew, with
 // nothing in it. What it held is moved to aside, a directory in it, "" where it held
-// nothing; it is of no use to the cluster. A directory that is Seated stays as it is. No
-// node may be running on it.
+// nothing; it is of no use to the cluster. A directory that is Seated stays as it is; one that
+// is not Rejoinable is refused.
 func Rejoin(dir, node string, invitation *Invitation) (aside string, err error) {
 	c := Config{Dir: dir, FS: log.OS(), NodeID: node, Invitation: invitation}
 	if err := makeDurable(c.FS, dir); err != nil {
@@ -112,6 +146,9 @@ func Rejoin(dir, node string, invitation *Invitation) (aside string, err error) 
 	defer func() { err = errors.Join(err, lock.Close()) }()
 	if Seated(dir, invitation, node) {
 		return "", nil
+	}
+	if err := isOwn(dir, node, invitation); err != nil {
+		return "", err
 	}
 	id, err := newIdentity(c)
 	if err != nil {

@@ -150,6 +150,26 @@ func TestRejoinByCommand(t *testing.T) {
 	m.begin(t, "b", "--nodes", m.list)
 	m.ended(t, "b", "leat cluster rejoin")
 	rejoin := "leat cluster rejoin --node-id b --data-dir ./b --server " + m.url["a"]
+	// The directory of another node, or one in use, is not touched, and neither is the cluster.
+	for name, content := range map[string]string{
+		"other": `{"format":2,"node":"00","replica_id":3,"raft_address":"c"}`, "lone": `{"format":1,"node":"00","replica_id":1}`,
+	} {
+		if err := os.Mkdir(filepath.Join(m.dir, name), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join(m.dir, name, "identity.json"), []byte(content), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for dir, want := range map[string]string{
+		"./c": "uses the data directory", "./other": `belongs to node "c", not to "b"`, "./lone": "belongs to a node that runs alone",
+	} {
+		out := m.sh(t, strings.Replace(rejoin, "./b", dir, 1))
+		if !strings.Contains(out, "[exit 4]") || !strings.Contains(out, want) {
+			t.Errorf("rejoin with %s: %s", dir, out)
+		}
+	}
+	m.await(t, "a/1 voting b/2 voting c/3 voting")
 	eventually(t, "the rejoin is let go on", func() error {
 		if out := m.sh(t, rejoin); strings.Contains(out, "[exit") {
 			return errors.New(out)

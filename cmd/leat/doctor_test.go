@@ -109,6 +109,17 @@ func TestDoctorFindsWhatIsWrong(t *testing.T) {
 	}
 }
 
+// TestDoctorOfADirectory: one that is there is not to be made, however it is named.
+func TestDoctorOfADirectory(t *testing.T) {
+	t.Parallel()
+	for dir, want := range map[string]string{"testdata": "testdata can be written", "./testdata": "./testdata can be written", "testdata/none": "testdata/none will be made in "} {
+		d := &doctor{settings: &settings{dataDir: dir}, machine: wellMachine()}
+		if got := d.checkDirectory()[0]; got.Status != verdictOK || !strings.HasPrefix(got.Message, want) {
+			t.Errorf("%s: %+v", dir, got)
+		}
+	}
+}
+
 // TestDoctorOfARunningNode: the port is answered, the server is ready, and the data
 // directory has nothing in it that was not there.
 func TestDoctorOfARunningNode(t *testing.T) {

@@ -50,7 +50,7 @@ func (d *doctor) checkDirectory() []finding {
 			"give the user that runs leat the right to write there, or name another place with --data-dir"}}
 	}
 	directory := healthy("directory", "%s can be written", d.settings.dataDir)
-	if dir != d.settings.dataDir {
+	if whole, err := filepath.Abs(d.settings.dataDir); err != nil || dir != whole {
 		directory = healthy("directory", "%s will be made in %s", d.settings.dataDir, dir)
 	}
 	return []finding{directory, d.checkSpace(dir), d.checkSync(dir, took)}

@@ -101,7 +101,7 @@ func classify(err error) *failure {
 	}
 	out := &failure{exit: exitFailure, code: "failure", text: err.Error()}
 	if e := fault.As(err); e != nil {
-		out.code = e.Code
+		out.code, out.text = e.Code, fmt.Sprintf("%v (%s)", err, e.Code)
 		switch e.Kind {
 		case fault.NotFound:
 			out.exit = exitNotFound

@@ -4,8 +4,11 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"strings"
 
 	"github.com/spf13/cobra"
+
+	"leat/internal/fault"
 )
 
 func newServe(s *session) *cobra.Command {
@@ -57,7 +60,7 @@ func (s *session) serve(ctx context.Context, c settings, known []string, logger 
 	}
 	e, err := openEngine(c, listener, logger)
 	if err != nil {
-		return err
+		return advised(err, c.own() != nil)
 	}
 	logger.Info("starting", "version", readBuild().Version, "data_dir", c.dataDir, "address", listener.Addr().String())
 	r := &reload{settings: c, known: known, getenv: s.getenv, set: e.server.SetTokens, logger: logger}
@@ -70,8 +73,18 @@ func (s *session) serve(ctx context.Context, c settings, known []string, logger 
 		return err
 	}, stage{"reload", func(ctx context.Context) error { return r.run(ctx, hangups, cancel) }})
 	if err != nil {
-		return fmt.Errorf("the node stopped: %w", err)
+		return advised(fmt.Errorf("the node stopped: %w", err), c.own() != nil)
 	}
 	logger.Info("stopped")
 	return nil
+}
+
+// advised adds what to do to an error by which its data keeps a node of a cluster from
+// running: the others have the data, as nobody has a lone node's.
+func advised(err error, clustered bool) error {
+	e := fault.As(err)
+	if !clustered || e == nil || e.Kind != fault.Corrupt || strings.Contains(err.Error(), "leat cluster rejoin") {
+		return err
+	}
+	return fmt.Errorf("%w; to have this node fetch everything from the others: \"leat cluster rejoin\"", err)
 }
