@@ -161,6 +161,14 @@ func allows(grants []grant, scopes Scope, topic string) bool {
 // limited tells whether grants cover one of the scopes for some topics only.
 func limited(grants []grant, scopes Scope) bool { return !allows(grants, scopes, "") }
 
+// wholeAdmin refuses a token that is an admin of some topics only, for what concerns all.
+func (c *call) wholeAdmin() error {
+	if limited(c.grants, ScopeAdmin) {
+		return forbidden(ScopeAdmin, "*")
+	}
+	return nil
+}
+
 // covers tells whether grants have one of the scopes at all.
 func covers(grants []grant, scopes Scope) bool {
 	for _, g := range grants {

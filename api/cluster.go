@@ -184,6 +184,9 @@ func appendReplicas(out []byte, all []bus.Member, shard uint64) []byte {
 
 // transferLeader answers POST /cluster/transfer.
 func (c *call) transferLeader() error {
+	if err := c.wholeAdmin(); err != nil {
+		return err
+	}
 	body, err := c.readJSON()
 	if err != nil {
 		return err

@@ -127,3 +127,24 @@ func TestMembers(t *testing.T) {
 		s.wantError(400, "invalid_member", "POST", "/cluster/members", body)
 	}
 }
+
+// TestLimitedAdmin: who is an admin of some topics only does not say who belongs to the
+// cluster, nor who leads it.
+func TestLimitedAdmin(t *testing.T) {
+	t.Parallel()
+	tokens, _, err := ParseTokens("all:some@admin=app.")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := serve(t, func(c *Config) { c.Tokens = tokens })
+	for _, call := range [][3]string{
+		{"POST", "/cluster/members", `{"id":"d","raft_address":"10.0.0.4:7001"}`},
+		{"DELETE", "/cluster/members/d", ""},
+		{"POST", "/cluster/transfer", `{"shard":2,"to":"1"}`},
+	} {
+		s.wantError(403, "forbidden", call[0], call[1], call[2], "Authorization: Bearer some")
+		s.want(200, "", call[0], call[1], call[2], "Authorization: Bearer all")
+	}
+	s.want(200, "", "GET", "/cluster", "", "Authorization: Bearer some")
+	s.want(200, "", "GET", "/cluster/members", "", "Authorization: Bearer some")
+}

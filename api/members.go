@@ -76,6 +76,9 @@ func (c *call) answerMember(m *bus.Member) error {
 
 // addMember answers POST /cluster/members.
 func (c *call) addMember() error {
+	if err := c.wholeAdmin(); err != nil {
+		return err
+	}
 	body, err := c.readJSON()
 	if err != nil {
 		return err
@@ -138,6 +141,9 @@ func notPrinted(r rune) bool { return r <= ' ' || r > '~' }
 
 // removeMember answers DELETE /cluster/members/{id}.
 func (c *call) removeMember() error {
+	if err := c.wholeAdmin(); err != nil {
+		return err
+	}
 	id, ok := c.text("node")
 	if !ok || !validName(id, maxNodeName) {
 		return fault.New(fault.NotFound, "not_found", "There is no node %q", clip(id))

@@ -174,8 +174,8 @@ func oneIf(holds bool) int64 {
 
 // metrics answers GET /metrics in the Prometheus text format.
 func (c *call) metrics() error {
-	if limited(c.grants, ScopeAdmin) {
-		return forbidden(ScopeAdmin, "*")
+	if err := c.wholeAdmin(); err != nil {
+		return err
 	}
 	families, err := c.server.meters.registry.Gather()
 	if err != nil {
