@@ -47,7 +47,15 @@ type FramedDecoder interface {
 	// Prepare makes sure that every schema which had been registered when the values
 	// were written is known to Decode. It may ask other nodes, and fails as they do.
 	Prepare(ctx context.Context, values [][]byte) error
+	// Misfits tell, a sentence each, what of the paths records of other schemas than the
+	// topic's have not had as it does: there they have been read as they are written. They
+	// are those since the decoder was made, each once, at most MaxMisfits, and belong to
+	// the decoder until the next call of Prepare or Decode.
+	Misfits() []string
 }
+
+// MaxMisfits bounds what FramedDecoder.Misfits tells.
+const MaxMisfits = 20
 
 // RowFormat writes rows as records of a schema. Safe for concurrent use.
 type RowFormat interface {

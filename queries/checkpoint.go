@@ -27,6 +27,8 @@ type checkpoint struct {
 	// StateBytes is the memory that the state takes.
 	StateBytes int64 `json:"state_bytes"`
 	Completed  bool  `json:"completed,omitempty"` // a bounded run has ended
+	// Warnings tell which records were read otherwise than the query's schemas say.
+	Warnings Warnings `json:"warnings,omitempty"`
 }
 
 // sourceStanding is a topic that is read, and how far it has been.

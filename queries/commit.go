@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"leat/codecs"
 	"leat/dataflow"
 	"leat/internal/bus"
 	"leat/internal/fault"
@@ -80,6 +81,7 @@ func (j *Job) standing() (checkpoint, error) {
 	next.Epoch++
 	next.Rows = j.out.rows
 	next.StateBytes = j.graph.StateBytes()
+	next.Warnings = j.warnings()
 	next.Sources = slices.Clone(j.saved.Sources)
 	lanes := j.lanes
 	for i := range next.Sources {
@@ -97,6 +99,30 @@ func (j *Job) standing() (checkpoint, error) {
 	}
 	return next, nil
 }
+
+// warnings are those of the last epoch and of what has been decoded since, in their order
+// as text, as many as a status shows.
+func (j *Job) warnings() Warnings {
+	all := j.saved.Warnings
+	for i, d := range j.prepare {
+		if d == nil {
+			continue
+		}
+		for _, m := range d.Misfits() {
+			text := cutText(fmt.Sprintf("topic %q: %s", j.lanes[i].topic, m), maxWarningBytes)
+			if at, found := slices.BinarySearch(all, text); !found && len(all) < maxWarnings {
+				all = slices.Insert(slices.Clone(all), at, text)
+			}
+		}
+	}
+	return all
+}
+
+// The bounds of the warnings of a status.
+const (
+	maxWarnings     = codecs.MaxMisfits
+	maxWarningBytes = 1 << 10
+)
 
 // writeAhead appends all chunks but the last, which it returns.
 func (j *Job) writeAhead(ctx context.Context, chunks []log.Block) (last log.Block, err error) {

@@ -161,8 +161,12 @@ func TestTopicEvolves(t *testing.T) {
 		registry.Lag() // of this node behind the one that the schema is registered at
 		v2 := registry.Register("in-value", formats.Avro, eventV2)
 		appendRows(t, b, 0, inAvro(t, v2, eventV2, `{"t":2,"k":"b","v":2,"old":"y","extra":"z"}`), inAvro(t, 0, eventV1, `{"t":3,"k":"c","v":3,"old":"z"}`))
-		rows = append(rows, `{"t":2,"extra":"z","k":"b","v":2,"old":"y"}`, `{"t":3,"k":"c","v":3,"old":"z"}`)
+		rows = append(rows, `{"t":2,"k":"b","v":2,"old":"y"}`, `{"t":3,"k":"c","v":3,"old":"z"}`)
 		m.wantResults(rows...)
+		warning := `topic "in": the schema with the id 2 is read as it is written where it does not fit the schema in-value version 1: field "v" of Event: long cannot be read as int`
+		if s := m.status("q"); len(s.Warnings) != 1 || s.Warnings[0] != warning {
+			t.Errorf("warnings %q, want %q", s.Warnings, warning)
+		}
 		m.stop()
 
 		m = startManager(t, b, "two", withFormats)
@@ -176,6 +180,54 @@ func TestTopicEvolves(t *testing.T) {
 		m.must(m.Restart)
 		if plan, err = m.Plan("q", "text"); err != nil || !strings.Contains(string(plan), "format: avro, schema in-value version 2") {
 			t.Errorf("plan after a restart of the query %s, %v", plan, err)
+		}
+		synctest.Wait()
+		if s := m.status("q"); s.Rows.In != 4 || len(s.Warnings) > 0 {
+			t.Errorf("version 2 reads all, and the status is %+v", s)
+		}
+		m.stop()
+	})
+}
+
+// A nested schema of which the second version widens what a query may or may not use.
+const (
+	tripV1 = `{"type":"record","name":"Trip","fields":[{"name":"t","type":"long"},{"name":"legs","type":{"type":"array","items":
+		{"type":"record","name":"Leg","fields":[{"name":"from","aliases":["origin"],"type":"string"},{"name":"miles","type":"int"},
+			{"name":"class","type":{"type":"enum","name":"Class","symbols":["OTHER","Y"],"default":"OTHER"}},{"name":"seat","type":"int"}]}}}]}`
+	tripV2 = `{"type":"record","name":"Trip","fields":[{"name":"t","type":"long"},{"name":"legs","type":{"type":"array","items":
+		{"type":"record","name":"Leg","fields":[{"name":"origin","type":"string"},{"name":"miles","type":"int"},
+			{"name":"class","type":{"type":"enum","name":"Class","symbols":["Y","J"]}},{"name":"seat","type":"string"}]}}}]}`
+)
+
+// TestNestedEvolution: the schema of a topic changes below the top under a running query.
+// What the query does not use may become anything; for what it uses aliases and defaults
+// count all the same, and what of that does not fit is a warning.
+func TestNestedEvolution(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		registry := formatstest.New()
+		v1 := registry.Register("in-value", formats.Avro, tripV1)
+		b := newBus(t, []string{inAvro(t, v1, tripV1, `{"t":1,"legs":[{"from":"JFK","miles":1,"class":"Y","seat":7}]}`)})
+		m := startManager(t, b, "one", func(c *ManagerConfig) { c.Formats = formats.New(registry) })
+		m.create(`{"name":"q","source":{"topic":"in"},"filter":"t < 3","select":{"from":"legs[0].from","class":"legs[0].class"}}`)
+		rows := []string{`{"from":"JFK","class":"Y"}`}
+		m.wantResults(rows...)
+		v2 := registry.Register("in-value", formats.Avro, tripV2)
+		appendRows(t, b, 0, inAvro(t, v2, tripV2, `{"t":2,"legs":[{"origin":"EWR","miles":2,"class":"J","seat":"7A"}]}`))
+		rows = append(rows, `{"from":"EWR","class":"OTHER"}`)
+		m.wantResults(rows...)
+		if s := m.status("q"); len(s.Warnings) > 0 || s.Rows.DeadLettered > 0 {
+			t.Errorf("what is not used does not fit, and the status is %+v", s)
+		}
+		m.must(m.Delete)
+
+		m.create(`{"name":"q","source":{"topic":"in","schema":"in-value:1"},"select":{"from":"legs[0].from","seat":"legs[0].seat"}}`)
+		m.wantResults(`{"from":"JFK","seat":7}`, `{"from":"EWR","seat":"7A"}`)
+		m.stop()
+		m = startManager(t, b, "two", func(c *ManagerConfig) { c.Formats = formats.New(registry) })
+		want := `topic "in": the schema with the id 2 is read as it is written where it does not fit the schema in-value version 1: field "seat" of Leg: string cannot be read as int`
+		if s := m.status("q"); len(s.Warnings) != 1 || s.Warnings[0] != want {
+			t.Errorf("warnings after a restart of the process %q, want %q", s.Warnings, want)
 		}
 		m.stop()
 	})

@@ -25,6 +25,9 @@ type LocalOutput struct {
 	Results, Late, DeadLetters func(row []byte) error
 	// Committed, if not nil, is called at the end of each epoch, after its rows.
 	Committed func() error
+	// Warned, if not nil, is called at the end of the run where there are warnings, which
+	// are those of a status.
+	Warned func(Warnings)
 }
 
 func (o *LocalOutput) of(topic string) func([]byte) error {
@@ -71,11 +74,14 @@ func RunLocal(ctx context.Context, c LocalConfig) (RowCounts, error) {
 	if err != nil {
 		err = fmt.Errorf("run query %q: %w", plan.Name, err)
 	}
-	counts, lost := s.counts()
+	saved, lost := s.saved()
 	if err == nil {
 		err = lost
 	}
-	return counts, err
+	if len(saved.Warnings) > 0 && c.Output.Warned != nil {
+		c.Output.Warned(saved.Warnings)
+	}
+	return saved.Rows, err
 }
 
 // scratchID is the id of a query that leaves nothing behind.
@@ -107,13 +113,12 @@ func newScratch(source SourceTopics, output LocalOutput) *scratch {
 	return &scratch{SourceTopics: source, output: output, next: map[string]log.Offset{}}
 }
 
-// counts are those of the last epoch.
-func (s *scratch) counts() (RowCounts, error) {
+// saved is the checkpoint of the last epoch.
+func (s *scratch) saved() (checkpoint, error) {
 	if s.doc.Version == 0 {
-		return RowCounts{}, nil
+		return checkpoint{}, nil
 	}
-	saved, err := decodeCheckpoint(s.doc)
-	return saved.Rows, err
+	return decodeCheckpoint(s.doc)
 }
 
 func ownLog(name string) bool { return name != "" && name[0] == '$' }

@@ -63,8 +63,8 @@ func (m *Manager) Preview(ctx context.Context, body []byte, records, limit int) 
 	if err != nil && !truncated {
 		return Preview{}, fmt.Errorf("preview query %q: %w", plan.Name, err)
 	}
-	counts, err := s.counts()
-	return Preview{Rows: kept.rows, Counts: counts, Truncated: truncated}, err
+	saved, err := s.saved()
+	return Preview{Rows: kept.rows, Counts: saved.Rows, Truncated: truncated}, err
 }
 
 // previewRows keeps the first rows that there is room for.

@@ -17,6 +17,7 @@ type Status struct {
 	StateBytes int64             `json:"state_bytes"`
 	Checkpoint CheckpointStatus  `json:"checkpoint"`
 	Error      string            `json:"error,omitempty"`
+	Warnings   Warnings          `json:"warnings,omitempty"`
 	CreatedMs  int64             `json:"created_ms"`
 	Spec       json.RawMessage   `json:"spec"`
 
@@ -109,7 +110,7 @@ func (m *Manager) status(e entry) (Status, error) {
 	if saved.Completed && s.State != stateFailed {
 		s.State = stateCompleted
 	}
-	s.Rows, s.StateBytes = saved.Rows, saved.StateBytes
+	s.Rows, s.StateBytes, s.Warnings = saved.Rows, saved.StateBytes, saved.Warnings
 	s.Checkpoint = CheckpointStatus{
 		Epoch: saved.Epoch, Generation: saved.Generation,
 		StateFrom: int64(saved.StateFrom), StateLogBytes: saved.StateLogBytes,

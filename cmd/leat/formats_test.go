@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 
@@ -113,7 +114,71 @@ func TestFormatsInQueries(t *testing.T) {
 	if q.Rows.Dead != 1 {
 		t.Errorf("%d dead letters, want that of the unknown id", q.Rows.Dead)
 	}
-	body, err := c.get(t.Context(), "/queries/q/results", nil)
+	rows := c.resultRows(t, "q")
+	want := `{"o":"JFK","d":2} {"o":"EWR","d":10000000000} {"o":"LGA","d":6} {"o":"BOS","d":8} {"o":"ORD","d":12}`
+	if got := strings.Join(rows, " "); got != want {
+		t.Errorf("rows\n%s, want\n%s", got, want)
+	}
+	c.awaitFramed(t, "out", len(rows), uint32(out))
+}
+
+// TestNestedEvolutionOverHTTP: the schema of a topic changes below the top under a running
+// query, within what the registry allows. The query goes on with the names and defaults of
+// its own, and its status tells what of it no longer fits.
+func TestNestedEvolutionOverHTTP(t *testing.T) {
+	t.Parallel()
+	const (
+		v1 = `{"type":"record","name":"Trip","fields":[{"name":"t","type":"long"},{"name":"leg","type":["null",{"type":"record","name":"Leg","fields":[
+			{"name":"from","aliases":["origin"],"type":"string"},{"name":"miles","type":"int"},{"name":"gate","type":"string"},
+			{"name":"class","type":{"type":"enum","name":"Class","symbols":["OTHER","Y"],"default":"OTHER"}}]}]}]}`
+		v2 = `{"type":"record","name":"Trip","fields":[{"name":"t","type":"long"},{"name":"leg","type":["null",{"type":"record","name":"Leg","fields":[
+			{"name":"origin","aliases":["from"],"type":"string"},{"name":"miles","type":"long"},
+			{"name":"class","type":{"type":"enum","name":"Class","symbols":["OTHER","Y","J"],"default":"OTHER"}}]}]}]}`
+	)
+	dir := t.TempDir()
+	server := start(t, dir)
+	c, schemas := dial(t, server.url), registryClient(t, server.url)
+	c.mustPost(t, "/broker/topics", map[string]any{"name": "trips", "partitions": 1})
+	produce := func(schema, row string) {
+		t.Helper()
+		created, err := schemas.CreateSchema(t.Context(), "trips-value", sr.Schema{Schema: schema})
+		if err != nil {
+			t.Fatal(err)
+		}
+		record := delayInAvro(t, created.ID, schema, row)
+		if _, err := c.call(t.Context(), request{method: http.MethodPost, path: "/broker/topics/trips/produce", body: record}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	produce(v1, `{"t":1,"leg":{"from":"JFK","miles":1,"gate":"A","class":"Y"}}`)
+	c.mustStart(t, []byte(`{"name":"q","source":{"topic":"trips"},"select":{"from":"leg.from","class":"leg.class"}}`))
+	c.mustStart(t, []byte(`{"name":"r","source":{"topic":"trips"},"select":{"from":"leg.from","miles":"leg.miles * 2","gate":"leg.gate"}}`))
+	c.awaitRows(t, "r", 1)
+	produce(v2, `{"t":2,"leg":{"origin":"EWR","miles":5000000000,"class":"J"}}`)
+	c.awaitRows(t, "q", 2)
+	c.awaitRows(t, "r", 2)
+	server.kill()
+	server = start(t, dir)
+	c = dial(t, server.url)
+	for name, want := range map[string][]string{
+		"q": {`{"from":"JFK","class":"Y"} {"from":"EWR","class":"OTHER"}`},
+		"r": {
+			`{"from":"JFK","miles":2,"gate":"A"} {"from":"EWR","miles":10000000000,"gate":null}`,
+			`topic "trips": the schema with the id 2 is read as it is written where it does not fit the schema trips-value version 1: Leg as written has no field "gate", and the field has no default`,
+			`topic "trips": the schema with the id 2 is read as it is written where it does not fit the schema trips-value version 1: field "miles" of Leg: long cannot be read as int`,
+		},
+	} {
+		got := append([]string{strings.Join(c.resultRows(t, name), " ")}, c.awaitRows(t, name, 2).Warnings...)
+		if !slices.Equal(got, want) {
+			t.Errorf("query %s gives\n%s, want\n%s", name, strings.Join(got, "\n"), strings.Join(want, "\n"))
+		}
+	}
+}
+
+// resultRows are the first results of a query.
+func (c *client) resultRows(t *testing.T, name string) (rows []string) {
+	t.Helper()
+	body, err := c.get(t.Context(), "/queries/"+name+"/results", nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -121,15 +186,10 @@ func TestFormatsInQueries(t *testing.T) {
 	if err := json.Unmarshal(body, &results); err != nil {
 		t.Fatal(err)
 	}
-	var rows []string
 	for _, r := range results.Rows {
 		rows = append(rows, string(r))
 	}
-	want := `{"o":"JFK","d":2} {"o":"EWR","d":10000000000} {"o":"LGA","d":6} {"o":"BOS","d":8} {"o":"ORD","d":12}`
-	if got := strings.Join(rows, " "); got != want {
-		t.Errorf("rows\n%s, want\n%s", got, want)
-	}
-	c.awaitFramed(t, "out", len(rows), uint32(out))
+	return rows
 }
 
 // awaitFramed waits until the topic has so many records, all behind the same id.

@@ -110,8 +110,9 @@ type standing struct {
 		Skipped int64  `json:"skipped"`
 		Error   string `json:"error"`
 	} `json:"sinks"`
-	StateBytes int64 `json:"state_bytes"`
-	Error      any   `json:"error"`
+	StateBytes int64    `json:"state_bytes"`
+	Error      any      `json:"error"`
+	Warnings   []string `json:"warnings"`
 }
 
 // rowCounts are the counters of a query: In = Used + Filtered + Late + Dead.
@@ -191,6 +192,9 @@ func drawStanding(w io.Writer, q *standing) error {
 	fmt.Fprintf(w, "%s is %s\n", q.Name, q.State)
 	if q.Error != nil {
 		fmt.Fprintf(w, "  because of: %v\n", q.Error)
+	}
+	for _, warning := range q.Warnings {
+		fmt.Fprintf(w, "warning: %s\n", warning)
 	}
 	fmt.Fprintf(w, "rows: %s\nstate: %s bytes\n", q.Rows, thousands(q.StateBytes))
 	for _, sink := range q.Sinks {

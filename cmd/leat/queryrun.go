@@ -53,8 +53,9 @@ All of the input is read and then every window is closed: "start", "until" and
 so that the same files always give the same output; with --partitions the lines are dealt
 to several in turn. The append time of every record is --append-time.
 
-What follows the rows goes to the standard error: the counts, and the first of the late
-rows and dead letters, of which --late and --dead-letters write all to a file.`,
+What follows the rows goes to the standard error: the counts, fields of a file's schema that
+the spec's schema has no place for, and the first of the late rows and dead letters, of
+which --late and --dead-letters write all to a file.`,
 		Example: `  leat query run delays_by_day.json --input flights.ndjson.gz
   leat query run low_visibility.json --input weather=weather.ndjson.gz -o table
   gunzip -c flights.ndjson.gz | leat query run delays_by_schedule.json --input - --late late.ndjson`,
@@ -116,6 +117,7 @@ func (s *session) runFiles(ctx context.Context, r fileRun, formatGiven bool) (er
 	}
 	config.Output = queries.LocalOutput{
 		Results: put, Late: out.late.add, DeadLetters: out.dead.add, Committed: out.rows.w.Flush,
+		Warned: func(warnings queries.Warnings) { out.warnings = warnings },
 	}
 	began := time.Now()
 	counts, err := filerun.Run(ctx, config)
@@ -235,6 +237,7 @@ type runOutput struct {
 	rows       *rowWriter
 	file       *runFile // in place of rows; nil = none
 	late, dead letterKeeper
+	warnings   queries.Warnings
 }
 
 func (o *runOutput) close() error { return errors.Join(o.late.file.close(), o.dead.file.close()) }
@@ -288,11 +291,15 @@ func (s *session) sumUp(counts queries.RowCounts, took time.Duration, out *runOu
 		body, err := json.Marshal(struct {
 			Rows      queries.RowCounts `json:"rows"`
 			ElapsedMs int64             `json:"elapsed_ms"`
-		}{counts, took.Milliseconds()})
+			Warnings  queries.Warnings  `json:"warnings,omitempty"`
+		}{counts, took.Milliseconds(), out.warnings})
 		if err != nil {
 			return fmt.Errorf("encode the counts: %w", err)
 		}
 		return writeDocument(s.err, s.format, body)
+	}
+	for _, warning := range out.warnings {
+		fmt.Fprintf(s.err, "warning: %s\n", warning)
 	}
 	for _, part := range []struct {
 		kept  *letterKeeper

@@ -1,10 +1,5 @@
 package avrocodec
 
-import (
-	"maps"
-	"slices"
-)
-
 // compiler makes the program of one decoder.
 type compiler struct {
 	width    int // columns of the decoder
@@ -259,36 +254,19 @@ func (c *compiler) loop(pr *program, s scope, p *plan, t *trie) {
 	}
 	inside := s.items()
 	c.value(x.body, inside, item, nil)
-	for _, index := range slices.Sorted(maps.Keys(t.indexes())) {
-		x.elements = append(x.elements, element{int64(index), *c.target(inside, item, t.elements[index])})
-	}
-	for name, m := range t.names() {
+	for at, asked := range t.steps(!x.isMap) {
+		part := p.item(at)
+		x.idle = max(x.idle, part.itemIdle())
+		if at.IsIndex {
+			x.elements = append(x.elements, element{int64(at.Index), *c.target(inside, part, asked)})
+			continue
+		}
 		if x.members == nil {
 			x.members = map[string]*target{}
 		}
-		x.members[name] = c.target(inside, item, m)
-	}
-	switch {
-	case x.isMap:
-		x.elements = nil
-	default:
-		x.members = nil
+		x.members[at.Member] = c.target(inside, part, asked)
 	}
 	pr.emit(s, step{op: opLoop, col: -1, n: s.level + 1, x: x})
-}
-
-func (t *trie) indexes() map[int]*trie {
-	if t == nil {
-		return nil
-	}
-	return t.elements
-}
-
-func (t *trie) names() map[string]*trie {
-	if t == nil {
-		return nil
-	}
-	return t.members
 }
 
 func (c *compiler) target(s scope, item *plan, t *trie) *target {

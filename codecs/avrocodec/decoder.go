@@ -2,7 +2,6 @@ package avrocodec
 
 import (
 	"fmt"
-	"slices"
 	"unsafe"
 
 	"leat/codecs"
@@ -59,39 +58,38 @@ type machine struct {
 
 // NewDecoder makes a decoder of records written with the schema writer, whose k-th
 // column is the value at paths[k]. If reader is not nil, records are read as its by the
-// rules of schema resolution, and the paths lead through it. The error says why records
-// of writer can never be read as reader's.
+// rules of schema resolution, and the paths lead through it; what no path leads to need
+// not fit. The error says why what they lead to can never be read as reader's.
 func NewDecoder(writer, reader *Schema, paths []codecs.Path) (*Decoder, error) {
+	d, t := newDecoder(paths)
 	if reader == nil {
 		reader = writer
 	}
-	p, err := resolve(writer.root, reader.root)
+	p, err := resolve(writer.root, reader.root, t)
 	if err != nil {
 		return nil, fmt.Errorf("the Avro schemas do not resolve: %w", err)
 	}
-	return newDecoder(p, paths), nil
+	d.main = compile(p, t, len(paths))
+	return d, nil
 }
 
-// Narrow is s with only those fields of its records that paths lead to. A schema that is
-// not a record, or of which all is asked for, is as it is.
-func (s *Schema) Narrow(paths []codecs.Path) *Schema {
-	if s.root.kind != record {
-		return s
+// NewFittingDecoder is NewDecoder for a writer whose schema may have gone beyond the
+// reader's: a field that does not fit is read as it is written, and is missing where the
+// writer has none and the reader no default; all other fields are read as the reader's.
+// A record of another name is read as it is written. The misfits say which these are, a
+// line each; none if the schemas resolve. The error is of schemas without any records.
+func NewFittingDecoder(writer, reader *Schema, paths []codecs.Path) (d *Decoder, misfits []string, err error) {
+	d, t := newDecoder(paths)
+	p, misfits, err := resolveWhatFits(writer.root, reader.root, t)
+	if err != nil {
+		return nil, nil, fmt.Errorf("the Avro schema has no records: %w", err)
 	}
-	wanted := map[string]bool{}
-	for _, p := range paths {
-		steps := p.Steps()
-		if len(steps) == 0 {
-			return s
-		}
-		wanted[steps[0].Member] = true
-	}
-	root := *s.root
-	root.fields = slices.DeleteFunc(slices.Clone(root.fields), func(f field) bool { return !wanted[f.name] })
-	return &Schema{root: &root, canonical: s.canonical, fingerprint: s.fingerprint}
+	d.main = compile(p, t, len(paths))
+	return d, misfits, nil
 }
 
-func newDecoder(p *plan, paths []codecs.Path) *Decoder {
+// newDecoder makes a decoder without a program, and what that has to set.
+func newDecoder(paths []codecs.Path) (*Decoder, *trie) {
 	d := &Decoder{width: len(paths), free: idlePerRecord}
 	t := newTrie()
 	for k, path := range paths {
@@ -99,8 +97,7 @@ func newDecoder(p *plan, paths []codecs.Path) *Decoder {
 			d.again = append(d.again, copied{first, int32(k)})
 		}
 	}
-	d.main = compile(p, t, len(paths))
-	return d
+	return d, t
 }
 
 // Decode implements codecs.Decoder.

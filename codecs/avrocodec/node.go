@@ -117,6 +117,11 @@ func (n *node) child(name string) *field {
 	return nil
 }
 
+// nests reports whether values of n may have others inside.
+func (n *node) nests() bool {
+	return n.kind == record || n.kind == array || n.kind == mapType || n.kind == union
+}
+
 // children are the types right inside n.
 func (n *node) children() []*node {
 	switch n.kind {

@@ -50,6 +50,8 @@ type plan struct {
 	scale  int // of a decimal
 	fields []planField
 	items  *plan
+	// parts are the items, by index or key, that are read in another way than the rest
+	parts map[codecs.Step]*plan
 	// branches of a union, by the writer's index
 	branches []*plan
 	symbols  []symbol // by the writer's index
@@ -99,6 +101,14 @@ func measure(root *plan, all []*plan) {
 	for _, p := range all {
 		p.settle()
 	}
+}
+
+// item is the plan of the item at s.
+func (p *plan) item(s codecs.Step) *plan {
+	if part := p.parts[s]; part != nil {
+		return part
+	}
+	return p.items
 }
 
 // beyond is more bytes than any record has.

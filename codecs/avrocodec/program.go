@@ -1,6 +1,12 @@
 package avrocodec
 
-import "leat/codecs"
+import (
+	"iter"
+	"maps"
+	"slices"
+
+	"leat/codecs"
+)
 
 // op is what one step of a program does with the bytes in front of it. Each step that
 // has a column sets the cell there; with the column -1 it only checks.
@@ -122,6 +128,27 @@ func (t *trie) child(s codecs.Step) *trie {
 		t.members[s.Member] = newTrie()
 	}
 	return t.members[s.Member]
+}
+
+// steps are what t asks for inside of an array, or of a map or record.
+func (t *trie) steps(ofArray bool) iter.Seq2[codecs.Step, *trie] {
+	return func(yield func(codecs.Step, *trie) bool) {
+		switch {
+		case t == nil:
+		case ofArray:
+			for _, index := range slices.Sorted(maps.Keys(t.elements)) {
+				if !yield(codecs.Step{Index: index, IsIndex: true}, t.elements[index]) {
+					return
+				}
+			}
+		default:
+			for _, name := range slices.Sorted(maps.Keys(t.members)) {
+				if !yield(codecs.Step{Member: name}, t.members[name]) {
+					return
+				}
+			}
+		}
+	}
 }
 
 // below lists the columns of t and everything under it.

@@ -74,9 +74,14 @@ func TestUnresolvable(t *testing.T) {
 		{`{"type":"record","name":"S","fields":[]}`, `{"type":"record","name":"S","fields":[{"name":"x","type":"int"}]}`, `has no field "x"`},
 		{`{"type":"bytes","logicalType":"decimal","precision":9,"scale":2}`, `{"type":"bytes","logicalType":"decimal","precision":9,"scale":3}`, "scale 2 cannot be read as one of scale 3"},
 	} {
-		_, err := NewDecoder(parse(t, fieldSchema(c.writer)), parse(t, fieldSchema(c.reader)), nil)
-		if err == nil || !strings.Contains(err.Error(), c.says) {
-			t.Errorf("%s as %s: %v, want %q", c.writer, c.reader, err, c.says)
+		for _, path := range []string{"f", ""} {
+			_, err := NewDecoder(parse(t, fieldSchema(c.writer)), parse(t, fieldSchema(c.reader)), parsePaths(t, path))
+			if err == nil || !strings.Contains(err.Error(), c.says) {
+				t.Errorf("%s as %s at %q: %v, want %q", c.writer, c.reader, path, err, c.says)
+			}
+		}
+		if _, err := NewDecoder(parse(t, fieldSchema(c.writer)), parse(t, fieldSchema(c.reader)), nil); err != nil {
+			t.Errorf("%s as %s, which nothing asks for: %v", c.writer, c.reader, err)
 		}
 	}
 	// A branch or symbol without a place refuses only the records that have it.

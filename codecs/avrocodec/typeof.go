@@ -46,7 +46,7 @@ func (s *Schema) TypeAt(path codecs.Path) (*codecs.Type, error) {
 // at are the plans of what a path can lead to, at least one; missing tells that a record
 // may lack it.
 func (s *Schema) at(path codecs.Path) (at []*plan, missing bool, err error) {
-	p, err := resolve(s.root, s.root)
+	p, err := resolve(s.root, s.root, nil)
 	if err != nil {
 		return nil, false, fmt.Errorf("the Avro schema has no records: %w", err)
 	}

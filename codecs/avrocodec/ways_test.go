@@ -13,9 +13,12 @@ import (
 func TestManyWays(t *testing.T) {
 	t.Parallel()
 	const steps = 40
-	s := parse(t, `{"type":"record","name":"A","fields":[
-		{"name":"n","type":["null","A",{"type":"record","name":"B","fields":[
-			{"name":"n","type":["null","A","B"]},{"name":"v","type":"long"}]}]}]}`)
+	loop := func(v string) string {
+		return `{"type":"record","name":"A","fields":[
+			{"name":"n","type":["null","A",{"type":"record","name":"B","fields":[
+				{"name":"n","type":["null","A","B"]},{"name":"v","type":"` + v + `"}]}]}]}`
+	}
+	s := parse(t, loop("long"))
 	paths := parsePaths(t, strings.Repeat("n.", steps)+"v", strings.Repeat("n.", steps)+"n", strings.Repeat("n.", steps-1)+"n")
 	for _, p := range paths {
 		if kinds, err := s.TypeOf(p); err != nil || !kinds.Has(codecs.Missing) {
@@ -28,9 +31,10 @@ func TestManyWays(t *testing.T) {
 	if typ, err := s.TypeAt(paths[1]); err != nil || !typ.Kinds.Has(codecs.Object) {
 		t.Errorf("%v: %v %v", paths[1], typ, err)
 	}
-	d, err := NewDecoder(s, s.Narrow(paths), paths)
-	if err != nil {
-		t.Fatal(err)
+	reader := parse(t, loop("int"))
+	d, misfits, err := NewFittingDecoder(s, reader, paths)
+	if err != nil || len(misfits) != 1 {
+		t.Fatal(misfits, err)
 	}
 	row := `{"B":{"n":null,"v":7}}`
 	for k := range steps - 1 {

@@ -25,6 +25,8 @@ type decoder struct {
 	batch  uint64 // counts batches
 	used   []*writer
 	bad    []codecs.RowError
+
+	misfits []string
 }
 
 // writer decodes the records of one schema.
@@ -54,12 +56,26 @@ func (f *format) Decoder(paths []codecs.Path) codecs.FramedDecoder {
 }
 
 func (d *decoder) newWriter(s *schema, what string) *writer {
-	dec, err := s.decoder(d.format.reader, d.paths)
+	dec, misfits, err := s.decoder(d.format.reader, d.paths)
 	if err != nil {
 		return &writer{refused: fmt.Sprintf("%s: %v", what, err)}
 	}
+	d.note(what, misfits)
 	return &writer{decoder: dec}
 }
+
+// note keeps what the records of a schema do not have as the reader's have it.
+func (d *decoder) note(what string, misfits []string) {
+	for _, m := range misfits {
+		text := fmt.Sprintf("%s is read as it is written where it does not fit the %s: %s", what, d.format.text, m)
+		if len(d.misfits) < codecs.MaxMisfits && !slices.Contains(d.misfits, text) {
+			d.misfits = append(d.misfits, text)
+		}
+	}
+}
+
+// Misfits implements codecs.FramedDecoder.
+func (d *decoder) Misfits() []string { return d.misfits }
 
 // Prepare implements codecs.FramedDecoder.
 func (d *decoder) Prepare(ctx context.Context, values [][]byte) error {
@@ -114,7 +130,7 @@ func (d *decoder) add(id uint32) error {
 	}
 	what := fmt.Sprintf("the schema with the id %d", id)
 	if s.proto != nil && s.err == nil {
-		d.byID[id] = &writer{messages: newMessages(s.proto, what, d.paths)}
+		d.byID[id] = &writer{messages: newMessages(d, s.proto, what)}
 		return nil
 	}
 	d.byID[id] = d.newWriter(s, what)

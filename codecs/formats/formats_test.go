@@ -12,6 +12,7 @@ import (
 	"leat/codecs/codecstest"
 	"leat/codecs/formats"
 	"leat/codecs/formatstest"
+	"leat/codecs/protocodec"
 	"leat/internal/fault"
 )
 
@@ -45,6 +46,24 @@ func parse(t testing.TB, text string) *avrocodec.Schema {
 func encode(t testing.TB, frame []byte, schema, row string) []byte {
 	t.Helper()
 	record, err := avrocodec.NewEncoder(parse(t, schema)).AppendJSON(frame, []byte(row))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return record
+}
+
+// encodeMessage writes a message of the first type behind a frame.
+func encodeMessage(t testing.TB, frame []byte, schema, row string) []byte {
+	t.Helper()
+	s, err := protocodec.ParseSchema(t.Context(), schema, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	m, err := s.Message("")
+	if err != nil {
+		t.Fatal(err)
+	}
+	record, err := protocodec.NewEncoder(m).AppendJSON(frame, []byte(row))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -283,7 +302,7 @@ func TestEvolution(t *testing.T) {
 			encode(t, framed(v2), versions[1], `{"v":9,"tag":"y"}`),
 		),
 			`1 "none"`, `2 "x"`, `3 "bare"`, `4 "none"`, `5 "none"`, `6.5 [1]`, `7 "none"`,
-			`"8" null`,
+			`"8" "none"`,
 			`the schema with the id 6: …`,
 			`not valid Avro at offset 0, field "v": the record ends inside a number`,
 			`not valid Avro at offset 2: 6 bytes are left over; it starts like a frame of the schema id 77, which is not registered`,
@@ -298,25 +317,77 @@ func TestEvolution(t *testing.T) {
 }
 
 // TestEvolutionAgainstTheReader: a schema that has gone beyond what the reader's can take
-// is read as far as the query needs it.
+// is read as the reader's as far as it fits, and for the rest as it is written, which is told.
 func TestEvolutionAgainstTheReader(t *testing.T) {
 	t.Parallel()
-	const old = `{"type":"record","name":"R","fields":[{"name":"k","type":"string"},{"name":"v","type":"int"},{"name":"gone","type":"long"}]}`
-	for _, c := range []struct{ name, schema, row, want string }{
-		{"a field that is not needed is gone", `{"type":"record","name":"R","fields":[{"name":"v","type":"int"},{"name":"k","type":"string"}]}`, `{"k":"a","v":1}`, `"a" 1`},
-		{"a field that is not needed has another type", `{"type":"record","name":"R","fields":[{"name":"k","type":"string"},{"name":"v","type":"int"},{"name":"gone","type":"string"}]}`, `{"k":"a","v":1,"gone":"x"}`, `"a" 1`},
-		{"a needed field is wider", `{"type":"record","name":"R","fields":[{"name":"k","type":"string"},{"name":"v","type":"long"},{"name":"gone","type":"long"}]}`, `{"k":"a","v":5000000000,"gone":1}`, `"a" 5000000000`},
-		{"a needed field is gone", `{"type":"record","name":"R","fields":[{"name":"k","type":"string"}]}`, `{"k":"a"}`, `"a" null`},
-		{"a needed field has another type", `{"type":"record","name":"R","fields":[{"name":"k","type":"string"},{"name":"v","type":"string"}]}`, `{"k":"a","v":"x"}`, `"a" "x"`},
-		{"another name", `{"type":"record","name":"S","fields":[{"name":"k","type":"string"},{"name":"v","type":"int"}]}`, `{"k":"a","v":1}`, `"a" 1`},
+	const old = `{"type":"record","name":"R","fields":[{"name":"k","aliases":["key"],"type":"string"},{"name":"v","type":"int"},{"name":"gone","type":"long"},
+		{"name":"in","type":["null",{"type":"record","name":"In","fields":[{"name":"x","aliases":["y"],"type":"double","default":1.5},{"name":"z","type":"int"}]}],"default":null}]}`
+	const told = `the schema with the id 2 is read as it is written where it does not fit the schema t-value version 1: `
+	for _, c := range []struct{ name, schema, row, want, misfits string }{
+		{"a field that is not needed is gone", `{"type":"record","name":"R","fields":[{"name":"v","type":"int"},{"name":"k","type":"string"}]}`, `{"k":"a","v":1}`, `"a" 1 null`, ``},
+		{"a field that is not needed has another type", `{"type":"record","name":"R","fields":[{"name":"k","type":"string"},{"name":"v","type":"int"},{"name":"gone","type":"string"}]}`, `{"k":"a","v":1,"gone":"x"}`, `"a" 1 null`, ``},
+		{"an inner field that is not needed has another type", `{"type":"record","name":"R","fields":[{"name":"key","type":"string"},{"name":"v","type":"int"},
+			{"name":"in","type":["null",{"type":"record","name":"In","fields":[{"name":"y","type":"int"},{"name":"z","type":"string"}]}]}]}`,
+			`{"key":"a","v":1,"in":{"y":2,"z":"x"}}`, `"a" 1 2`, ``},
+		{"a needed field is wider", `{"type":"record","name":"R","fields":[{"name":"key","type":"string"},{"name":"v","type":"long"},{"name":"gone","type":"long"}]}`, `{"key":"a","v":5000000000,"gone":1}`, `"a" 5000000000 null`,
+			told + `field "v" of R: long cannot be read as int`},
+		{"a needed field is gone", `{"type":"record","name":"R","fields":[{"name":"key","type":"string"}]}`, `{"key":"a"}`, `"a" null null`,
+			told + `R as written has no field "v", and the field has no default`},
+		{"a needed field has another type", `{"type":"record","name":"R","fields":[{"name":"key","type":"string"},{"name":"v","type":"string"}]}`, `{"key":"a","v":"x"}`, `"a" "x" null`,
+			told + `field "v" of R: string cannot be read as int`},
+		{"an inner field that is needed has another type", `{"type":"record","name":"R","fields":[{"name":"key","type":"string"},{"name":"v","type":"int"},
+			{"name":"in","type":{"type":"record","name":"In","fields":[{"name":"y","type":"string"}]}}]}`, `{"key":"a","v":1,"in":{"y":"x"}}`, `"a" 1 "x"`,
+			told + `field "y" of In: string cannot be read as double`},
+		{"another name", `{"type":"record","name":"S","fields":[{"name":"k","type":"string"},{"name":"v","type":"int"}]}`, `{"k":"a","v":1}`, `"a" 1 null`,
+			told + `the record "S" cannot be read as "R", which does not have that name as an alias`},
 	} {
 		registry := formatstest.New()
 		registry.Register("t-value", formats.Avro, old)
 		f := source(t, formats.New(registry), codecs.FormatSpec{Topic: "t"})
 		id := registry.Register("t-value", formats.Avro, c.schema)
 		t.Run(c.name, func(t *testing.T) {
-			want(t, decode(t, f.Decoder(paths(t, "k", "v")), encode(t, framed(id), c.schema, c.row)), c.want)
+			d := f.Decoder(paths(t, "k", "v", "in.x"))
+			for range 2 {
+				want(t, decode(t, d, encode(t, framed(id), c.schema, c.row)), c.want)
+				if got := strings.Join(d.Misfits(), "; "); got != c.misfits {
+					t.Errorf("misfits %s, want %s", got, c.misfits)
+				}
+			}
 		})
+	}
+}
+
+// TestEvolutionOfMessages: messages are read by the schema that they were written with,
+// which has all of their fields; where what is needed is another than it was, that is told.
+func TestEvolutionOfMessages(t *testing.T) {
+	t.Parallel()
+	const old = `syntax = "proto3"; message M { int32 v = 1; string unused = 2; In in = 3; message In { double x = 1; int64 y = 2; } }`
+	const told = `the schema with the id 2, message M, is read as it is written where it does not fit the schema t-value version 1: `
+	for _, c := range []struct{ name, language, schema, row, want, misfits string }{
+		{"the same", formats.Protobuf, old, `{"v":1,"in":{"x":2.5}}`, `1 2.5`, ``},
+		{"fields that are not needed have other types", formats.Protobuf, `syntax = "proto3"; message M { sint64 v = 1; int64 unused = 2; In in = 3; message In { float x = 1; string y = 2; } }`, `{"v":1,"unused":7,"in":{"x":2.5,"y":"z"}}`, `1 2.5`, ``},
+		{"numbers of another kind", formats.Protobuf, `syntax = "proto3"; message M { int64 v = 4; In in = 3; message In { int32 x = 1; } }`, `{"v":1,"in":{"x":2}}`, `1 2`, ``},
+		{"a needed field has another type", formats.Protobuf, `syntax = "proto3"; message M { string v = 1; In in = 3; message In { string x = 1; } }`, `{"v":"a","in":{"x":"b"}}`, `"a" "b"`,
+			told + `"v" is string, not int; ` + told + `"in.x" is string, not float`},
+		{"a needed field is gone", formats.Protobuf, `syntax = "proto3"; message M { int64 v = 1; In in = 3; message In { int32 y = 2; } }`, `{"v":1,"in":{"y":2}}`, `1 null`, told + `it has no field "in.x"`},
+		{"Avro", formats.Avro, `{"type":"record","name":"M","fields":[{"name":"v","type":"string"}]}`, `{"v":"a"}`, `"a" null`,
+			strings.Replace(told, ", message M,", "", 1) + `"v" is string, not int; ` + strings.Replace(told, ", message M,", "", 1) + `it has no field "in.x"`},
+	} {
+		registry := formatstest.New()
+		registry.Register("t-value", formats.Protobuf, old)
+		f := source(t, formats.New(registry), codecs.FormatSpec{Topic: "t"})
+		id := registry.Register("t-value", c.language, c.schema)
+		var record []byte
+		if c.language == formats.Avro {
+			record = encode(t, framed(id), c.schema, c.row)
+		} else {
+			record = encodeMessage(t, append(framed(id), 0), c.schema, c.row)
+		}
+		d := f.Decoder(paths(t, "v", "in.x"))
+		want(t, decode(t, d, record), c.want)
+		if got := strings.Join(d.Misfits(), "; "); got != c.misfits {
+			t.Errorf("%s: misfits %s, want %s", c.name, got, c.misfits)
+		}
 	}
 }
 

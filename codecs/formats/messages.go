@@ -1,15 +1,17 @@
 package formats
 
 import (
-	"leat/codecs"
+	"fmt"
+
 	"leat/codecs/protocodec"
 )
 
 // messages are the decoders of one Protobuf schema: each record behind an id says with a
 // message index of which type it is.
 type messages struct {
+	of      *decoder
 	schema  *protocodec.Schema
-	paths   []codecs.Path
+	what    string // the schema is
 	first   *writer
 	others  map[string]*writer // by the shortest form of their index; no more than there are types
 	unknown *writer
@@ -17,9 +19,9 @@ type messages struct {
 	key     []byte
 }
 
-func newMessages(schema *protocodec.Schema, what string, paths []codecs.Path) *messages {
+func newMessages(of *decoder, schema *protocodec.Schema, what string) *messages {
 	return &messages{
-		schema: schema, paths: paths, others: map[string]*writer{},
+		of: of, schema: schema, what: what, others: map[string]*writer{},
 		unknown: &writer{refused: what + ": the record does not start with the index of one of its message types"},
 	}
 }
@@ -42,7 +44,8 @@ func (m *messages) writerOf(framed []byte) (*writer, []byte) {
 	if err != nil {
 		return m.unknown, framed
 	}
-	w := &writer{decoder: protocodec.NewDecoder(t, m.paths)}
+	w := &writer{decoder: protocodec.NewDecoder(t, m.of.paths)}
+	m.of.note(fmt.Sprintf("%s, message %s,", m.what, t.Name()), m.of.format.reader.misfits(t, m.of.paths))
 	m.others[string(m.key)] = w
 	if len(index) == 1 && index[0] == 0 {
 		m.first = w

@@ -69,21 +69,50 @@ func (s *schema) typeOf(path codecs.Path) (codecs.KindSet, error) {
 }
 
 // decoder reads what has been written with s; of Protobuf, messages of its first type. If
-// the reader, which may be nil, is Avro like s, and what the paths need of it can be
-// resolved with s, it reads as the reader; else as it is written.
-func (s *schema) decoder(reader *schema, paths []codecs.Path) (codecs.Decoder, error) {
+// the reader, which may be nil, is Avro like s, it reads as the reader what of the paths
+// can be resolved with s, and the rest as it is written: the misfits say what that is.
+func (s *schema) decoder(reader *schema, paths []codecs.Path) (d codecs.Decoder, misfits []string, err error) {
 	switch {
 	case s.err != nil:
-		return nil, s.err
+		return nil, nil, s.err
 	case s.message != nil:
-		return protocodec.NewDecoder(s.message, paths), nil
+		return protocodec.NewDecoder(s.message, paths), reader.misfits(s.message, paths), nil
 	case s.avro == nil:
-		return jsoncodec.New(paths), nil
-	case reader == nil || reader.avro == nil || reader.id == s.id && s.id != 0:
-		return avrocodec.NewDecoder(s.avro, nil, paths)
+		return jsoncodec.New(paths), nil, nil
+	case reader == nil || reader == s || reader.id == s.id && s.id != 0:
+		d, err = avrocodec.NewDecoder(s.avro, nil, paths)
+		return d, nil, err
+	case reader.avro == nil:
+		d, err = avrocodec.NewDecoder(s.avro, nil, paths)
+		return d, reader.misfits(s.avro, paths), err
 	}
-	if d, err := avrocodec.NewDecoder(s.avro, reader.avro.Narrow(paths), paths); err == nil {
-		return d, nil
+	return avrocodec.NewFittingDecoder(s.avro, reader.avro, paths)
+}
+
+// misfits are the paths at which records that are read as they are written have
+// other values than those of s, or none; s may be nil.
+func (s *schema) misfits(written interface {
+	TypeOf(codecs.Path) (codecs.KindSet, error)
+}, paths []codecs.Path) []string {
+	var misfits []string
+	for _, p := range paths {
+		if s == nil {
+			break
+		}
+		wanted, err := s.typeOf(p)
+		if err != nil {
+			continue
+		}
+		fit := wanted
+		if fit.Has(codecs.Float) {
+			fit |= codecs.Kinds(codecs.Int)
+		}
+		switch has, err := written.TypeOf(p); {
+		case err != nil:
+			misfits = append(misfits, fmt.Sprintf("it has no field %q", p))
+		case has.Values()&^fit != 0:
+			misfits = append(misfits, fmt.Sprintf("%q is %s, not %s", p, has.Values(), wanted.Values()))
+		}
 	}
-	return avrocodec.NewDecoder(s.avro, nil, paths)
+	return misfits
 }

@@ -98,6 +98,28 @@ func TestRunOverContainers(t *testing.T) {
 	}
 }
 
+// TestRunWarns: what of a file is read otherwise than the schema of the spec says is told.
+func TestRunWarns(t *testing.T) {
+	t.Parallel()
+	schema := strings.Replace(readSchema, `"double"`, `"boolean"`, 1)
+	for path, want := range map[string]string{
+		"key": "",
+		"v":   `topic "in": the schema of the file is read as it is written where it does not fit the schema of the spec: field "v" of R: int cannot be read as boolean`,
+	} {
+		var warned queries.Warnings
+		_, err := Run(t.Context(), Config{
+			Spec: []byte(`{"name":"q","source":{"topic":"in","schema":` + schema + `},"select":{"x":"` + path + `"}}`), Clock: stillClock{},
+			Inputs: []Input{{Open: func() (io.ReadCloser, error) {
+				return io.NopCloser(bytes.NewReader(containerOf(t, `{"k":"a","v":1}`))), nil
+			}}},
+			Output: queries.LocalOutput{Warned: func(w queries.Warnings) { warned = w }},
+		})
+		if got := strings.Join(warned, "; "); err != nil || got != want {
+			t.Errorf("%s: %q, want %q, %v", path, got, want, err)
+		}
+	}
+}
+
 // TestRunOverBase64 reads binary records, one a line.
 func TestRunOverBase64(t *testing.T) {
 	t.Parallel()
