@@ -46,6 +46,14 @@ func TestGuardAlone(t *testing.T) {
 		}},
 		{"the last half of the raft log", "log_truncated", "the raft log of shard", func(dir string) error { return older(dir, "raft") }},
 		{"the last half of the state", "corrupt", "the raft log relies on it", func(dir string) error { return older(dir, "shards") }},
+		{"a byte of what names the directory for raft", "corrupt", "NODEHOST.ID or dragonboat.ds", func(dir string) error { return spoil(dir, "NODEHOST.ID") }},
+		{"a byte of what describes the directory for raft", "corrupt", "NODEHOST.ID or dragonboat.ds", func(dir string) error { return spoil(dir, "dragonboat.ds") }},
+		{"a bit of what the directory is", "corrupt", "the checksum does not hold", func(dir string) error {
+			name := filepath.Join(dir, "identity.json")
+			content, err := os.ReadFile(name)
+			changed := strings.Replace(string(content), `"replica_id": 1`, `"replica_id": 3`, 1)
+			return errors.Join(err, os.WriteFile(name, []byte(changed), 0o600))
+		}},
 	} {
 		t.Run(lost.name, func(t *testing.T) {
 			again := c
@@ -60,4 +68,15 @@ func TestGuardAlone(t *testing.T) {
 			}
 		})
 	}
+}
+
+// spoil changes the last byte of a file of dragonboat's own.
+func spoil(dir, name string) error {
+	name = filepath.Join(dir, "nodehost", name)
+	content, err := os.ReadFile(name)
+	if err != nil {
+		return err
+	}
+	content[len(content)-1] ^= 4
+	return os.WriteFile(name, content, 0o600)
 }

@@ -1,6 +1,7 @@
 package cluster
 
 import (
+	"bytes"
 	"crypto/rand"
 	"encoding/hex"
 	"encoding/json"
@@ -74,8 +75,16 @@ func loadIdentity(c Config) (id identity, isNew bool, err error) {
 	return id, false, err
 }
 
+// sumMark is what stands in identity.json before the checksum of all that is before it.
+const sumMark = ",\n  \"sum\": "
+
+func sumOf(body []byte) string { return fmt.Sprintf("\"%08x\"\n}\n", castagnoli(body)) }
+
 func oldIdentity(c Config, name string, data []byte) (identity, error) {
 	var id identity
+	if body, sum, ok := bytes.Cut(data, []byte(sumMark)); ok && string(sum) != sumOf(body) {
+		return identity{}, fault.New(fault.Corrupt, "corrupt", "%s: the checksum does not hold", name).With("file", name)
+	}
 	if err := json.Unmarshal(data, &id); err != nil {
 		return identity{}, fault.New(fault.Corrupt, "corrupt", "%s: %w", name, err)
 	}
@@ -164,7 +173,8 @@ func (id identity) write(c Config, name string) error {
 	if err != nil {
 		return err
 	}
-	return writeFile(c.FS, name, append(data, '\n'))
+	body := bytes.TrimSuffix(data, []byte("\n}"))
+	return writeFile(c.FS, name, append(append(slices.Clip(body), sumMark...), sumOf(body)...))
 }
 
 // adoptHostname lets a directory move to a machine of another name, as a volume

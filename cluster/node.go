@@ -131,13 +131,24 @@ func (n *Node) open() error {
 			return fmt.Errorf("open shard %d: %w", shardID, err)
 		}
 	}
-	if n.host, err = dragonboat.NewNodeHost(n.hostConfig()); err != nil {
+	if n.host, err = openHost(n.hostConfig()); err != nil {
 		return err
 	}
 	if err = n.startShards(); err != nil {
 		n.host.Close()
 	}
 	return err
+}
+
+// openHost opens what dragonboat keeps for itself. Of damage there it panics, or gives
+// neither a host nor an error.
+func openHost(c dbconfig.NodeHostConfig) (host *dragonboat.NodeHost, err error) {
+	defer func() {
+		if cause := recover(); cause != nil || host == nil && err == nil {
+			host, err = nil, fault.New(fault.Corrupt, "corrupt", "NODEHOST.ID or dragonboat.ds in %s is damaged: %v", c.NodeHostDir, cause).With("file", c.NodeHostDir)
+		}
+	}()
+	return dragonboat.NewNodeHost(c)
 }
 
 // startShards has raft begin, unless this node has lost what raft relies on.

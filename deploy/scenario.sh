@@ -41,7 +41,12 @@ leat() { i=$1; shift; "$program" "$@" --server "http://127.0.0.1:$(port "$i")"; 
 write() {
   n=$2
   while [ "$n" -lt $(($2 + records)) ]; do
-    leat "$1" produce scenario "record $n" --partition 0 --idempotency-key "key-$n" >/dev/null
+    tries=0 # the leader may have moved to the node that was killed: with its key a record is sent again safely
+    until leat "$1" produce scenario "record $n" --partition 0 --idempotency-key "key-$n" >/dev/null; do
+      tries=$((tries + 1))
+      [ "$tries" -le 100 ] || exit 1
+      sleep 0.1
+    done
     n=$((n + 1))
   done
 }

@@ -78,9 +78,12 @@ func TestParted(t *testing.T) {
 	if !inside(t) {
 		return
 	}
-	rounds := variable(t, "LEAT_FAULT_ROUNDS", 3)
+	rounds := 3
+	if r := variable(t, "LEAT_FAULT_ROUNDS", 0); r > 0 {
+		rounds = 2 * r // each of R10 and R11
+	}
 	seed := variable(t, "LEAT_FAULT_SEED", int(time.Now().UnixNano()&0x7fffffff))
-	t.Logf("run it again: LEAT_FAULT_SEED=%d LEAT_FAULT_ROUNDS=%d go test ./internal/torture -run '^TestParted$'", seed, rounds)
+	t.Logf("run it again: LEAT_FAULT_SEED=%d LEAT_FAULT_ROUNDS=%d go test ./internal/torture -run '^TestParted$'", seed, (rounds+1)/2)
 	r := rand.New(rand.NewPCG(uint64(seed), 2))
 	w := newWorld()
 	told := w.summarize(t)

@@ -161,6 +161,15 @@ func (p *partition) consumed(c consumed) {
 	}
 }
 
+// found notes what a node has that others may be ahead of: where, and not when.
+func (p *partition) found(got page) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for i, id := range got.ids {
+		p.saw(id, got.offsets[i])
+	}
+}
+
 func (p *partition) trimmed(c trimmed) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
