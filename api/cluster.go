@@ -126,6 +126,9 @@ func (c *call) clusterState() error {
 	s := c.server
 	all := s.members()
 	out := appendString(append(c.out(), `{"ok":true,"node_id":`...), s.nodeID)
+	if s.version != "" {
+		out = appendString(append(out, `,"version":`...), s.version)
+	}
 	out = append(out, `,"shards":[`...)
 	for i, shard := range s.cluster.Shards() {
 		if i > 0 {
@@ -161,12 +164,27 @@ func (c *call) clusterState() error {
 		}
 		out = appendString(append(out, `{"id":`...), all[i].ID)
 		out = s.appendAddress(append(out, `,"url":`...), all, all[i].ReplicaID)
-		if state := all[i].State; state != "" {
-			out = append(out, `,"state":"`+state+`"`...)
+		if all[i].State != "" {
+			out = appendStanding(out, &all[i])
 		}
 		out = append(out, '}')
 	}
 	return c.send(http.StatusOK, typeJSON, append(out, "]}"...))
+}
+
+// appendStanding appends how a member of a cluster is.
+func appendStanding(out []byte, m *bus.Member) []byte {
+	out = append(out, `,"state":"`+m.State+`"`...)
+	out = appendTextOr(append(out, `,"raft_address":`...), m.RaftAddress)
+	out = strconv.AppendBool(append(out, `,"reachable":`...), m.Reachable)
+	out = append(out, `,"diverged":[`...)
+	for i, shard := range m.Diverged {
+		if i > 0 {
+			out = append(out, ',')
+		}
+		out = strconv.AppendUint(out, shard, 10)
+	}
+	return append(out, ']')
 }
 
 // appendReplicas appends where the nodes stand in a shard.

@@ -99,15 +99,17 @@ func TestUnknownTopicIsConfirmed(t *testing.T) {
 
 func TestMembers(t *testing.T) {
 	t.Parallel()
-	s := serve(t, func(c *Config) { c.NodeID = "a" })
+	s := serve(t, func(c *Config) { c.NodeID, c.Version = "a", "v1.2.3" })
+	s.wantPart("/cluster", `{"ok":true,"node_id":"a","version":"v1.2.3","shards":[`)
 	s.want(200, `{"ok":true,"cluster":null,"data_shards":1,"members":[{"id":"a","replica_id":1,"raft_address":null,"url":"http://127.0.0.1:1109","priority":0,"state":"voting","reachable":true}]}`,
 		"GET", "/cluster/members", "")
 	ofThree(s)
 	s.documents.set(func(f *fakeDocuments) {
 		f.members[0].State, f.members[0].RaftAddress, f.members[0].Priority = "voting", "a:7001", 9
+		f.members[0].Diverged = []uint64{2, 3}
 	})
 	s.wantPart("/cluster/members", `{"ok":true,"cluster":"c0ffee","data_shards":3,"members":[{"id":"a","replica_id":1,"raft_address":"a:7001","url":"http://a:1109","priority":9,"state":"voting","reachable":true},`)
-	s.wantPart("/cluster", `"nodes":[{"id":"a","url":"http://a:1109","state":"voting"},`)
+	s.wantPart("/cluster", `"nodes":[{"id":"a","url":"http://a:1109","state":"voting","raft_address":"a:7001","reachable":true,"diverged":[2,3]},`)
 	s.want(200, `{"ok":true,"id":"d","replica_id":4,"raft_address":"[::1]:7001","url":"https://d","priority":1,"state":"joining"}`,
 		"POST", "/cluster/members", `{"id":"d","raft_address":"[::1]:7001","url":"https://d"}`)
 	s.want(200, `{"ok":true,"id":"a","replica_id":5,"raft_address":null,"url":null,"priority":0,"state":"joining"}`,

@@ -232,6 +232,7 @@ type Config struct {
 	Limits    Limits
 	URL       string      // under which clients reach this node; "" = the address of the listener
 	TLS       *tls.Config // of the connections of clients; nil = they are not encrypted
+	Version   string      // of the program, "" = not said
 	NodeID    string      // the name of a lone node, or of this one among the members; "1" if empty
 	Dev       bool        // token "dev" is known, and produce creates topics
 	// Everywhere has a produce call that names no mode and no acks answered once every

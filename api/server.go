@@ -40,6 +40,7 @@ type Server struct {
 	readiness  Readiness
 	limits     Limits
 	nodeID     string
+	version    string
 	everywhere bool
 	url        atomic.Pointer[string]
 	tls        *tls.Config
@@ -74,7 +75,7 @@ func New(c Config) (*Server, error) {
 	}
 	s := &Server{
 		topics: c.Topics, documents: c.Documents, trimming: c.Trimming, cluster: c.Cluster, queries: c.Queries, schemas: c.Schemas, formats: c.Formats, readiness: c.Readiness,
-		limits: c.Limits.withDefaults(), nodeID: c.NodeID, dev: c.Dev, rocket: c.Rocket, everywhere: c.Everywhere, tls: c.TLS,
+		limits: c.Limits.withDefaults(), nodeID: c.NodeID, version: c.Version, dev: c.Dev, rocket: c.Rocket, everywhere: c.Everywhere, tls: c.TLS,
 		now: c.Clock, logger: c.Logger, stopping: make(chan struct{}), revokedGrace: defaultRevokedGrace,
 	}
 	if s.now == nil {

@@ -2,12 +2,14 @@ package cluster
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"io/fs"
 	"path/filepath"
 	"time"
 
 	"leat/internal/fault"
+	"leat/log"
 )
 
 // rememberTimeout bounds how long a node that starts waits for the others to say whether
@@ -19,6 +21,31 @@ const rememberTimeout = 500 * time.Millisecond
 // before raft hears of it. The raft log's own checks are in package raftlog; they see
 // damage, and an end that is missing where something remembers that it was there. What
 // remembers here is the state of the shards, the directory's identity, and other nodes.
+
+// Examine tells which node of a cluster a data directory is of, "" where it is new, and
+// why no node may run on it, as far as that can be seen without starting one. It changes
+// nothing. Errors are faults of what Open would refuse.
+func Examine(dir string) (node string, err error) {
+	c := Config{Dir: dir, FS: log.OS()}
+	if err := refuseDiverged(c); err != nil {
+		return "", err
+	}
+	data, err := readFile(c.FS, identityName(c))
+	if errors.Is(err, fs.ErrNotExist) {
+		return "", nil
+	}
+	if err != nil {
+		return "", err
+	}
+	var id identity
+	if err := json.Unmarshal(data, &id); err != nil {
+		return "", fault.New(fault.Corrupt, "corrupt", "%s: %w", identityName(c), err)
+	}
+	if id.Format == loneFormat {
+		return "", fault.New(fault.Conflict, "other_node", "%s belongs to a node that runs alone", dir)
+	}
+	return id.RaftAddress, (&Node{core: &core{config: c, identity: id}}).checkBegun()
+}
 
 // checkBegun refuses a directory that has had a raft log and has none.
 func (n *Node) checkBegun() error {

@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+
+	"leat/cluster"
 )
 
 // The verdicts of a check.
@@ -41,10 +43,15 @@ func newDoctor(s *session) *cobra.Command {
 		Short: "Check whether a node can run here, and how it is",
 		Long: `Check what a node needs of this machine: its settings, the data directory, room
 and speed of the disk, open files, the port, the clock; and whether a node answers.
-It takes the flags, environment and configuration of "leat serve" and changes
-nothing. The exit code is 1 where a check fails; warnings do not fail. With --ready
-only the node is asked, as a container's health check does: the exit code is 0
-where it is ready, else 5.`,
+Of a cluster, as the node sees it or another member where that one does not answer,
+it tells of each member whether it runs and is ready, how many more may be lost,
+which shard has no leader, who is far behind or has stopped with a wrong state,
+whose version, clock or certificate differs or ends soon, and whether the data
+directory here is the node's; that takes a token with the scope admin. Each line
+that is not ok has what to do next. It takes the flags, environment and
+configuration of "leat serve" and changes nothing. The exit code is 1 where a check
+fails; warnings do not fail. With --ready only the node is asked, as a container's
+health check does: the exit code is 0 where it is ready, else 5.`,
 		Example: `  leat doctor --data-dir ./data
   leat doctor --data-dir ./data -o json
   leat doctor --ready`,
@@ -68,7 +75,8 @@ where it is ready, else 5.`,
 				})
 			}
 			c.file = s.file
-			d := &doctor{settings: &c, client: client, named: named, getenv: s.getenv, machine: thisMachine()}
+			d := &doctor{settings: &c, client: client, named: named, getenv: s.getenv, machine: thisMachine(), open: s.member, identity: cluster.Examine}
+			d.unseated = s.findSeat(cmd.Context(), &c)
 			return s.showFindings(d.examine(cmd.Context()))
 		},
 	}
@@ -78,6 +86,15 @@ where it is ready, else 5.`,
 	configurable(cmd.Flags(), "server", "LEAT_SERVER")
 	cmd.Flags().BoolVar(&readyOnly, "ready", false, "only ask whether the node is ready")
 	return cmd
+}
+
+// member makes the client of another member of the cluster.
+func (s *session) member(server string) (*client, error) {
+	secure, err := trusting(s.ca)
+	if err != nil {
+		return nil, err
+	}
+	return newClient(server, s.token, secure)
 }
 
 // examined makes the client of the server named, or of the node that the settings
@@ -153,6 +170,9 @@ type doctor struct {
 	named    bool // the server was named, and has to be there
 	getenv   func(string) string
 	machine  machine
+	open     func(server string) (*client, error)      // of another member
+	unseated error                                     // why it is not known what the node has joined
+	identity func(dir string) (node string, err error) // of a data directory, "" = none yet
 }
 
 // examine runs all checks, in an order in which the first failure explains those
@@ -163,5 +183,6 @@ func (d *doctor) examine(ctx context.Context) []finding {
 		found = append(found, d.checkDirectory()...)
 	}
 	found = append(found, d.checkFiles(), d.checkPort(ctx), d.checkClock())
-	return append(found, d.checkServer(ctx))
+	found = append(found, d.checkServer(ctx))
+	return append(found, d.checkCluster(ctx)...)
 }

@@ -29,6 +29,9 @@ const (
 // checkSettings tries the settings of the node, and completes them.
 func (d *doctor) checkSettings() finding {
 	warnings, err := d.settings.check(d.getenv)
+	if d.unseated != nil {
+		err = d.unseated
+	}
 	switch {
 	case err != nil:
 		return finding{"settings", verdictFail, err.Error(), `correct it: "leat serve" would not start`}

@@ -56,7 +56,7 @@ func (e *engine) wire(c settings, logger *slog.Logger) (err error) {
 	limits.Drain = drainTime
 	e.server, err = api.New(api.Config{
 		Topics: front, Documents: front, Trimming: front, Cluster: front, Readiness: e.node,
-		Queries: &queryCalls{manager: e.manager, logger: logger}, Schemas: schemas, Formats: inline.Formats{}, URL: orText(c.url, e.url), NodeID: c.nodeID, Rocket: c.rocket, Everywhere: c.everywhere,
+		Queries: &queryCalls{manager: e.manager, logger: logger}, Schemas: schemas, Formats: inline.Formats{}, URL: orText(c.url, e.url), NodeID: c.nodeID, Version: readBuild().Version, Rocket: c.rocket, Everywhere: c.everywhere,
 		TLS: c.tls.server(), Tokens: c.tokens, Limits: limits, Dev: c.dev, Logger: logger.With("component", "api"),
 	})
 	if err != nil {
