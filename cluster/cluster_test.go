@@ -314,8 +314,8 @@ func TestLostIdentity(t *testing.T) {
 	kind(t, err, fault.Conflict, "identity_lost")
 }
 
-// TestEverywhere: with Everywhere an append waits for all nodes, and where one is down
-// it says that it is done all the same, and who lacks it.
+// TestEverywhere: with Everywhere an append waits for all nodes, also for one that is
+// starting; where one stays down it says that it is done all the same, and who lacks it.
 func TestEverywhere(t *testing.T) {
 	t.Parallel()
 	g := startGroup(t, 3)
@@ -326,16 +326,16 @@ func TestEverywhere(t *testing.T) {
 		t.Fatal(err)
 	}
 	// A leader may be lost on the way: the key makes one record of it all the same.
-	everywhere := func(value string) (err error) {
+	everywhere := func(value string, patience time.Duration) (err error) {
 		eventually(t, value+" is committed", func() bool {
-			ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+			ctx, cancel := context.WithTimeout(t.Context(), patience)
 			defer cancel()
 			_, err = g.nodes[g.leader(p.Shard)].Append(ctx, bus.Append{Topic: "orders", Block: block(value), IdempotencyKey: value, Everywhere: true})
 			return err == nil || fault.As(err).Detail["committed"] == true
 		})
 		return err
 	}
-	if err := everywhere("y"); err != nil {
+	if err := everywhere("y", 20*time.Second); err != nil {
 		t.Fatal(err)
 	}
 	for i, n := range g.nodes {
@@ -345,12 +345,26 @@ func TestEverywhere(t *testing.T) {
 	}
 	down := g.follower(p.Shard)
 	g.stop(down)
-	err = everywhere("z")
+	err = everywhere("z", time.Second)
 	kind(t, err, fault.Timeout, "unknown_outcome")
 	if f := fault.As(err); f.Detail["committed"] != true || fmt.Sprint(f.Detail["missing"]) != "["+g.configs[down].NodeID+"]" {
 		t.Errorf("%v", f.Detail)
 	}
 	g.wantValues(g.leader(p.Shard), "orders", 0, []string{"x", "y", "z"})
+	answered := make(chan error, 1)
+	leader := g.nodes[g.leader(p.Shard)]
+	go func() {
+		ctx, cancel := context.WithTimeout(t.Context(), 25*time.Second)
+		defer cancel()
+		_, err := leader.Append(ctx, bus.Append{Topic: "orders", Block: block("v"), IdempotencyKey: "v", Everywhere: true})
+		answered <- err
+	}()
+	eventually(t, "the record is committed", func() bool { return len(leader.values(t, "orders", 0)) == 4 })
+	g.restart(down)
+	if err := <-answered; err != nil {
+		t.Errorf("a node that was starting is not waited for: %v", err)
+	}
+	g.wantValues(down, "orders", 0, []string{"x", "y", "z", "v"})
 }
 
 // TestOtherDirectory: a directory is good for the node and the cluster it was made for.

@@ -153,6 +153,9 @@ func (s *service) Do(c *Command, a *Answer) error {
 	return nil
 }
 
+// awaitAgain is the time between two questions to a node that does not answer.
+const awaitAgain = 100 * time.Millisecond
+
 // Place is an entry of a shard that a node is to have applied.
 type Place struct {
 	Shard, Index uint64
@@ -172,18 +175,34 @@ func (s *service) Await(p *Place, has *bool) error {
 	return nil
 }
 
+// hasPlace tells whether a member applies an entry before ctx ends. One that does not
+// answer may be starting: it is asked again.
+func (n *Node) hasPlace(ctx context.Context, node string, place Place) bool {
+	for {
+		if deadline, ok := ctx.Deadline(); ok {
+			place.TimeoutMs = time.Until(deadline).Milliseconds()
+		}
+		var has bool
+		if err := n.network.Call(ctx, node, "Await", &place, &has); err == nil && has {
+			return true
+		}
+		select {
+		case <-ctx.Done():
+			return false
+		case <-time.After(awaitAgain):
+		}
+	}
+}
+
 // awaitEverywhere returns once every member has applied an entry that is committed.
 func (n *Node) awaitEverywhere(ctx context.Context, s *shard, index uint64) error {
-	place := Place{Shard: s.id, Index: index, TimeoutMs: proposeTimeout.Milliseconds()}
-	if deadline, ok := ctx.Deadline(); ok {
-		place.TimeoutMs = time.Until(deadline).Milliseconds()
-	}
+	ctx, cancel := context.WithTimeout(ctx, proposeTimeout)
+	defer cancel()
 	others := slices.DeleteFunc(n.roster.Load().voting(), func(m Seat) bool { return m.ReplicaID == s.self })
 	lacks := make(chan string, len(others))
 	for _, m := range others {
 		go func() {
-			var has bool
-			if err := n.network.Call(ctx, m.ID, "Await", &place, &has); err == nil && has {
+			if n.hasPlace(ctx, m.ID, Place{Shard: s.id, Index: index}) {
 				lacks <- ""
 				return
 			}
@@ -200,6 +219,6 @@ func (n *Node) awaitEverywhere(ctx context.Context, s *shard, index uint64) erro
 		return nil
 	}
 	slices.Sort(missing)
-	return fault.New(fault.Timeout, "unknown_outcome", "The write is committed, and not yet on every node: %s lack it",
+	return fault.New(fault.Timeout, "unknown_outcome", "The write is committed, and not yet on every node; those that lack it: %s",
 		strings.Join(missing, ", ")).With("committed", true).With("missing", missing)
 }
