@@ -103,7 +103,7 @@ func (n *Node) Forwarding() *Node { return &Node{core: n.core, forwards: true} }
 
 func (n *Node) open() error {
 	config := n.config
-	if err := refuseDiverged(config); err != nil {
+	if err := errors.Join(refuseDiverged(config), refuseFullDisk(config)); err != nil {
 		return err
 	}
 	id, isNew, err := loadIdentity(config)

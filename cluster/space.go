@@ -2,6 +2,10 @@ package cluster
 
 import (
 	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"path/filepath"
 	"sync/atomic"
 	"time"
 
@@ -22,6 +26,8 @@ const (
 	// compactRounds is how many looks at a full disk lie between two attempts to
 	// free some of it.
 	compactRounds = 50
+	// startLeast is what a start needs besides a second copy of each checkpoint.
+	startLeast = 256 << 10
 	// spaceCopies is how often the bytes of a write reach the disk: the raft log,
 	// and a segment or the state log.
 	spaceCopies = 2
@@ -75,6 +81,43 @@ func (g *spaceGuard) look(free, total int64) {
 	g.room.Store(free - reserve(total) - g.spent.Swap(0))
 	g.known.Store(true)
 	g.full.Store(free < keep)
+}
+
+// refuseFullDisk refuses to start where a checkpoint could not be written beside the one that
+// is there: a start writes one of every shard, and raft ends the process where it cannot.
+func refuseFullDisk(c Config) error {
+	files, ok := c.FS.(freeSpace)
+	if !ok {
+		return nil
+	}
+	free, _, err := files.Space(c.Dir)
+	if err != nil {
+		return fmt.Errorf("measure the room in %s: %w", c.Dir, err)
+	}
+	need := int64(startLeast)
+	shards := filepath.Join(c.Dir, "shards")
+	names, err := c.FS.List(shards)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	for _, name := range names {
+		f, err := c.FS.Open(checkpointName(filepath.Join(shards, name)))
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		size, err := f.Size()
+		if err = errors.Join(err, f.Close()); err != nil {
+			return err
+		}
+		need += size
+	}
+	if free < need {
+		return fault.New(fault.DiskFull, "disk_full", "the disk of %s has %d KiB left, and a start needs %d KiB: free some room", c.Dir, free>>10, need>>10)
+	}
+	return nil
 }
 
 // watchSpace measures the room until ctx ends. While there is little it compacts

@@ -1,6 +1,8 @@
 package cluster
 
 import (
+	"os"
+	"path/filepath"
 	"testing"
 	"time"
 
@@ -88,5 +90,36 @@ func TestAdmissionCountsWhatIsNotWrittenYet(t *testing.T) {
 	g.look(spaceLeast+spaceLeast/2+4*piece, total)
 	if n := fill(); n != 2 {
 		t.Errorf("%d MiB are admitted where there is room for 2 besides those on their way", n)
+	}
+}
+
+// TestStartOnAFullDisk: a start that could not write its checkpoints is refused, and says
+// how much room it needs; with it the node starts.
+func TestStartOnAFullDisk(t *testing.T) {
+	t.Parallel()
+	disk := &tightDisk{FS: log.OS(), free: make(chan int64, 1)}
+	disk.free <- 60 << 20
+	c := Config{Dir: t.TempDir(), FS: disk}
+	r := start(t, c)
+	if _, err := r.CreateTopic(within(t, 60*time.Second), "orders", 1); err != nil {
+		t.Fatal(err)
+	}
+	if err := r.stop(); err != nil {
+		t.Fatal(err)
+	}
+	size := int64(0)
+	for _, shard := range []string{"1", "2"} {
+		info, err := os.Stat(checkpointName(filepath.Join(c.Dir, "shards", shard)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		size += info.Size()
+	}
+	disk.set(startLeast + size - 1)
+	_, err := Open(c)
+	kind(t, err, fault.DiskFull, "disk_full")
+	disk.set(startLeast + size)
+	if err := start(t, c).stop(); err != nil {
+		t.Fatal(err)
 	}
 }
