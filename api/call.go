@@ -93,6 +93,10 @@ func checkHeaders(h *fasthttp.RequestHeader) *fault.Error {
 	for raw := h.RawHeaders(); len(raw) > 0; {
 		var line []byte
 		line, raw, _ = bytes.Cut(raw, []byte("\n"))
+		line = bytes.TrimSuffix(line, []byte("\r"))
+		if bytes.IndexByte(line, '\r') >= 0 || bytes.IndexByte(line, 0) >= 0 {
+			return fault.New(fault.Invalid, "malformed_request", "A header has a carriage return or a null in it")
+		}
 		name, value, _ := bytes.Cut(line, []byte(":"))
 		switch {
 		case len(line) > 0 && (line[0] == ' ' || line[0] == '\t'):

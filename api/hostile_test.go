@@ -101,6 +101,8 @@ func TestFaultsAmbiguousRequests(t *testing.T) {
 		"two hosts":            post + "Host: localhost\r\nHost: localhost\r\nContent-Length: 1\r\n\r\na",
 		"unknown encoding":     post + "Host: localhost\r\nTransfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n",
 		"folded header":        post + "Host: localhost\r\nX-A: b\r\n c\r\nContent-Length: 1\r\n\r\na",
+		"a CR in a header":     post + "Host: localhost\r\nX-A: b\rContent-Length: 1\r\nContent-Length: 1\r\n\r\na",
+		"a null in a header":   post + "Host: localhost\r\nX-A: b\x00\r\nContent-Length: 1\r\n\r\na",
 		"two tokens":           post + "Host: localhost\r\nAuthorization: Bearer a\r\nAuthorization: Bearer b\r\nContent-Length: 1\r\n\r\na",
 		"not a length":         post + "Host: localhost\r\nContent-Length: 1e3\r\n\r\na",
 		"bad chunk":            post + "Host: localhost\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n\r\n",

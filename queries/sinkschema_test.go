@@ -112,7 +112,7 @@ func TestSinkSchemas(t *testing.T) {
 func TestSinkSchemasRefused(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct{ spec, format, pointer, says string }{
-		{`"source":{"topic":"json"}`, "avro", "/sink/format", "which members they have is not known; the schema of the sink is made"},
+		{`"source":{"topic":"json"}`, "avro", "/sink/format", "its members are not known; the schema of the sink is made"},
 		{`"source":{"topic":"json"},"group_by":["k"],"window":{"tumbling":"1h"},"aggregate":{"n":"count()"}`, "avro", "/group_by/0", `member "k": its type is not known`},
 		{`"source":{"topic":"json"},"group_by":["k"],"window":{"tumbling":"1h"},"aggregate":{"m":"max(v)"},"select":{"m":"m"}`, "protobuf", "/select/m", "its type is not known"},
 		{`"source":{"topic":"json"},"window":{"tumbling":"1h"},"aggregate":{"m":"collect(v)"}`, "protobuf", "/aggregate/m", `member "m[0]": its type is not known`},

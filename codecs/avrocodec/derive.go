@@ -26,7 +26,7 @@ func SchemaOf(name string, row *codecs.Type, before *Schema) (string, *codecs.Me
 		root = before.root
 	}
 	if row.Fields == nil {
-		return "", &codecs.MemberError{Reason: "which members they have is not known", Unknown: true}
+		return "", &codecs.MemberError{Reason: "its members are not known", Unknown: true}
 	}
 	text, err := d.record(nil, row, root.only(record), name)
 	return string(text), err

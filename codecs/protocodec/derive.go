@@ -32,7 +32,7 @@ func SchemaOf(name string, row *codecs.Type, before *Message) (string, *codecs.M
 		}
 	}
 	if row.Fields == nil {
-		return "", &codecs.MemberError{Reason: "which members they have is not known", Unknown: true}
+		return "", &codecs.MemberError{Reason: "its members are not known", Unknown: true}
 	}
 	if _, err := d.message(row, old, name); err != nil {
 		return "", err
