@@ -36,6 +36,7 @@ func (s *stub) OnWatermark(w Time, out Emitter) (bool, error) {
 
 func (s *stub) Snapshot(w *StateWriter) error {
 	w.Put(7, []byte("seen"), []byte{byte(s.seen)})
+	w.Put(3, nil, nil)
 	w.Delete(0, []byte("gone"))
 	return nil
 }
@@ -125,6 +126,98 @@ func TestAdvanceInTurns(t *testing.T) {
 	}
 }
 
+// reporter is an operator that accounts for rows in every way there is, has changes to
+// give out, and keeps no state.
+type reporter struct {
+	held int // batches of changes
+	fail error
+}
+
+func (r *reporter) Process(_ int, b *Batch, out Emitter) error {
+	out.Filtered(1)
+	out.Used(2)
+	out.LateWindows(3)
+	out.Late(b, 4, 0, 1)
+	out.Dead(b, 5, "why")
+	if !out.Full() {
+		return errors.New("the sink is full")
+	}
+	return nil
+}
+
+func (r *reporter) OnChanges(out Emitter) (bool, error) {
+	if r.fail != nil || r.held == 0 {
+		return r.fail == nil, r.fail
+	}
+	r.held--
+	return false, out.Emit(&Batch{Source: -1, Rows: 1, Selected: []int32{int32(r.held)}})
+}
+
+// full is a Sink that has no room.
+type full struct{ record }
+
+func (f *full) Full() bool { return true }
+
+// TestAllGoesToTheSink: what an operator accounts for is told to the sink, in its name.
+func TestAllGoesToTheSink(t *testing.T) {
+	t.Parallel()
+	g := NewGraph(Input{"", 2})
+	g.Add("tell", "", &reporter{}, 0)
+	var out full
+	if err := g.Process(&Batch{Source: 1}, &out); err != nil {
+		t.Fatal(err)
+	}
+	if want := []string{"filtered 1", "used 2", "late windows 3", "late 4", "dead 5 tell why"}; !slices.Equal(out.lines, want) {
+		t.Errorf("got %q, want %q", out.lines, want)
+	}
+	if g.Stateful() {
+		t.Error("the graph keeps state")
+	}
+	if d, _ := diamond(); !d.Stateful() {
+		t.Error("the diamond keeps none")
+	}
+}
+
+// TestChangesInTurns: operators that have changes give them out one after the other, to
+// the sink of the call; the others are left out.
+func TestChangesInTurns(t *testing.T) {
+	t.Parallel()
+	g := NewGraph(Input{"", 1})
+	first, second := &reporter{held: 2}, &reporter{held: 1}
+	g.Add("first", "", first, 0)
+	g.Add("other", "", &stub{}, 0)
+	g.Add("second", "", second, 0)
+	var out record
+	for _, want := range []string{"rows [1] of -1", "rows [0] of -1", "rows [0] of -1"} {
+		out.lines = nil
+		if done, moved, err := g.Changes(&out); err != nil || done || !moved || !slices.Equal(out.lines, []string{want}) {
+			t.Errorf("done %v, moved %v, %v, %q, want %q", done, moved, err, out.lines, want)
+		}
+	}
+	if done, moved, err := g.Changes(&out); err != nil || !done || !moved {
+		t.Errorf("at the end: done %v, moved %v, %v", done, moved, err)
+	}
+	second.fail = errors.New("broken")
+	if done, _, err := g.Changes(&out); done || !errors.Is(err, second.fail) || err.Error() != "second: broken" {
+		t.Errorf("done %v, %v", done, err)
+	}
+}
+
+// failingTimer is an operator that fails when the watermark comes.
+type failingTimer struct{ stub }
+
+func (f *failingTimer) OnWatermark(Time, Emitter) (bool, error) { return true, f.fail }
+
+func TestAdvanceFails(t *testing.T) {
+	t.Parallel()
+	g := NewGraph(Input{"", 1})
+	op := &failingTimer{stub{fail: errors.New("broken")}}
+	g.Add("timer", "", op, 0)
+	if done, _, err := g.Advance(5, &record{}); done || !errors.Is(err, op.fail) || err.Error() != "timer: broken" {
+		t.Errorf("done %v, %v", done, err)
+	}
+}
+
 func TestStateGoesToItsOperator(t *testing.T) {
 	t.Parallel()
 	g, ops := diamond()
@@ -153,8 +246,9 @@ func TestStateGoesToItsOperator(t *testing.T) {
 		t.Errorf("%d bytes, want %d", w.Bytes(), bytes)
 	}
 	for i, op := range restored {
-		if len(op.restore) != 2 || op.restore[0].Group != 7 || op.restore[0].Value[0] != byte(i) ||
-			string(op.restore[0].Key) != "seen" || op.restore[0].Deleted || !op.restore[1].Deleted {
+		if len(op.restore) != 3 || op.restore[0].Group != 7 || op.restore[0].Value[0] != byte(i) ||
+			string(op.restore[0].Key) != "seen" || op.restore[0].Deleted || !op.restore[2].Deleted ||
+			op.restore[1].Group != 3 || len(op.restore[1].Key)+len(op.restore[1].Value) > 0 {
 			t.Errorf("operator %d got %v", i, op.restore)
 		}
 	}

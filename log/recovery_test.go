@@ -269,7 +269,14 @@ func TestForeignSyncPoint(t *testing.T) {
 			t.Errorf("opened with %v in place of %v: %v %v", wrong, *point, p, err)
 		}
 	}
-	o := log.Options{FS: crashfs.New(1), Synced: point}
+	// A log of one segment, with a point that says it begins further on.
+	o := small()
+	disk, _, _ = written(t, 7, o, 1, 1)
+	o.FS, o.Synced = disk, &log.SyncPoint{Segment: 5, Next: 5}
+	if p, err := log.Open(dir, o); !isCorrupt(err) {
+		t.Errorf("opened one segment with %v: %v %v", *o.Synced, p, err)
+	}
+	o = log.Options{FS: crashfs.New(1), Synced: point}
 	if _, err := log.Open(dir, o); !isCorrupt(err) {
 		t.Errorf("opened without any file and %v: %v", *point, err)
 	}
