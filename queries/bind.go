@@ -105,7 +105,8 @@ const (
 )
 
 // Bind resolves a spec. Of one that Parse has already found problems with it finds
-// further ones. The result is nil if there are problems.
+// further ones. The result is nil if there are problems, and where there is no source,
+// which is one of Parse's.
 func Bind(ctx context.Context, spec *Spec, names Names) (*Bound, Problems) {
 	topics := names.Topics
 	b := &binder{
@@ -135,7 +136,7 @@ func Bind(ctx context.Context, spec *Spec, names Names) (*Bound, Problems) {
 	}
 	b.sinks(ctx, names)
 	b.withdrawals()
-	if len(b.problems) > 0 {
+	if len(b.problems) > 0 || len(spec.Sources) == 0 {
 		b.problems.sort()
 		return nil, b.problems
 	}

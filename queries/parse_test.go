@@ -8,6 +8,8 @@ import (
 	"testing"
 
 	"leat/codecs"
+	"leat/codecs/formats"
+	"leat/codecs/formatstest"
 	"leat/log"
 )
 
@@ -87,12 +89,13 @@ func TestPlanColumns(t *testing.T) {
 // FuzzParse holds for any text: no panic; either a plan or problems, every one of
 // which points into the text; the same answer again.
 func FuzzParse(f *testing.F) {
+	names := Names{Topics: specTopics{}, Formats: formats.New(formatstest.New())}
 	f.Fuzz(func(t *testing.T, text []byte) {
-		_, plan, _, problems := Compile(context.Background(), text, specTopics{})
+		_, plan, _, problems := names.Compile(context.Background(), text)
 		if (plan == nil) != (len(problems) > 0) {
 			t.Fatalf("plan %v with problems %v", plan, problems)
 		}
-		_, again, _, same := Compile(context.Background(), text, specTopics{})
+		_, again, _, same := names.Compile(context.Background(), text)
 		if plan != nil && (plan.String() != again.String() || plan.Mermaid() != again.Mermaid() || string(plan.JSON()) != string(again.JSON())) {
 			t.Fatalf("two plans:\n%s\n%s", plan, again)
 		}
