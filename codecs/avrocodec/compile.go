@@ -4,6 +4,7 @@ package avrocodec
 type compiler struct {
 	width    int // columns of the decoder
 	deep     bool
+	texts    bool
 	programs map[*plan]*program // of the records that may contain themselves, unread
 	seen     map[*plan]bool     // records that are already passed by once
 	branches map[asked]*program // of unions, of what is asked for inside
@@ -29,6 +30,7 @@ func compile(p *plan, t *trie, width int) *program {
 		c.pending = c.pending[1:]
 		next()
 	}
+	main.texts = c.texts
 	return main
 }
 
@@ -152,6 +154,7 @@ func (c *compiler) composite(pr *program, s scope, p *plan, t *trie, col int32) 
 		pr.emit(s, step{op: opPeek, col: -1, n: s.level, x: &detail{body: body}})
 		c.open(body, scope{s.where, 0}, p, t)
 	}
+	c.texts = true
 	pr.emit(s, step{op: opText, col: col, n: s.level, x: &detail{plan: p}})
 }
 

@@ -37,6 +37,7 @@ const (
 // 8 bytes, and while it grows to the size of the batches.
 type Decoder struct {
 	main  *program
+	check *program // before main, where that makes text: no text is made of a bad record
 	width int
 	again []copied
 	free  int // values without bytes that a record of no bytes may have
@@ -69,7 +70,7 @@ func NewDecoder(writer, reader *Schema, paths []codecs.Path) (*Decoder, error) {
 	if err != nil {
 		return nil, fmt.Errorf("the Avro schemas do not resolve: %w", err)
 	}
-	d.main = compile(p, t, len(paths))
+	d.build(p, t)
 	return d, nil
 }
 
@@ -84,7 +85,7 @@ func NewFittingDecoder(writer, reader *Schema, paths []codecs.Path) (d *Decoder,
 	if err != nil {
 		return nil, nil, fmt.Errorf("the Avro schema has no records: %w", err)
 	}
-	d.main = compile(p, t, len(paths))
+	d.build(p, t)
 	return d, misfits, nil
 }
 
@@ -100,14 +101,26 @@ func newDecoder(paths []codecs.Path) (*Decoder, *trie) {
 	return d, t
 }
 
+// build makes the programs of d, which read values of p and set what t asks for.
+func (d *Decoder) build(p *plan, t *trie) {
+	if d.main = compile(p, t, d.width); d.main.texts {
+		d.check = compile(p, nil, 0)
+	}
+}
+
 // Decode implements codecs.Decoder.
 func (d *Decoder) Decode(values [][]byte, into *codecs.Columns) []codecs.RowError {
 	into.Reset(len(values), d.width)
 	d.cols, d.arena, d.bad = into.Cols, d.arena[:0], d.bad[:0]
 	for row, b := range values {
 		d.row = row
-		d.idle = d.free + idlePerByte*len(b)
-		end := d.run(d.main, b, 0, 0)
+		end := len(b)
+		if d.check != nil {
+			end = d.pass(d.check, b)
+		}
+		if end == len(b) {
+			end = d.pass(d.main, b)
+		}
 		if end == len(b) {
 			continue
 		}
@@ -126,6 +139,12 @@ func (d *Decoder) Decode(values [][]byte, into *codecs.Columns) []codecs.RowErro
 	}
 	d.cols = nil
 	return d.bad
+}
+
+// pass runs a program over a record.
+func (d *Decoder) pass(pr *program, b []byte) int {
+	d.idle = d.free + idlePerByte*len(b)
+	return d.run(pr, b, 0, 0)
 }
 
 // String words the fault as the reason of a bad row.

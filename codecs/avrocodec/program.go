@@ -89,6 +89,7 @@ type program struct {
 	steps []step
 	where []string // the field of each step, for messages
 	fence int      // no step from here on has been jumped to yet
+	texts bool     // of a main program: it, or one that it leads to, makes JSON text
 }
 
 // trie holds what the paths ask for below one value.

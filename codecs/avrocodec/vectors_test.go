@@ -2,12 +2,10 @@ package avrocodec
 
 import (
 	"encoding/hex"
-	"math"
-	"runtime"
 	"testing"
-	"time"
 
 	"leat/codecs"
+	"leat/codecs/codecstest"
 )
 
 // TestApacheMustReject has the cases of Apache Avro's share/test/data/
@@ -42,76 +40,15 @@ func TestApacheMustReject(t *testing.T) {
 	}
 }
 
-// hostileRecord is one that makes decoders run out of memory, time or stack.
-type hostileRecord struct {
-	name, schema string
-	record       []byte
-}
-
-func hostileRecords() []hostileRecord {
-	const null = `{"type":"array","items":"null"}`
-	const recursive = `{"type":"record","name":"R","fields":[{"name":"f","type":["null","R"]}]}`
-	const lists = `{"type":"record","name":"R","fields":[{"name":"f","type":{"type":"array","items":"R"}}]}`
-	field := func(t string) string {
-		return `{"type":"record","name":"T","fields":[{"name":"f","type":` + t + `}]}`
-	}
-	count := func(n int64) []byte { return appendLong(nil, n) }
-	return []hostileRecord{
-		{"an array of 2^40 nulls", field(null), append(count(1<<40), 0)},
-		{"an array of 2^62 nulls", field(null), append(count(1<<62), 0)},
-		{"an array of -2^62 nulls", field(null), append(append(count(-1<<62), 0), 0)},
-		{"an array of 2^62 empty records", field(`{"type":"array","items":{"type":"record","name":"E","fields":[]}}`), append(count(1<<62), 0)},
-		{"an array of 2^62 empty fixed", field(`{"type":"array","items":{"type":"fixed","name":"F","size":0}}`), append(count(1<<62), 0)},
-		{"many blocks of nulls", field(null), repeat(count(1<<16), 1<<10, 0)},
-		{"an array of 2^62 longs", field(`{"type":"array","items":"long"}`), append(count(1<<62), 0)},
-		{"an array of 2^61 doubles", field(`{"type":"array","items":"double"}`), append(count(1<<61), 0)},
-		{"a map of 2^62 nulls", field(`{"type":"map","values":"null"}`), append(count(1<<62), 0)},
-		{"a string of 2^40 bytes", field(`"string"`), count(1 << 40)},
-		{"bytes of 2^62", field(`"bytes"`), count(1 << 62)},
-		{"bytes of 2^63-1", field(`"bytes"`), count(1<<63 - 1)},
-		{"a block of 2^62 bytes", field(`{"type":"array","items":"long"}`), append(append(count(-1), count(1<<62)...), 0)},
-		{"1,000,000 records inside each other", recursive, repeat([]byte{2}, 1_000_000, 0)},
-		{"1,000,000 arrays inside each other", lists, repeat([]byte{2}, 1_000_000, 0)},
-		{"a fixed of 2^31-1 bytes", field(`{"type":"fixed","name":"F","size":2147483647}`), []byte{1, 2, 3}},
-		{"a record that cannot exist", `{"type":"record","name":"R","fields":[{"name":"f","type":"R"}]}`, make([]byte, 1<<20)},
-		{"an array of records that cannot exist", `{"type":"record","name":"R","fields":[{"name":"f","type":[]}]}`, make([]byte, 1<<20)},
-		{"an unknown branch", field(`["null","int"]`), count(1 << 62)},
-	}
-}
-
-// TestHostileRecords: each is refused, within 50 ms and in memory of twice its size, for
-// whatever paths. The fastest of a few tries counts: the machine may be busy.
+// TestHostileRecords runs alone: it counts what the process allocates.
 func TestHostileRecords(t *testing.T) {
-	for _, c := range hostileRecords() {
-		schema := parse(t, c.schema)
-		for _, paths := range [][]string{nil, {""}, {"f"}, {"f.f.f", "f[0].f"}} {
-			took, taken := time.Duration(math.MaxInt64), uint64(math.MaxUint64)
-			for range 5 {
-				d, err := NewDecoder(schema, nil, parsePaths(t, paths...))
-				if err != nil {
-					t.Fatal(err)
-				}
-				var into codecs.Columns
-				var before, after runtime.MemStats
-				runtime.ReadMemStats(&before)
-				start := time.Now()
-				bad := d.Decode([][]byte{c.record}, &into)
-				took = min(took, time.Since(start))
-				runtime.ReadMemStats(&after)
-				taken = min(taken, after.TotalAlloc-before.TotalAlloc)
-				if len(bad) != 1 {
-					t.Fatalf("%s is accepted for %q", c.name, paths)
-				}
-			}
-			const words = 4096 // the reason, and a row of cells
-			if taken > 2*uint64(len(c.record))+words {
-				t.Errorf("%s of %d bytes takes %d bytes for %q", c.name, len(c.record), taken, paths)
-			}
-			if took > 50*time.Millisecond {
-				t.Errorf("%s takes %v for %q", c.name, took, paths)
-			}
+	codecstest.RunHostile(t, codecs.FormatAvro, func(schema string, paths []codecs.Path) codecs.Decoder {
+		d, err := NewDecoder(parse(t, schema), nil, paths)
+		if err != nil {
+			t.Fatal(err)
 		}
-	}
+		return d
+	}, func(string) []byte { return nil })
 }
 
 // TestBlockSizes: a block that does not have the size that it says is no block, read or
@@ -162,15 +99,6 @@ func TestValuesWithoutBytes(t *testing.T) {
 			}
 		}
 	}
-}
-
-// repeat is part so many times, and then the end.
-func repeat(part []byte, times int, end ...byte) []byte {
-	all := make([]byte, 0, len(part)*times+len(end))
-	for range times {
-		all = append(all, part...)
-	}
-	return append(all, end...)
 }
 
 // TestHostileRecordsAllocateLittle looks at the memory that a bad record costs.

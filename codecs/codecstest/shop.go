@@ -120,9 +120,18 @@ func BenchmarkShop(b *testing.B, records [][]byte, read func(*ShopEvent, []byte)
 // ProcessorTime is what the process has used so far.
 func ProcessorTime(b *testing.B) time.Duration {
 	b.Helper()
-	var used syscall.Rusage
-	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &used); err != nil {
-		b.Fatal(err)
+	return used(b, syscall.RUSAGE_SELF)
+}
+
+// ofThread is RUSAGE_THREAD, which package syscall does not have.
+const ofThread = 1
+
+// used is what somebody has used of the processor so far.
+func used(t testing.TB, who int) time.Duration {
+	t.Helper()
+	var usage syscall.Rusage
+	if err := syscall.Getrusage(who, &usage); err != nil {
+		t.Fatal(err)
 	}
-	return time.Duration(used.Utime.Nano() + used.Stime.Nano())
+	return time.Duration(usage.Utime.Nano() + usage.Stime.Nano())
 }

@@ -6,6 +6,7 @@ package jsoncodec
 
 import (
 	"fmt"
+	"slices"
 	"unsafe"
 
 	"leat/codecs"
@@ -155,8 +156,7 @@ func (d *Decoder) name(b []byte, i int, n *node, place int) (*node, int) {
 	name := b[i+1 : end-1]
 	if escaped {
 		from := len(d.arena)
-		d.arena = jsontext.AppendUnescaped(d.arena, name)
-		name = d.arena[from:]
+		name = d.unescaped(b, name, i)
 		d.arena = d.arena[:from]
 	}
 	child := n.member(name)
@@ -219,9 +219,7 @@ func (d *Decoder) value(b []byte, i int, n *node, depth int) int {
 		}
 		body := b[i+1 : end-1]
 		if escaped {
-			from := len(d.arena)
-			d.arena = jsontext.AppendUnescaped(d.arena, body)
-			body = d.arena[from:]
+			body = d.unescaped(b, body, i)
 		}
 		d.set(n, codecs.String, 0, view(body))
 		return end
@@ -250,6 +248,14 @@ func (d *Decoder) value(b []byte, i int, n *node, depth int) int {
 		d.set(n, codecs.Float, bits, "")
 	}
 	return end
+}
+
+// unescaped puts the text of a string at b[i] into the arena, which gets room for all that
+// may follow in the record: it does not grow again with each string.
+func (d *Decoder) unescaped(b, body []byte, i int) []byte {
+	from := len(d.arena)
+	d.arena = jsontext.AppendUnescaped(slices.Grow(d.arena, len(b)-i), body)
+	return d.arena[from:]
 }
 
 // composite decodes the object or array at b[i]. depth counts it.

@@ -64,6 +64,7 @@ type machine struct {
 
 	occurrences []occurrence
 	heads       []head
+	lean        bool // what is noted is for complete
 }
 
 // NewDecoder makes a decoder whose k-th column is the value at paths[k].
@@ -126,8 +127,13 @@ func (d *Decoder) one(b []byte) bool {
 	if d.run(d.main, b, 0, 0, 1) < 0 {
 		return false
 	}
-	if d.root.needs && !d.complete(d.root, d.whole()) {
-		return false
+	if d.root.needs {
+		d.lean = true
+		complete := d.complete(d.root, d.whole())
+		d.lean = false
+		if !complete {
+			return false
+		}
 	}
 	switch {
 	case d.twice:

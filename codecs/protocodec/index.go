@@ -56,7 +56,7 @@ func (m *machine) scanPiece(t *message, base int, b []byte, i int) {
 			return
 		}
 		i = end
-		if place < 0 {
+		if place < 0 || m.lean && !t.fields[place].completes() {
 			continue
 		}
 		f := &t.fields[place]

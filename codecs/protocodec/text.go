@@ -141,6 +141,9 @@ func (m *machine) wrapperText(t *message, pieces int32) {
 	m.close(base, mark)
 }
 
+// completes tells whether complete looks at a field.
+func (f *field) completes() bool { return f.required || f.oneof >= 0 || f.msg != nil && f.msg.needs }
+
 // complete reports whether the message that lies in pieces has its required fields, and
 // all messages inside have theirs.
 func (m *machine) complete(t *message, pieces int32) bool {
