@@ -7,7 +7,7 @@ import (
 )
 
 // FuzzDecode decodes two records in turn, so that what is learnt from one is tried on
-// the other, and compares with encoding/json.
+// the other, and compares with encoding/json and with jsontext.
 func FuzzDecode(f *testing.F) {
 	for _, pair := range [][2]string{
 		{`{"a":1,"b":"x","c":[1,{"d":2.5}]}`, `{"a": 2, "b": "y", "c": []}`},
@@ -34,6 +34,7 @@ func checkValid(t *testing.T, b []byte) {
 	if want := acceptable(b); (err == nil) != want {
 		t.Fatalf("%q: Valid says %v, want acceptance %v", b, err, want)
 	}
+	checkReference(t, b, err == nil)
 	if err != nil {
 		if e := err.(*SyntaxError); e.Offset < 0 || e.Offset > len(b) || e.Line < 1 || e.Column < 1 || e.Reason == "" {
 			t.Fatalf("%q: %+v", b, e)

@@ -148,7 +148,7 @@ func parsePaths(t testing.TB, texts ...string) []codecs.Path {
 }
 
 // checkAgainstOracle decodes the records as one batch and compares every cell and
-// every refusal.
+// every refusal with those of both references.
 func checkAgainstOracle(t *testing.T, d *Decoder, paths []codecs.Path, records [][]byte) {
 	t.Helper()
 	var into codecs.Columns
@@ -172,12 +172,16 @@ func checkAgainstOracle(t *testing.T, d *Decoder, paths []codecs.Path, records [
 		if whole := Whole(record) == nil; whole != good {
 			t.Fatalf("%q: Whole accepts %v, want %v", record, whole, good)
 		}
+		second := checkReference(t, record, acceptable(record))
 		for k, p := range paths {
 			var want codecs.Value
 			if good {
 				var err error
 				if want, err = lookup(record, p.Steps()); err != nil {
 					t.Fatalf("%q at %s: %v", record, p, err)
+				}
+				if other := second.at(p.Steps()); other != want {
+					t.Fatalf("%q at %q: encoding/json has %v, jsontext %v", record, p, want, other)
 				}
 			}
 			if got := into.Cols[k].Value(row); got != want {

@@ -70,6 +70,8 @@ var doors = map[string]string{
 	"github.com/hamba/avro":             "codecs/avrocodec",
 	"github.com/twmb/avro":              "(tests)",
 	"github.com/twmb/franz-go":          "(tests)",
+	"github.com/go-json-experiment":     "(tests)",
+	"github.com/gogo/protobuf":          "(tests)",
 	"github.com/bufbuild/protocompile":  "codecs/protocodec",
 	"google.golang.org/protobuf":        "codecs/protocodec",
 	"github.com/expr-lang/expr":         "queries",
