@@ -15,7 +15,9 @@ const sampleSchema = `{"type":"record","name":"Order","namespace":"shop","fields
 		{"name":"geo","type":{"type":"record","name":"Geo","fields":[{"name":"lat","type":"double"},{"name":"lon","type":"double"}]}}]}},
 	{"name":"lines","type":{"type":"array","items":{"type":"record","name":"Line","fields":[{"name":"sku","type":"string"},
 		{"name":"price","type":"double"},{"name":"count","type":"long"},{"name":"tags","type":{"type":"array","items":"string"}}]}}},
-	{"name":"attributes","type":{"type":"map","values":"long"}}]}`
+	{"name":"attributes","type":{"type":"map","values":"long"}},
+	{"name":"status","type":{"type":"enum","name":"Status","symbols":["OPEN","CLOSED"]}},{"name":"at","type":{"type":"long","logicalType":"timestamp-micros"}},
+	{"name":"card","type":["null","string"],"default":null},{"name":"cash","type":["null","long"],"default":null}]}`
 
 func TestContract(t *testing.T) {
 	schema := parse(t, sampleSchema)

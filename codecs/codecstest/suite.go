@@ -16,7 +16,8 @@ import (
 //	id string, ts int64, amount double, qty int32, paid bool, note string or absent,
 //	address {city string, zip string or absent, geo {lat double, lon double}},
 //	lines list of {sku string, price double, count int64, tags list of string},
-//	attributes map of int64
+//	attributes map of int64, status enum of OPEN and CLOSED, at time in epoch ms,
+//	either card string or cash int64 or neither of them
 type Format struct {
 	// Decoder makes a decoder of records of the sample schema.
 	Decoder func(t testing.TB, paths []codecs.Path) codecs.Decoder
@@ -33,12 +34,13 @@ func Rows() []string {
 	return []string{
 		`{"id":"o-1","ts":1700000000000,"amount":12.5,"qty":3,"paid":true,"note":"fragile","address":{"city":"Köln","zip":"50667",` +
 			`"geo":{"lat":50.9375,"lon":6.96}},"lines":[{"sku":"A","price":1.5,"count":2,"tags":["x","y"]},` +
-			`{"sku":"B","price":0.25,"count":9007199254740993,"tags":[]}],"attributes":{"weight":7,"":0,"odd key":-1}}`,
+			`{"sku":"B","price":0.25,"count":9007199254740993,"tags":[]}],"attributes":{"weight":7,"":0,"odd key":-1},` +
+			`"status":"OPEN","at":1700000000123,"cash":9007199254740993}`,
 		`{"id":"","ts":-9223372036854775808,"amount":-0.0,"qty":-2147483648,"paid":false,"address":{"city":"",` +
-			`"geo":{"lat":1e300,"lon":5e-324}},"lines":[],"attributes":{}}`,
+			`"geo":{"lat":1e300,"lon":5e-324}},"lines":[],"attributes":{},"status":"CLOSED","at":-1,"card":""}`,
 		`{"id":"a \"quoted\"\n text of more than a few words, \u20ac and 😀","ts":9223372036854775807,"amount":0.1,"qty":2147483647,` +
 			`"paid":true,"note":"","address":{"city":"x","zip":"","geo":{"lat":0.5,"lon":-0.5}},"lines":[{"sku":"only","price":3.0,` +
-			`"count":-1,"tags":["one"]}],"attributes":{"weight":9223372036854775807}}`,
+			`"count":-1,"tags":["one"]}],"attributes":{"weight":9223372036854775807},"status":"OPEN","at":0}`,
 	}
 }
 
@@ -51,6 +53,7 @@ func paths(t testing.TB) []codecs.Path {
 		"address.geo.lon", "lines", "lines[0]", "lines[0].sku", "lines[1].count", "lines[1].price", "lines[0].tags", "lines[0].tags[1]",
 		"lines[7].sku", "lines[0].tags[7]", "attributes", "attributes.weight", `attributes[""]`, `attributes["odd key"]`, "attributes.none",
 		"id.x", "id[0]", "address[0]", "address.city.x", "lines.sku", "lines[0][0]", "attributes.weight.x", "ts", "lines[0].sku",
+		"status", "at", "card", "cash", "status.x", "at.seconds",
 	} {
 		p, err := codecs.ParsePath(text)
 		if err != nil {

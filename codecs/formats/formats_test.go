@@ -24,7 +24,9 @@ const orderSchema = `{"type":"record","name":"Order","namespace":"shop","fields"
 		{"name":"geo","type":{"type":"record","name":"Geo","fields":[{"name":"lat","type":"double"},{"name":"lon","type":"double"}]}}]}},
 	{"name":"lines","type":{"type":"array","items":{"type":"record","name":"Line","fields":[{"name":"sku","type":"string"},
 		{"name":"price","type":"double"},{"name":"count","type":"long"},{"name":"tags","type":{"type":"array","items":"string"}}]}}},
-	{"name":"attributes","type":{"type":"map","values":"long"}}]}`
+	{"name":"attributes","type":{"type":"map","values":"long"}},
+	{"name":"status","type":{"type":"enum","name":"Status","symbols":["OPEN","CLOSED"]}},{"name":"at","type":{"type":"long","logicalType":"timestamp-micros"}},
+	{"name":"card","type":["null","string"],"default":null},{"name":"cash","type":["null","long"],"default":null}]}`
 
 // version schemas of one field v and more, each readable as the ones before and after.
 var versions = []string{

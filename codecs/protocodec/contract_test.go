@@ -9,6 +9,8 @@ import (
 
 const sampleSchema = `syntax = "proto3";
 package shop;
+import "google/protobuf/timestamp.proto";
+enum Status { OPEN = 0; CLOSED = 1; }
 message Order {
   string id = 1;
   int64 ts = 2;
@@ -19,6 +21,9 @@ message Order {
   Address address = 7;
   repeated Line lines = 8;
   map<string, int64> attributes = 200;
+  Status status = 201;
+  google.protobuf.Timestamp at = 202;
+  oneof payment { string card = 203; int64 cash = 204; }
 }
 message Address {
   message Geo { double lat = 1; double lon = 2; }
