@@ -59,7 +59,7 @@ func errorTable() []documented {
 		{"not_found", "404", "There is no such path, or no such key.", "`GET /` lists the calls. Where member `expired` is true, the key's time was over."},
 		{"not_grouped", "422", "The query has no groups, so it has no view.", "Read its results."},
 		{"not_leader", "307", "Another node has to be asked.", "Follow `Location` with the same token; `curl -L` does, where there is a token `curl --location-trusted`."},
-		{"not_ready", "503", "The node is starting or has no leader.", "Try again; the message says what it waits for."},
+		{"not_ready", "503", "The node is starting, has no leader, or puts a snapshot in.", "Try again; the message says what it waits for."},
 		{"offset_out_of_range", "410", "The offset is below the first there is.", "Start from the first offset, which member `first_offset` names."},
 		{"overloaded", "503", "The server has as many connections, bodies in flight or one-shot queries as it takes.", "Try again later."},
 		{"partition_closed", "503", "The partition is being closed: its topic is going away, or the server is.", "Try again."},

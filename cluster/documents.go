@@ -173,7 +173,10 @@ func (n *Node) txnCommand(t *bus.Txn) (c txnCommand, size int, err error) {
 		if err != nil {
 			return c, 0, err
 		}
-		p := n.shards[t.Shard].machine.partition(id)
+		p, err := n.shards[t.Shard].machine.find(id)
+		if err != nil {
+			return c, 0, err
+		}
 		if p == nil {
 			return c, 0, errUnknownTopic(trim.Topic)
 		}

@@ -19,6 +19,12 @@ func errShuttingDown() error {
 	return fault.New(fault.Unavailable, "shutting_down", "the node is shutting down")
 }
 
+// errRestoring is for a read of records on a node that is so far behind that it is given
+// all of a shard anew.
+func errRestoring(shard uint64) error {
+	return fault.New(fault.Unavailable, "not_ready", "this node is putting in a snapshot of shard %d", shard)
+}
+
 // errUnknownOutcome is for a write that was handed to raft and not answered: it
 // may yet be applied.
 func errUnknownOutcome(cause error) error {

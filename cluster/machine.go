@@ -45,6 +45,7 @@ type machine struct {
 	advanced     chan struct{} // closed when applied grows; nil where nobody waits for it
 	recent       recentChanges
 	closed       bool
+	restoring    bool // a snapshot is being put in: there are no records to be read
 	stateLog     *log.Partition
 	dropped      []state.PartitionID // files to remove after the next checkpoint
 	digests      digests

@@ -21,7 +21,10 @@ func (n *Node) Quiet(ctx context.Context, topic string, partition int32, spanMs 
 	if err != nil {
 		return 0, 0, err
 	}
-	p := s.machine.partition(state.PartitionID{Topic: t.ID, Partition: partition})
+	p, err := s.machine.find(state.PartitionID{Topic: t.ID, Partition: partition})
+	if err != nil {
+		return 0, 0, err
+	}
 	if p == nil {
 		return 0, 0, errUnknownTopic(topic)
 	}

@@ -201,7 +201,7 @@ func (m *machine) restore(from io.Reader, done <-chan struct{}) error {
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.state, m.stateLog, m.logs, m.applied, m.dropped = s, stateLog, logs, index, nil
+	m.state, m.stateLog, m.logs, m.applied, m.dropped, m.restoring = s, stateLog, logs, index, nil, false
 	m.recent.reset(s.DocVersion())
 	close(m.changed)
 	m.changed = make(chan struct{})
@@ -209,12 +209,12 @@ func (m *machine) restore(from io.Reader, done <-chan struct{}) error {
 	return nil
 }
 
-// discard closes and removes what the machine holds. Documents go with the records: who
-// sees those can read these.
+// discard closes and removes what the machine holds. Until the new state is there readers
+// have the old one, and are told to come again for the records.
 func (m *machine) discard() error {
 	m.mu.Lock()
 	logs, stateLog := m.logs, m.stateLog
-	m.logs, m.stateLog, m.state = make(map[state.PartitionID]*log.Partition), nil, state.New()
+	m.logs, m.stateLog, m.restoring = make(map[state.PartitionID]*log.Partition), nil, true
 	m.mu.Unlock()
 	return errors.Join(closeLogs(stateLog, logs), m.removeAll())
 }

@@ -2,6 +2,8 @@ package cluster
 
 import (
 	"bytes"
+	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
@@ -9,6 +11,9 @@ import (
 	"runtime"
 	"testing"
 
+	sm "github.com/lni/dragonboat/v4/statemachine"
+
+	"leat/internal/bus"
 	"leat/internal/fault"
 	"leat/log/crashfs"
 )
@@ -134,5 +139,119 @@ func TestSnapshotOfLargeState(t *testing.T) {
 	runtime.ReadMemStats(&after)
 	if took := after.TotalAlloc - before.TotalAlloc; took > docs*size/8 {
 		t.Errorf("a snapshot of %d bytes takes %d bytes of memory", docs*size, took)
+	}
+}
+
+// commands applies commands as one entry.
+func (m *machine) commands(t *testing.T, index uint64, commands ...[]byte) {
+	t.Helper()
+	cmd := binary.LittleEndian.AppendUint64([]byte{proposalVersion}, 1_000_000)
+	for _, c := range commands {
+		cmd = append(cmd, c...)
+	}
+	if _, err := m.Update([]sm.Entry{{Index: index, Cmd: cmd}}); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// atEnd calls a function once everything has been read but the end.
+type atEnd struct{ do func() }
+
+func (e atEnd) Read([]byte) (int, error) {
+	e.do()
+	return 0, io.EOF
+}
+
+// pausing reads a snapshot, and calls a function before its end.
+func pausing(image []byte, do func()) io.Reader {
+	end := len(image) - sectionHeader
+	return io.MultiReader(bytes.NewReader(image[:end]), atEnd{do}, bytes.NewReader(image[end:]))
+}
+
+// metaWithTopic is a metadata shard with the topic "in".
+func metaWithTopic(t *testing.T) *machine {
+	t.Helper()
+	m := newMachine(bus.MetaShard, "/data/shards/1", crashfs.New(1).FS(), "b0")
+	if _, err := m.Open(nil); err != nil {
+		t.Fatal(err)
+	}
+	m.commands(t, 5, encodeCreateTopic(nil, "in", false, []uint64{2}))
+	return m
+}
+
+// dataWithDoc is a data shard with records in "in" and the document "doc".
+func dataWithDoc(t *testing.T, index uint64, doc string, values ...string) *machine {
+	t.Helper()
+	m, _ := openMachine(t, crashfs.New(2), "b0")
+	txn := txnCommand{appends: []appendCommand{{block: block(values...)}}, puts: []putCommand{{key: "doc", value: []byte(doc)}}}
+	txn.appends[0].id.Topic = 1
+	m.commands(t, index-1, encodeOpen(nil, 1, []int32{0}))
+	m.commands(t, index, txn.encode(nil))
+	return m
+}
+
+// TestReadersDuringASnapshot: while a snapshot is put in, documents and the table of topics
+// are the old ones, and records are not missing but to be asked for again. Who waits for
+// records or documents is woken.
+func TestReadersDuringASnapshot(t *testing.T) {
+	t.Parallel()
+	meta, data := metaWithTopic(t), dataWithDoc(t, 6, "old", "a")
+	n := &Node{core: &core{shards: map[uint64]*shard{bus.MetaShard: {id: bus.MetaShard, machine: meta}, 2: {id: 2, machine: data}}}}
+	old, err := n.Wait("in", 0, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	changed := n.DocsChanged(2)
+	applied := make(chan bool)
+	go func() { applied <- data.awaitApplied(t.Context(), 9) }()
+	seen := 0
+	during := func() {
+		seen++
+		if _, ok := n.Topic("in"); !ok {
+			t.Error("the topic is not in the table")
+		}
+		if d, ok := n.Doc(2, "doc"); !ok || string(d.Value) != "old" {
+			t.Errorf("the document is %q", d.Value)
+		}
+		txn := bus.Txn{Shard: 2, Trims: []bus.Trim{{Topic: "in", Before: 1}}}
+		for what, read := range map[string]func() error{
+			"partition": func() error { _, err := n.Partition("in", 0); return err },
+			"read":      func() error { _, err := n.Read("in", 0, 0, 100, nil); return err },
+			"wait":      func() error { _, err := n.Wait("in", 0, 1); return err },
+			"time":      func() error { _, err := n.OffsetAtTime("in", 0, 0); return err },
+			"quiet":     func() error { _, _, err := n.Quiet(context.Background(), "in", 0, 1); return err },
+			"trim":      func() error { _, _, err := n.txnCommand(&txn); return err },
+		} {
+			if err := read(); fault.KindOf(err) != fault.Unavailable || fault.As(err).Code != "not_ready" {
+				t.Errorf("%s: %v", what, err)
+			}
+		}
+		<-old
+	}
+	if err := data.RecoverFromSnapshot(pausing(stream(t, dataWithDoc(t, 9, "new", "a", "b")), during), nil); err != nil || seen != 1 {
+		t.Fatalf("%v, %d looks", err, seen)
+	}
+	<-changed
+	if !<-applied {
+		t.Error("who waits for an entry of the snapshot is not told")
+	}
+	if p, err := n.Partition("in", 0); err != nil || p.Next != 2 {
+		t.Errorf("afterwards %+v, %v", p, err)
+	}
+	if d, _ := n.Doc(2, "doc"); string(d.Value) != "new" {
+		t.Errorf("the document is %q", d.Value)
+	}
+	seen = 0
+	during = func() {
+		if _, ok := n.Topic("in"); !ok {
+			t.Error("the topic is not in the table while that is put in")
+		}
+		seen++
+	}
+	if err := meta.RecoverFromSnapshot(pausing(stream(t, metaWithTopic(t)), during), nil); err != nil || seen != 1 {
+		t.Fatalf("%v, %d looks", err, seen)
+	}
+	if _, ok := n.Topic("in"); !ok {
+		t.Error("the topic is gone")
 	}
 }

@@ -245,9 +245,9 @@ func (n *Node) records(topic string, partition int32) (*log.Partition, *shard, e
 	if err != nil {
 		return nil, nil, err
 	}
-	p := s.machine.partition(state.PartitionID{Topic: t.ID, Partition: partition})
-	if p == nil && s.machine.ended() {
-		return nil, nil, errShuttingDown() // this node leaves the cluster
+	p, err := s.machine.find(state.PartitionID{Topic: t.ID, Partition: partition})
+	if err != nil {
+		return nil, nil, err
 	}
 	if p == nil {
 		return nil, nil, errUnknownTopic(topic)
@@ -270,27 +270,30 @@ func (n *Node) Partition(topic string, partition int32) (bus.Partition, error) {
 // at least one. buf is used again if it is large enough. Below the first offset
 // the error is OutOfRange.
 func (n *Node) Read(topic string, partition int32, from log.Offset, maxBytes int, buf []byte) (log.Frames, error) {
-	p, _, err := n.records(topic, partition)
+	p, s, err := n.records(topic, partition)
 	if err != nil {
 		return log.Frames{}, err
 	}
 	frames, err := p.Read(from, maxBytes, buf)
 	if err != nil {
-		return log.Frames{}, fmt.Errorf("read %s/%d at %d: %w", topic, partition, from, n.goneOr(topic, err))
+		return log.Frames{}, fmt.Errorf("read %s/%d at %d: %w", topic, partition, from, n.goneOr(topic, s, err))
 	}
 	return frames, nil
 }
 
 // goneOr turns the failure of a log that was closed under its reader into the
-// reason: the topic was deleted, or the node is going down.
-func (n *Node) goneOr(topic string, err error) error {
+// reason: the topic was deleted, the node is going down, or it puts a snapshot in.
+func (n *Node) goneOr(topic string, s *shard, err error) error {
 	if f := fault.As(err); f == nil || f.Code != "partition_closed" {
 		return err
 	}
-	if n.topic(topic) == nil {
+	switch {
+	case n.topic(topic) == nil:
 		return errUnknownTopic(topic)
+	case s.machine.ended():
+		return errShuttingDown()
 	}
-	return errShuttingDown()
+	return errRestoring(s.id)
 }
 
 // Wait returns a channel that is closed once the partition's next offset is
@@ -305,12 +308,12 @@ func (n *Node) Wait(topic string, partition int32, after log.Offset) (<-chan str
 
 // OffsetAtTime finds the first record whose append time is at least ms.
 func (n *Node) OffsetAtTime(topic string, partition int32, ms int64) (log.Offset, error) {
-	p, _, err := n.records(topic, partition)
+	p, s, err := n.records(topic, partition)
 	if err != nil {
 		return 0, err
 	}
 	offset, err := p.OffsetAtTime(ms)
-	return offset, n.goneOr(topic, err)
+	return offset, n.goneOr(topic, s, err)
 }
 
 // turn deals partitions round-robin, a round of the coalescer at a time: what is

@@ -63,6 +63,22 @@ func (m *machine) partition(id state.PartitionID) *log.Partition {
 	return m.logs[id]
 }
 
+// find is partition for who needs to know why there is none: an error says that there will
+// be again, or that this replica is over.
+func (m *machine) find(id state.PartitionID) (*log.Partition, error) {
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	switch p := m.logs[id]; {
+	case p != nil:
+		return p, nil
+	case m.closed:
+		return nil, errShuttingDown()
+	case m.restoring:
+		return nil, errRestoring(m.shard)
+	}
+	return nil, nil
+}
+
 func (m *machine) hasPartition(id state.PartitionID) bool { return m.partition(id) != nil }
 
 func (m *machine) hasTopic(topic uint64) bool {
