@@ -137,8 +137,7 @@ func (l *listener) drain() {
 func (l *listener) revoke(c *credentials, grace time.Duration) {
 	end := time.Now().Add(grace)
 	for _, open := range l.all() {
-		if p := open.pass.Load(); p != nil && p.under(c) != nil {
-			open.revoked.Store(&end)
+		if p := open.pass.Load(); p != nil && p.under(c) != nil && open.revoked.CompareAndSwap(nil, &end) {
 			_ = open.SetWriteDeadline(end)
 		}
 	}
@@ -286,9 +285,19 @@ func (c *conn) SetReadDeadline(t time.Time) error {
 
 // SetWriteDeadline sets the deadline of the next write, or that of a revoked stream.
 func (c *conn) SetWriteDeadline(t time.Time) error {
-	if end := c.revoked.Load(); end != nil && (t.IsZero() || t.After(*end)) {
-		t = *end
+	for {
+		end := c.revoked.Load()
+		if end != nil && (t.IsZero() || t.After(*end)) {
+			t = *end
+		}
+		if err := c.setWriteDeadline(t); err != nil || c.revoked.Load() == end {
+			return err
+		}
+		// It was revoked meanwhile, and that deadline may have been set before this one.
 	}
+}
+
+func (c *conn) setWriteDeadline(t time.Time) error {
 	if c.exact {
 		return alive(c.Conn.SetWriteDeadline(t))
 	}

@@ -3,6 +3,7 @@ package api
 import (
 	"bufio"
 	"io"
+	"net"
 	"net/http"
 	"strings"
 	"testing"
@@ -140,6 +141,48 @@ func TestRevokedStalledClient(t *testing.T) {
 		if p.under(s.server.credentials.Load()) != nil || c.revoked.Load() != nil {
 			t.Error("the wrong one was given up")
 		}
+	}
+}
+
+// timedConn is a connection that remembers its write deadline, and does something before
+// it is set for the first time.
+type timedConn struct {
+	net.Conn
+	before func()
+	end    time.Time
+}
+
+func (c *timedConn) SetWriteDeadline(t time.Time) error {
+	if before := c.before; before != nil {
+		c.before = nil
+		before()
+	}
+	c.end = t
+	return nil
+}
+
+// TestRevokedAsItWrites: the end of a revoked stream stands, also where the stream is about
+// to give its next write the time that it had before.
+func TestRevokedAsItWrites(t *testing.T) {
+	t.Parallel()
+	inner := &timedConn{}
+	l := &listener{conns: map[*conn]struct{}{}}
+	c := &conn{Conn: inner, listener: l, exact: true}
+	l.conns[c] = struct{}{}
+	c.pass.Store(&permit{scopes: ScopeKV})
+	began := time.Now()
+	inner.before = func() { l.revoke(newCredentials(tokens(t, "other")), time.Second) }
+	if err := c.SetWriteDeadline(began.Add(time.Hour)); err != nil {
+		t.Fatal(err)
+	}
+	first := inner.end
+	if first.After(time.Now().Add(time.Second)) {
+		t.Errorf("the write has %s", first.Sub(began))
+	}
+	// Once it has been revoked, more tokens that are replaced give it no more time.
+	l.revoke(newCredentials(tokens(t, "another")), time.Hour)
+	if err := c.SetWriteDeadline(began.Add(time.Hour)); err != nil || !inner.end.Equal(first) {
+		t.Errorf("the write has %s, %v", inner.end.Sub(began), err)
 	}
 }
 
