@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"leat/internal/fault"
+	"leat/internal/testenv"
 )
 
 const spec = `{"name":"q","source":{"topic":"flights"}}`
@@ -111,9 +112,9 @@ func TestFollowStalledClient(t *testing.T) {
 	c := s.dial()
 	defer c.Close()
 	_, _ = c.Write([]byte("GET /queries/q/results?follow=1 HTTP/1.1\r\nHost: localhost\r\n\r\n"))
-	eventually(t, "the stream has begun", func() bool { return s.server.app.Server().GetCurrentConcurrency() > 0 })
+	testenv.Eventually(t, "the stream has begun", func() bool { return s.server.app.Server().GetCurrentConcurrency() > 0 })
 	s.client.CloseIdleConnections()
-	eventually(t, "the connection is given up", func() bool { return s.server.app.Server().GetOpenConnectionsCount() == 0 })
+	testenv.Eventually(t, "the connection is given up", func() bool { return s.server.app.Server().GetOpenConnectionsCount() == 0 })
 	s.want(200, "", "GET", "/health", "")
 }
 

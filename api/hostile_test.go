@@ -11,6 +11,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"leat/internal/testenv"
 )
 
 // refused checks a raw answer: the status, JSON in the one error form, and that
@@ -178,11 +180,11 @@ func TestFaultsBodyBudget(t *testing.T) {
 	c := s.dial()
 	defer c.Close()
 	fmt.Fprintf(c, "POST /broker/topics/t/produce HTTP/1.1\r\nHost: localhost\r\nContent-Length: 400000\r\n\r\n%s", strings.Repeat("x", 200_000))
-	eventually(t, "the first body is in flight", func() bool { return s.server.inFlight.Load() > 200<<10 })
+	testenv.Eventually(t, "the first body is in flight", func() bool { return s.server.inFlight.Load() > 200<<10 })
 	s.wantError(503, "overloaded", "POST", "/broker/topics/t/produce", strings.Repeat("y", 200_000))
 	s.want(200, "", "POST", "/broker/topics/t/produce", "small ones pass")
 	_ = c.Close()
-	eventually(t, "the budget is given back", func() bool { return s.server.inFlight.Load() == 0 })
+	testenv.Eventually(t, "the budget is given back", func() bool { return s.server.inFlight.Load() == 0 })
 	s.want(200, "", "POST", "/broker/topics/t/produce", strings.Repeat("y", 200_000))
 }
 
@@ -281,13 +283,13 @@ func TestTooManyConnections(t *testing.T) {
 	a, b := s.dial(), s.dial()
 	defer a.Close()
 	defer b.Close()
-	eventually(t, "both are accepted", func() bool { return s.server.app.Server().GetOpenConnectionsCount() == 2 })
+	testenv.Eventually(t, "both are accepted", func() bool { return s.server.app.Server().GetOpenConnectionsCount() == 2 })
 	c := s.dial()
 	defer c.Close()
 	got, _ := io.ReadAll(c)
 	refused(t, "one connection too many", string(got), 503, "overloaded")
 	_ = a.Close()
-	eventually(t, "there is room again", func() bool {
+	testenv.Eventually(t, "there is room again", func() bool {
 		d := s.dial()
 		defer d.Close()
 		_, _ = io.WriteString(d, "GET /health HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")

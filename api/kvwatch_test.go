@@ -4,6 +4,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"leat/internal/testenv"
 )
 
 func TestWatchNDJSON(t *testing.T) {
@@ -85,10 +87,10 @@ func TestWatchStalledClient(t *testing.T) {
 	c := s.dial()
 	defer c.Close()
 	_, _ = c.Write([]byte("GET /kv/app?watch=1 HTTP/1.1\r\nHost: localhost\r\n\r\n"))
-	eventually(t, "the stream has begun", func() bool { return s.server.open.Load() == 1 })
+	testenv.Eventually(t, "the stream has begun", func() bool { return s.server.open.Load() == 1 })
 	value := strings.Repeat("x", 1<<20)
 	for range 24 {
 		s.want(200, "", "POST", "/kv/app/k", value)
 	}
-	eventually(t, "the watcher is given up", func() bool { return s.server.open.Load() == 0 })
+	testenv.Eventually(t, "the watcher is given up", func() bool { return s.server.open.Load() == 0 })
 }

@@ -8,6 +8,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"leat/internal/testenv"
 )
 
 // following is a stream that a test reads.
@@ -85,7 +87,7 @@ func TestRevokedStreams(t *testing.T) {
 			f.more(s)
 			for !strings.Contains(line(t, same), f.went) {
 			}
-			eventually(t, "the revoked streams have ended", func() bool { return s.server.open.Load() == 1 })
+			testenv.Eventually(t, "the revoked streams have ended", func() bool { return s.server.open.Load() == 1 })
 			s.wantError(401, "unauthorized", "GET", f.path, "", "Authorization: Bearer gone")
 			s.wantError(403, "forbidden", "GET", f.path, "", "Authorization: Bearer less")
 		})
@@ -128,7 +130,7 @@ func TestRevokedStalledClient(t *testing.T) {
 		t.Cleanup(func() { _ = c.Close() })
 		_, _ = io.WriteString(c, "GET /kv/app.a?watch=1 HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer "+token+"\r\n\r\n")
 	}
-	eventually(t, "the streams have begun", func() bool { return s.server.open.Load() == 2 })
+	testenv.Eventually(t, "the streams have begun", func() bool { return s.server.open.Load() == 2 })
 	value := strings.Repeat("x", 1<<20)
 	for range 24 {
 		s.want(200, "", "POST", "/kv/app.a/k", value, "Authorization: Bearer root")
@@ -136,7 +138,7 @@ func TestRevokedStalledClient(t *testing.T) {
 	if err := s.server.SetTokens(tokens(t, "root:same@kv")); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "the one without a token is given up", func() bool { return s.server.open.Load() == 1 })
+	testenv.Eventually(t, "the one without a token is given up", func() bool { return s.server.open.Load() == 1 })
 	for c, p := range passes(s) {
 		if p.under(s.server.credentials.Load()) != nil || c.revoked.Load() != nil {
 			t.Error("the wrong one was given up")
@@ -217,7 +219,7 @@ func TestRevokedLongPoll(t *testing.T) {
 		return got
 	}
 	gone, less, same := poll("gone"), poll("less"), poll("same")
-	eventually(t, "all wait", func() bool { return s.topics.waits.Load() == 3 })
+	testenv.Eventually(t, "all wait", func() bool { return s.topics.waits.Load() == 3 })
 	if err := s.server.SetTokens(tokens(t, "same@consume=app.:less@consume=b:root")); err != nil {
 		t.Fatal(err)
 	}

@@ -10,6 +10,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"leat/internal/testenv"
 )
 
 // serveSecured starts a server that speaks TLS; the client of what is returned trusts
@@ -120,7 +122,7 @@ func TestSecuredTooMany(t *testing.T) {
 	s, _ := serveSecured(t, func(c *Config) { c.Limits.Connections = 1 })
 	a := s.dial()
 	defer a.Close()
-	eventually(t, "it is accepted", func() bool { return s.server.app.Server().GetOpenConnectionsCount() == 1 })
+	testenv.Eventually(t, "it is accepted", func() bool { return s.server.app.Server().GetOpenConnectionsCount() == 1 })
 	if a := s.secureGet("/health"); a.status != 503 || a.json(t)["error"] != "overloaded" {
 		t.Errorf("%d %s", a.status, a.body)
 	}
@@ -166,5 +168,5 @@ func TestSecuredStalledClient(t *testing.T) {
 	if total < records*size {
 		t.Errorf("%d bytes of %d", total, records*size)
 	}
-	eventually(t, "the one who reads nothing is let go", func() bool { return s.server.app.Server().GetOpenConnectionsCount() == 0 })
+	testenv.Eventually(t, "the one who reads nothing is let go", func() bool { return s.server.app.Server().GetOpenConnectionsCount() == 0 })
 }

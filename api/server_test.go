@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"leat/internal/bus"
+	"leat/internal/testenv"
 )
 
 // Every request in flight is answered, waits and streams end, nothing is left.
@@ -34,8 +35,8 @@ func TestShutdown(t *testing.T) {
 	defer idle.Close()
 	defer half.Close()
 	_, _ = io.WriteString(half, "POST /broker/topics/t/produce?partition=2 HTTP/1.1\r\nHost: localhost\r\nContent-Length: 3\r\n\r\na")
-	eventually(t, "all are under way", func() bool { return s.server.app.Server().GetOpenConnectionsCount() == 5 })
-	eventually(t, "the half request has begun", func() bool { return strings.Contains(stacks(), "readBody") })
+	testenv.Eventually(t, "all are under way", func() bool { return s.server.app.Server().GetOpenConnectionsCount() == 5 })
+	testenv.Eventually(t, "the half request has begun", func() bool { return strings.Contains(stacks(), "readBody") })
 	s.cancel()
 	if last := line(t, lines); !strings.Contains(last, `"error":"shutting_down"`) {
 		t.Errorf("the stream ends with %q", last)
@@ -58,7 +59,7 @@ func TestShutdown(t *testing.T) {
 	if err := s.stop(); err != nil {
 		t.Errorf("Run: %v", err)
 	}
-	eventually(t, "no goroutine is left", func() bool { return !leaked(t.Name()) })
+	testenv.Eventually(t, "no goroutine is left", func() bool { return !leaked(t.Name()) })
 	if err := s.server.Run(t.Context(), nil); err == nil {
 		t.Error("Run runs twice")
 	}

@@ -8,6 +8,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"leat/internal/testenv"
 )
 
 func TestTailNDJSON(t *testing.T) {
@@ -68,12 +70,12 @@ func TestTailSlowConsumer(t *testing.T) {
 	c := s.dial()
 	defer c.Close()
 	_, _ = c.Write([]byte("GET /broker/stream/t/0?offset=0 HTTP/1.1\r\nHost: localhost\r\n\r\n"))
-	eventually(t, "the stream has begun", func() bool { return s.server.open.Load() == 1 })
+	testenv.Eventually(t, "the stream has begun", func() bool { return s.server.open.Load() == 1 })
 	value := strings.Repeat("x", 1<<20-1)
 	for range 24 {
 		s.want(200, "", "POST", "/broker/topics/t/produce?partition=0", value)
 	}
-	eventually(t, "the client is given up", func() bool { return s.server.open.Load() == 0 })
+	testenv.Eventually(t, "the client is given up", func() bool { return s.server.open.Load() == 0 })
 }
 
 // Every record comes once and in order, however the reads fall between the writes.

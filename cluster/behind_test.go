@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"leat/internal/bus"
+	"leat/internal/testenv"
 )
 
 // TestFollowerBehindCompaction: a follower that was away while the others dropped the
@@ -39,7 +40,7 @@ func TestFollowerBehindCompaction(t *testing.T) {
 		return err
 	})
 	leader := g.nodes[g.leader(2)]
-	eventually(t, "the leader drops what the follower lacks", func() bool {
+	testenv.Eventually(t, "the leader drops what the follower lacks", func() bool {
 		reader, err := leader.host.GetLogReader(2)
 		if err != nil {
 			t.Fatal(err)
@@ -54,7 +55,7 @@ func TestFollowerBehindCompaction(t *testing.T) {
 		}
 		g.wantValues(down, "later", 0, []string{"x"})
 		n := g.nodes[down]
-		eventually(t, "the group and the document are there", func() bool {
+		testenv.Eventually(t, "the group and the document are there", func() bool {
 			offset, _ := n.Committed(bus.GroupOffset{Group: "g", Topic: "orders", Partition: 1})
 			d, _ := n.Doc(2, "k")
 			return offset == 7 && string(d.Value) == "v"

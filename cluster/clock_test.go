@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"leat/internal/bus"
+	"leat/internal/testenv"
 )
 
 // TestClockOfOneNode: a node starts with a wall clock that is an hour off. Wherever the
@@ -36,7 +37,7 @@ func TestClockOfOneNode(t *testing.T) {
 			})
 			lead := func(node int) {
 				t.Helper()
-				eventually(t, fmt.Sprintf("node %d leads", node), func() bool {
+				testenv.Eventually(t, fmt.Sprintf("node %d leads", node), func() bool {
 					err := g.nodes[g.leader(shard)].Transfer(within(t, 5*time.Second), shard, g.nodes[node].ID())
 					return err == nil && g.nodes[node].shards[shard].leads()
 				})

@@ -12,6 +12,7 @@ import (
 
 	"leat/internal/bus"
 	"leat/internal/fault"
+	"leat/internal/testenv"
 )
 
 // group is a cluster of nodes in this process, connected by TCP on loopback.
@@ -97,7 +98,7 @@ func (g *group) restart(i int) {
 func (g *group) leader(shard uint64) int {
 	g.t.Helper()
 	found := -1
-	eventually(g.t, fmt.Sprintf("shard %d has a leader", shard), func() bool {
+	testenv.Eventually(g.t, fmt.Sprintf("shard %d has a leader", shard), func() bool {
 		found = slices.IndexFunc(g.nodes, func(r *running) bool { return r != nil && r.shards[shard].leads() })
 		return found >= 0
 	})
@@ -134,7 +135,7 @@ func (g *group) do(shard uint64, what func(*Node) error) {
 func (g *group) append(topic string, partition int32, value string) {
 	g.t.Helper()
 	any := g.nodes[slices.IndexFunc(g.nodes, func(r *running) bool { return r != nil })]
-	eventually(g.t, "the topic is known", func() bool { _, err := any.Partition(topic, partition); return err == nil })
+	testenv.Eventually(g.t, "the topic is known", func() bool { _, err := any.Partition(topic, partition); return err == nil })
 	p, err := any.Partition(topic, partition)
 	if err != nil {
 		g.t.Fatal(err)
@@ -157,26 +158,12 @@ func (g *group) createTopic(name string, partitions int32) {
 // wantValues waits until a node has exactly these values.
 func (g *group) wantValues(i int, topic string, partition int32, want []string) {
 	g.t.Helper()
-	eventually(g.t, fmt.Sprintf("node %d has %d values", i, len(want)), func() bool {
+	testenv.Eventually(g.t, fmt.Sprintf("node %d has %d values", i, len(want)), func() bool {
 		p, err := g.nodes[i].Partition(topic, partition)
 		return err == nil && int(p.Next) >= len(want)
 	})
 	if got := g.nodes[i].values(g.t, topic, partition); !slices.Equal(got, want) {
 		g.t.Fatalf("node %d has %d values, %d were written", i, len(got), len(want))
-	}
-}
-
-func eventually(t testing.TB, what string, holds func() bool) {
-	t.Helper()
-	deadline := time.After(30 * time.Second)
-	tick := time.NewTicker(5 * time.Millisecond)
-	defer tick.Stop()
-	for !holds() {
-		select {
-		case <-tick.C:
-		case <-deadline:
-			t.Fatalf("not so after 30 s: %s", what)
-		}
 	}
 }
 
@@ -261,7 +248,7 @@ func TestMinority(t *testing.T) {
 	g.stop(1)
 	g.stop(2)
 	alone := g.nodes[0]
-	eventually(t, "the node knows that it is alone", func() bool {
+	testenv.Eventually(t, "the node knows that it is alone", func() bool {
 		return !slices.ContainsFunc(alone.shardIDs(), func(id uint64) bool { return alone.shards[id].lead.Load().id != 0 })
 	})
 	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
@@ -291,7 +278,7 @@ func TestPriorities(t *testing.T) {
 		}
 		return found
 	}
-	eventually(t, "every node leads", func() bool { return len(leaders()) == 3 })
+	testenv.Eventually(t, "every node leads", func() bool { return len(leaders()) == 3 })
 	g.do(bus.MetaShard, func(n *Node) error { return n.Transfer(within(t, 10*time.Second), bus.MetaShard, 3) })
 	if g.leader(bus.MetaShard) != 2 || !g.nodes[2].shards[bus.MetaShard].kept.Load() {
 		t.Error("the leader has not moved, or not to stay")
@@ -327,7 +314,7 @@ func TestEverywhere(t *testing.T) {
 	}
 	// A leader may be lost on the way: the key makes one record of it all the same.
 	everywhere := func(value string, patience time.Duration) (err error) {
-		eventually(t, value+" is committed", func() bool {
+		testenv.Eventually(t, value+" is committed", func() bool {
 			ctx, cancel := context.WithTimeout(t.Context(), patience)
 			defer cancel()
 			_, err = g.nodes[g.leader(p.Shard)].Append(ctx, bus.Append{Topic: "orders", Block: block(value), IdempotencyKey: value, Everywhere: true})
@@ -359,7 +346,7 @@ func TestEverywhere(t *testing.T) {
 		_, err := leader.Append(ctx, bus.Append{Topic: "orders", Block: block("v"), IdempotencyKey: "v", Everywhere: true})
 		answered <- err
 	}()
-	eventually(t, "the record is committed", func() bool { return len(leader.values(t, "orders", 0)) == 4 })
+	testenv.Eventually(t, "the record is committed", func() bool { return len(leader.values(t, "orders", 0)) == 4 })
 	g.restart(down)
 	if err := <-answered; err != nil {
 		t.Errorf("a node that was starting is not waited for: %v", err)

@@ -14,6 +14,7 @@ import (
 	"leat/cluster/state"
 	"leat/internal/bus"
 	"leat/internal/fault"
+	"leat/internal/testenv"
 	"leat/log"
 )
 
@@ -158,7 +159,7 @@ func TestReplicaDiverges(t *testing.T) {
 				t.Errorf("the directory cannot be emptied to rejoin: %v", err)
 			}
 			g.append("orders", 0, "last")
-			eventually(t, "the others tell", func() bool {
+			testenv.Eventually(t, "the others tell", func() bool {
 				for _, r := range g.nodes {
 					if r == nil {
 						continue
@@ -177,7 +178,7 @@ func TestReplicaDiverges(t *testing.T) {
 // awaitCompared waits until every node was seen to have the state of the majority.
 func (g *group) awaitCompared(shard uint64) {
 	g.t.Helper()
-	eventually(g.t, "the replicas are compared", func() bool {
+	testenv.Eventually(g.t, "the replicas are compared", func() bool {
 		for _, r := range g.nodes {
 			if r != nil && r.shards[shard].compared.Load() == 0 {
 				g.append("orders", 0, "something to compare")

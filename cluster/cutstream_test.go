@@ -14,6 +14,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"leat/internal/testenv"
 )
 
 // cutter is a listener that stops a snapshot that comes in, after a number of bytes. It
@@ -112,7 +114,7 @@ func TestSnapshotStreamCut(t *testing.T) {
 	for i := range g.configs {
 		g.wantTidy(t, i)
 	}
-	eventually(t, "no goroutine is left", func() bool { return goroutines(t, t.Name()) == "" })
+	testenv.Eventually(t, "no goroutine is left", func() bool { return goroutines(t, t.Name()) == "" })
 }
 
 // suffer has the follower need a snapshot, and cuts it.
@@ -129,7 +131,7 @@ func (g *cutTrial) suffer(t *testing.T, cut func(*testing.T, *cutConn)) {
 	}
 	for _, i := range []int{0, 1} {
 		g.wantValues(i, "orders", 0, g.want)
-		eventually(t, fmt.Sprintf("node %d drops what the follower lacks", i), func() bool {
+		testenv.Eventually(t, fmt.Sprintf("node %d drops what the follower lacks", i), func() bool {
 			reader, err := g.nodes[i].host.GetLogReader(firstDataShard)
 			must(t, err)
 			first, _ := reader.GetRange()
@@ -157,14 +159,14 @@ func (g *cutTrial) suffer(t *testing.T, cut func(*testing.T, *cutConn)) {
 	g.want = append(g.want, "after it")
 	for i, n := range g.nodes {
 		g.wantValues(i, "orders", 0, g.want)
-		eventually(t, fmt.Sprintf("node %d streams no more", i), func() bool {
+		testenv.Eventually(t, fmt.Sprintf("node %d streams no more", i), func() bool {
 			m := n.shards[firstDataShard].machine
 			m.mu.RLock()
 			defer m.mu.RUnlock()
 			return m.pins == 0
 		})
 	}
-	eventually(t, "what was stored of the cut snapshot is removed", func() bool { return len(g.received()) == 0 })
+	testenv.Eventually(t, "what was stored of the cut snapshot is removed", func() bool { return len(g.received()) == 0 })
 }
 
 // received are the directories that the follower stores a snapshot in.

@@ -19,6 +19,7 @@ import (
 	"leat/cluster/raftlog"
 	"leat/internal/bus"
 	"leat/internal/fault"
+	"leat/internal/testenv"
 	"leat/log"
 )
 
@@ -229,7 +230,7 @@ func (g *damageTrial) level(atLeast int) int {
 		if n == nil {
 			continue
 		}
-		eventually(g.t, fmt.Sprintf("node %d has %d records", i, p.Next), func() bool {
+		testenv.Eventually(g.t, fmt.Sprintf("node %d has %d records", i, p.Next), func() bool {
 			own, err := n.Partition("orders", 0)
 			return err == nil && own.Next >= p.Next
 		})
@@ -311,7 +312,7 @@ func (g *damageTrial) suffer(t *testing.T, h *harm) {
 	must(t, errors.Join(os.CopyFS(d.early, os.DirFS(filepath.Join(c.Dir, "raft"))), os.CopyFS(d.whole, os.DirFS(c.Dir))))
 	g.reopen(victim)
 	had = g.level(had + g.write(1000))
-	eventually(t, "the others have seen it with all", func() bool {
+	testenv.Eventually(t, "the others have seen it with all", func() bool {
 		for _, i := range []int{0, 2} {
 			b := g.nodes[i].book
 			b.mu.Lock()
@@ -345,7 +346,7 @@ func (g *damageTrial) suffer(t *testing.T, h *harm) {
 func (g *damageTrial) rejoin(t *testing.T) {
 	c := &g.configs[victim]
 	old := g.nodes[0].roster.Load().named(c.NodeID)
-	eventually(t, "the others have dropped what it lacks, so that it needs a snapshot", func() bool {
+	testenv.Eventually(t, "the others have dropped what it lacks, so that it needs a snapshot", func() bool {
 		reader, err := g.nodes[g.leader(firstDataShard)].host.GetLogReader(firstDataShard)
 		if err != nil {
 			return false
@@ -353,7 +354,7 @@ func (g *damageTrial) rejoin(t *testing.T) {
 		first, _ := reader.GetRange()
 		return first > 1
 	})
-	eventually(t, "the place is given anew", func() bool {
+	testenv.Eventually(t, "the place is given anew", func() bool {
 		_, err := g.nodes[0].Forwarding().AddMember(within(t, 10*time.Second), bus.Member{ID: c.NodeID}, old.ReplicaID)
 		return err == nil
 	})

@@ -7,22 +7,8 @@ import (
 
 	"leat/internal/bus"
 	"leat/internal/fault"
+	"leat/internal/testenv"
 )
-
-// until polls a condition that something under way makes true.
-func until(t *testing.T, what string, done func() bool) {
-	t.Helper()
-	deadline := time.After(30 * time.Second)
-	tick := time.NewTicker(time.Millisecond)
-	defer tick.Stop()
-	for !done() {
-		select {
-		case <-tick.C:
-		case <-deadline:
-			t.Fatalf("never: %s", what)
-		}
-	}
-}
 
 func TestDocumentsExpireByLogTime(t *testing.T) {
 	t.Parallel()
@@ -37,7 +23,7 @@ func TestDocumentsExpireByLogTime(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	until(t, "the short document expires", func() bool { _, ok := r.Doc(shard, "short"); return !ok })
+	testenv.Eventually(t, "the short document expires", func() bool { _, ok := r.Doc(shard, "short"); return !ok })
 	if !r.DocExpired(shard, "short") || r.DocExpired(shard, "never was") {
 		t.Fatal("an expired document is remembered as such, and nothing else is")
 	}

@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"leat/internal/bus"
+	"leat/internal/testenv"
 	"leat/log"
 )
 
@@ -80,7 +81,7 @@ func TestCrashBeforeTheIdentity(t *testing.T) {
 	c := Config{Dir: t.TempDir(), NodeID: "d", RaftListener: h, Invitation: g.invitation()}
 	crashing := c
 	crashing.FS = forgetful{log.OS(), func() {
-		eventually(t, "the others have called", func() bool {
+		testenv.Eventually(t, "the others have called", func() bool {
 			for _, r := range g.nodes {
 				r.book.mu.Lock()
 				known := r.book.incarnations["d/4"] != ""

@@ -6,6 +6,8 @@ import (
 	"strings"
 	"sync"
 	"testing"
+
+	"leat/internal/testenv"
 )
 
 // pad takes what a node logs.
@@ -36,10 +38,10 @@ func TestWatchLeaders(t *testing.T) {
 			c.Logger = slog.New(slog.NewTextHandler(&log, nil))
 		}
 	})
-	eventually(t, "the first leaders are in the log", func() bool { return log.has(`"a shard has a leader" shard=1 node=`) })
+	testenv.Eventually(t, "the first leaders are in the log", func() bool { return log.has(`"a shard has a leader" shard=1 node=`) })
 	g.stop(1)
 	g.stop(2)
-	eventually(t, "the log tells of the shard", func() bool {
+	testenv.Eventually(t, "the log tells of the shard", func() bool {
 		return log.has(`"a shard has no leader: what is written to it waits; not reached: b, c" shard=1`)
 	})
 	err := g.nodes[0].Ready()
@@ -50,5 +52,5 @@ func TestWatchLeaders(t *testing.T) {
 	log.text.Reset()
 	log.mu.Unlock()
 	g.restart(1)
-	eventually(t, "the log tells of the leader", func() bool { return log.has(`"a shard has a leader" shard=1 node=`) })
+	testenv.Eventually(t, "the log tells of the leader", func() bool { return log.has(`"a shard has a leader" shard=1 node=`) })
 }

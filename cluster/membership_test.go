@@ -14,6 +14,7 @@ import (
 	"leat/cluster/peer"
 	"leat/internal/bus"
 	"leat/internal/fault"
+	"leat/internal/testenv"
 )
 
 // up is a running node of the group.
@@ -71,7 +72,7 @@ func (g *group) add(id string, change ...func(*Config)) int {
 // is under way.
 func (g *group) settled(want ...string) {
 	g.t.Helper()
-	eventually(g.t, fmt.Sprintf("the members are %v", want), func() bool {
+	testenv.Eventually(g.t, fmt.Sprintf("the members are %v", want), func() bool {
 		for _, r := range g.nodes {
 			if r == nil {
 				continue
@@ -152,7 +153,7 @@ func TestAddAndRemove(t *testing.T) {
 		write(27, 30)
 		check(d)
 	}
-	eventually(t, "the new node leads the metadata", func() bool {
+	testenv.Eventually(t, "the new node leads the metadata", func() bool {
 		err := g.nodes[g.leader(bus.MetaShard)].Transfer(within(t, 10*time.Second), bus.MetaShard, g.nodes[d].ID())
 		return err == nil
 	})
@@ -298,7 +299,7 @@ func TestRefusedChanges(t *testing.T) {
 	g := startGroup(t, 3)
 	refused := func(want string, what func(context.Context, *Node) (bus.Member, error)) {
 		t.Helper()
-		eventually(t, "it is refused with "+want, func() bool {
+		testenv.Eventually(t, "it is refused with "+want, func() bool {
 			_, err := what(within(t, 10*time.Second), g.nodes[g.leader(bus.MetaShard)].Node)
 			f := fault.As(err)
 			if f == nil {
@@ -328,13 +329,13 @@ func TestRefusedChanges(t *testing.T) {
 	down := g.follower(bus.MetaShard)
 	g.stop(down)
 	up := g.configs[(down+1)%3].NodeID
-	eventually(t, "it is noticed", func() bool {
+	testenv.Eventually(t, "it is noticed", func() bool {
 		r := g.nodes[g.leader(bus.MetaShard)]
 		return !r.reaches(r.roster.Load(), uint64(down+1))
 	})
 	refused("quorum_at_risk", remove(up))
 	g.change(remove(g.configs[down].NodeID))
-	eventually(t, "two are left", func() bool { return len(g.up().Members()) == 2 })
+	testenv.Eventually(t, "two are left", func() bool { return len(g.up().Members()) == 2 })
 	refused("quorum_at_risk", remove(up))
 }
 

@@ -8,6 +8,7 @@ import (
 
 	"leat/internal/bus"
 	"leat/internal/fault"
+	"leat/internal/testenv"
 )
 
 // A read never shares a confirmation that began before it came, and reads that
@@ -29,7 +30,7 @@ func TestReadsShareConfirmationsThatBeginAfterThem(t *testing.T) {
 	for range 10 {
 		go read()
 	}
-	until(t, "the readers wait", func() bool { g.mu.Lock(); defer g.mu.Unlock(); return g.next != nil })
+	testenv.Eventually(t, "the readers wait", func() bool { g.mu.Lock(); defer g.mu.Unlock(); return g.next != nil })
 	let <- nil
 	if err := <-answers; err != nil {
 		t.Fatal(err)
@@ -72,7 +73,7 @@ func TestReadsOfALoneNodeNeedNoConfirmation(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		ended := make(chan error, 1)
 		go func() { ended <- n.Run(ctx) }()
-		until(t, "the node is ready", func() bool { return n.Ready() == nil })
+		testenv.Eventually(t, "the node is ready", func() bool { return n.Ready() == nil })
 		before := asked.Load()
 		for range 100 {
 			if err := n.Confirm(t.Context(), bus.MetaShard); err != nil {

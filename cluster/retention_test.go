@@ -6,6 +6,7 @@ import (
 
 	"leat/internal/bus"
 	"leat/internal/fault"
+	"leat/internal/testenv"
 )
 
 // wallClock is a clock the test moves.
@@ -53,7 +54,7 @@ func TestRetentionByAge(t *testing.T) {
 	if _, err := r.Append(ctx, bus.Append{Topic: "short", Block: block("new")}); err != nil {
 		t.Fatal(err)
 	}
-	until(t, "the old records go", func() bool { p, err := r.Partition("short", 0); return err == nil && p.First == 2 })
+	testenv.Eventually(t, "the old records go", func() bool { p, err := r.Partition("short", 0); return err == nil && p.First == 2 })
 	if got := r.values(t, "short", 0); len(got) != 1 || got[0] != "new" {
 		t.Fatalf("kept %v", got)
 	}
@@ -88,7 +89,7 @@ func TestRetentionBySizeAndDeleteBefore(t *testing.T) {
 	if err := r.SetRetention(ctx, "orders", 1, bus.Retention{MaxBytes: 30_000}); err != nil {
 		t.Fatal(err)
 	}
-	until(t, "the partition shrinks", func() bool { p, err := r.Partition("orders", 1); return err == nil && p.First > 60 })
+	testenv.Eventually(t, "the partition shrinks", func() bool { p, err := r.Partition("orders", 1); return err == nil && p.First > 60 })
 	if p, err := r.Partition("orders", 1); err != nil || p.First > 75 || p.Next != 100 {
 		t.Fatalf("kept too little: %+v, %v", p, err)
 	}

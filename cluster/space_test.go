@@ -8,6 +8,7 @@ import (
 
 	"leat/internal/bus"
 	"leat/internal/fault"
+	"leat/internal/testenv"
 	"leat/log"
 )
 
@@ -45,7 +46,7 @@ func TestFullDiskRefusesWritesAndRecovers(t *testing.T) {
 		t.Fatal(err)
 	}
 	disk.set(spaceLeast - 1)
-	until(t, "writes are refused", func() bool { return write() != nil })
+	testenv.Eventually(t, "writes are refused", func() bool { return write() != nil })
 	kind(t, write(), fault.DiskFull, "disk_full")
 	_, err := r.CreateTopic(ctx, "more", 1)
 	kind(t, err, fault.DiskFull, "disk_full")
@@ -58,7 +59,7 @@ func TestFullDiskRefusesWritesAndRecovers(t *testing.T) {
 	disk.set(spaceLeast + 1)
 	kind(t, write(), fault.DiskFull, "disk_full") // not before there is some margin
 	disk.set(2 * spaceLeast)
-	until(t, "writes are taken again", func() bool { return write() == nil })
+	testenv.Eventually(t, "writes are taken again", func() bool { return write() == nil })
 	if p, err := r.Partition("orders", 0); err != nil || int(p.Next) != before+1 {
 		t.Fatalf("%d records became %+v, %v", before, p, err)
 	}

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"leat/internal/bus"
+	"leat/internal/testenv"
 	"leat/log"
 )
 
@@ -99,7 +100,7 @@ func readToStart(t *testing.T, records int) int64 {
 		}
 	}
 	db := r.raftLog.db.Load()
-	eventually(t, "the node has caught up with its housekeeping", func() bool {
+	testenv.Eventually(t, "the node has caught up with its housekeeping", func() bool {
 		s := r.shards[firstDataShard].machine.standing()
 		return db.ReplayBytes() <= c.RaftLogBytes && db.TailBytes() <= indexBytes && s.Checkpointed == s.Applied
 	})

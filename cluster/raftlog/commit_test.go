@@ -1,14 +1,13 @@
 package raftlog
 
 import (
-	"runtime"
 	"sync"
 	"sync/atomic"
 	"testing"
-	"time"
 
 	pb "github.com/lni/dragonboat/v4/raftpb"
 
+	"leat/internal/testenv"
 	"leat/log"
 	"leat/log/crashfs"
 )
@@ -37,16 +36,6 @@ func (f gatedFile) Sync() error {
 func (g *gated) Create(name string) (log.File, error) {
 	f, err := g.FS.Create(name)
 	return gatedFile{f, g}, err
-}
-
-// eventually waits for a condition that other goroutines bring about.
-func eventually(t *testing.T, what string, cond func() bool) {
-	t.Helper()
-	for deadline := time.Now().Add(10 * time.Second); !cond(); runtime.Gosched() {
-		if time.Now().After(deadline) {
-			t.Fatalf("%s: not within 10 s", what)
-		}
-	}
 }
 
 // TestGroupCommit: rounds written while a sync is under way share the next one,
@@ -81,16 +70,16 @@ func TestGroupCommit(t *testing.T) {
 		}
 	}
 	begin(1)
-	eventually(t, "first sync", func() bool { return g.syncs.Load() == 1 })
+	testenv.Eventually(t, "first sync", func() bool { return g.syncs.Load() == 1 })
 	for w := uint64(2); w <= workers; w++ {
 		begin(w)
 	}
-	eventually(t, "all rounds written", written(workers))
+	testenv.Eventually(t, "all rounds written", written(workers))
 	if got := db.DurableIndex(1, 1); returned.Load() != 0 || got != 0 {
 		t.Errorf("%d calls returned and index %d is durable without a sync", returned.Load(), got)
 	}
 	g.gate <- struct{}{}
-	eventually(t, "second sync", func() bool { return g.syncs.Load() == 2 })
+	testenv.Eventually(t, "second sync", func() bool { return g.syncs.Load() == 2 })
 	if n := returned.Load(); n > 1 {
 		t.Errorf("%d calls returned after the sync that covers one", n)
 	}

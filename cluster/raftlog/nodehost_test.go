@@ -11,6 +11,8 @@ import (
 	"testing"
 	"time"
 
+	"leat/internal/testenv"
+
 	"github.com/lni/dragonboat/v4"
 	"github.com/lni/dragonboat/v4/config"
 	sm "github.com/lni/dragonboat/v4/statemachine"
@@ -86,7 +88,7 @@ func TestNodeHost(t *testing.T) {
 	for run := range 3 {
 		host := startHost(t, dir, addr, f)
 		var got any
-		eventually(t, "leader", func() bool {
+		testenv.Eventually(t, "leader", func() bool {
 			got, err = host.SyncRead(ctx, 1, nil)
 			return err == nil
 		})

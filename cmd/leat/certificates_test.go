@@ -16,6 +16,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"leat/internal/testenv"
 )
 
 // makeFiles makes a CA and a certificate for a host, and says where they are.
@@ -95,12 +97,12 @@ func TestServeTLS(t *testing.T) {
 	load := underLoad(t, server.url, both)
 	first := serial(t, address)
 	replaceFile(t, cert, cert2) // and its key is not there yet
-	eventually(t, "the log tells of half a change", func() error { return server.logged("the certificate stays as it was") })
+	testenv.Succeeds(t, "the log tells of half a change", func() error { return server.logged("the certificate stays as it was") })
 	if serial(t, address) != first {
 		t.Error("half a change is served")
 	}
 	replaceFile(t, key, key2)
-	eventually(t, "the files are found to have changed", func() error { return server.logged("the certificate was read again") })
+	testenv.Succeeds(t, "the files are found to have changed", func() error { return server.logged("the certificate was read again") })
 	second := serial(t, address)
 	if second == first {
 		t.Error("the old certificate is shown")
@@ -109,10 +111,10 @@ func TestServeTLS(t *testing.T) {
 	_, cert3, key3 := makeFiles(t, third, "127.0.0.1")
 	replaceFile(t, cert, cert3)
 	replaceFile(t, key, key3)
-	if err := server.cmd.Process.Signal(syscall.SIGHUP); err != nil {
+	if err := server.Cmd.Process.Signal(syscall.SIGHUP); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "the certificate is changed by a signal", func() error {
+	testenv.Succeeds(t, "the certificate is changed by a signal", func() error {
 		if serial(t, address) == second {
 			return errors.New("it is the second one")
 		}
@@ -123,7 +125,7 @@ func TestServeTLS(t *testing.T) {
 
 // logged is an error until a server has logged a text.
 func (c *child) logged(text string) error {
-	if logs := c.logs.String(); !strings.Contains(logs, text) {
+	if logs := c.Logs.String(); !strings.Contains(logs, text) {
 		return errors.New(logs)
 	}
 	return nil
@@ -149,7 +151,7 @@ func underLoad(t *testing.T, url, ca string) (stop func()) {
 			}
 			return new(net.Dialer).DialContext(ctx, network, address)
 		}
-		c := &http.Client{Transport: transport, Timeout: patience}
+		c := &http.Client{Transport: transport, Timeout: testenv.Patience}
 		go func() {
 			defer transport.CloseIdleConnections()
 			for n := 0; !ended.Load(); n++ {

@@ -10,6 +10,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"leat/internal/testenv"
 )
 
 // freePorts finds ports that nobody listens on.
@@ -41,9 +43,9 @@ type memberCluster struct {
 func (m *memberCluster) begin(t *testing.T, id string, args ...string) (wait func()) {
 	t.Helper()
 	_, port, _ := strings.Cut(strings.TrimPrefix(m.url[id], "http://"), ":")
-	c, first := launch(t, filepath.Join(m.dir, id), append([]string{"--node-id", id, "--port", port}, args...)...)
+	c := launch(t, filepath.Join(m.dir, id), append([]string{"--node-id", id, "--port", port}, args...)...)
 	m.nodes[id] = c
-	return func() { c.awaitReady(t, first) }
+	return func() { c.Ready(t) }
 }
 
 // startMembers starts a, b and c.
@@ -86,7 +88,7 @@ func (m *memberCluster) example(t *testing.T, path string) {
 // await waits until these are the members.
 func (m *memberCluster) await(t *testing.T, want string) {
 	t.Helper()
-	eventually(t, "the members are "+want, func() error {
+	testenv.Succeeds(t, "the members are "+want, func() error {
 		var all struct {
 			Members []memberAnswer `json:"members"`
 		}
@@ -109,9 +111,9 @@ func (m *memberCluster) await(t *testing.T, want string) {
 func (m *memberCluster) ended(t *testing.T, id, why string) {
 	t.Helper()
 	c := m.nodes[id]
-	<-c.exited
-	if code := c.cmd.ProcessState.ExitCode(); code != exitConflict || !strings.Contains(c.logs.String(), why) {
-		t.Errorf("%s ends with %d:\n%s", id, code, c.logs)
+	<-c.Exited
+	if code := c.Cmd.ProcessState.ExitCode(); code != exitConflict || !strings.Contains(c.Logs.String(), why) {
+		t.Errorf("%s ends with %d:\n%s", id, code, c.Logs)
 	}
 }
 
@@ -125,8 +127,8 @@ func TestMembersByCommand(t *testing.T) {
 	m.begin(t, "d", "--join", m.url["b"])()
 	m.await(t, "a/1 voting b/2 voting c/3 voting d/4 voting")
 	m.example(t, "leat cluster members add")
-	if code, _ := m.nodes["d"].stop(t); code != 0 {
-		t.Errorf("d ends with %d:\n%s", code, m.nodes["d"].logs)
+	if code, _ := m.nodes["d"].Terminate(t); code != 0 {
+		t.Errorf("d ends with %d:\n%s", code, m.nodes["d"].Logs)
 	}
 	m.begin(t, "d")()
 	m.example(t, "leat cluster members list")
@@ -143,7 +145,7 @@ func TestRejoinByCommand(t *testing.T) {
 	c := dial(t, m.url["a"])
 	c.mustPost(t, "/broker/topics", map[string]any{"name": "orders", "partitions": 1})
 	c.mustPost(t, "/broker/topics/orders/produce?partition=0", "first")
-	m.nodes["b"].kill()
+	m.nodes["b"].Kill()
 	if err := os.RemoveAll(filepath.Join(m.dir, "b")); err != nil {
 		t.Fatal(err)
 	}
@@ -170,7 +172,7 @@ func TestRejoinByCommand(t *testing.T) {
 		}
 	}
 	m.await(t, "a/1 voting b/2 voting c/3 voting")
-	eventually(t, "the rejoin is let go on", func() error {
+	testenv.Succeeds(t, "the rejoin is let go on", func() error {
 		if out := m.sh(t, rejoin); strings.Contains(out, "[exit") {
 			return errors.New(out)
 		}

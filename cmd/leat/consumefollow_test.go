@@ -5,6 +5,8 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+
+	"leat/internal/testenv"
 )
 
 // TestFollowOverRetention: a follower that retention has overtaken goes on with what
@@ -25,7 +27,7 @@ func TestFollowOverRetention(t *testing.T) {
 	}
 	c.mustPost(t, "/broker/delete-before", map[string]any{"topic": "t", "partition": 0, "before_offset": 2})
 	out := &firstWrite{wrote: make(chan []byte, 16)}
-	var errs tail
+	var errs testenv.Tail
 	sh := &shell{in: strings.NewReader(""), out: out, err: &errs, getenv: func(string) string { return "" }}
 	exit := make(chan int, 1)
 	go func() {
@@ -37,7 +39,7 @@ func TestFollowOverRetention(t *testing.T) {
 		}
 		if i < 2 {
 			// What is there is read by pages; what comes from here on is not.
-			eventually(t, "the live stream is open", func() error {
+			testenv.Succeeds(t, "the live stream is open", func() error {
 				body, err := c.get(t.Context(), "/metrics", nil)
 				if err == nil && !strings.Contains(string(body), "leat_http_streams 1\n") {
 					err = errors.New("it is not")

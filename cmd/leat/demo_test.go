@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"leat/examples"
+	"leat/internal/testenv"
 )
 
 var (
@@ -21,7 +22,7 @@ var (
 )
 
 // startDemo starts leat demo as a process of its own.
-func startDemo(t *testing.T, args ...string) (*exec.Cmd, *bufio.Reader, *tail) {
+func startDemo(t *testing.T, args ...string) (*exec.Cmd, *bufio.Reader, *testenv.Tail) {
 	t.Helper()
 	self, err := os.Executable()
 	if err != nil {
@@ -29,7 +30,7 @@ func startDemo(t *testing.T, args ...string) (*exec.Cmd, *bufio.Reader, *tail) {
 	}
 	cmd := exec.Command(self, append([]string{"demo"}, args...)...)
 	cmd.Env = append(os.Environ(), execVariable+"=1", "TMPDIR="+t.TempDir())
-	errs := &tail{}
+	errs := &testenv.Tail{}
 	cmd.Stderr = errs
 	out, err := cmd.StdoutPipe()
 	if err != nil {
@@ -38,7 +39,7 @@ func startDemo(t *testing.T, args ...string) (*exec.Cmd, *bufio.Reader, *tail) {
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	guard := time.AfterFunc(patience, func() { _ = cmd.Process.Kill() })
+	guard := time.AfterFunc(testenv.Patience, func() { _ = cmd.Process.Kill() })
 	t.Cleanup(func() { guard.Stop() })
 	return cmd, bufio.NewReader(out), errs
 }

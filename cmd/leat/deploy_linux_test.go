@@ -13,6 +13,8 @@ import (
 	"syscall"
 	"testing"
 
+	"leat/internal/testenv"
+
 	"go.yaml.in/yaml/v3"
 )
 
@@ -230,20 +232,19 @@ func TestRunsInAnEmptyRoot(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	c := startCommand(t, func(cmd *exec.Cmd) {
-		cmd.Path, cmd.Args = "/leat", []string{"/leat", "serve"}
-		cmd.Dir, cmd.SysProcAttr = "/", attributes
-		cmd.Env = []string{"LEAT_HOST=0.0.0.0", "LEAT_PORT=0", "LEAT_DATA_DIR=/data", "RF_BEARER_TOKENS=secret"}
+	c := testenv.Start(t, &exec.Cmd{
+		Path: "/leat", Args: []string{"/leat", "serve"}, Dir: "/", SysProcAttr: attributes,
+		Env: []string{"LEAT_HOST=0.0.0.0", "LEAT_PORT=0", "LEAT_DATA_DIR=/data", "RF_BEARER_TOKENS=secret"},
 	})
-	url := strings.Replace(c.url, "0.0.0.0", "127.0.0.1", 1)
+	url := strings.Replace(c.Ready(t), "0.0.0.0", "127.0.0.1", 1)
 	for _, args := range [][]string{{"topic", "create", "t"}, {"produce", "t", "x"}, {"consume", "t"}, {"doctor", "--ready"}} {
 		got := leat(context.Background(), "", map[string]string{"LEAT_SERVER": url, "LEAT_TOKEN": "secret"}, args...)
 		if got.exit != exitOK {
 			t.Errorf("%q: exit %d, %s", args, got.exit, got.err)
 		}
 	}
-	if exit, _ := c.stop(t); exit != exitOK {
-		t.Errorf("exit %d\n%s", exit, c.logs)
+	if exit, _ := c.Terminate(t); exit != exitOK {
+		t.Errorf("exit %d\n%s", exit, c.Logs)
 	}
 }
 

@@ -158,7 +158,7 @@ func TestDoctorOfARunningNode(t *testing.T) {
 	if got := leat(t.Context(), "", env, "doctor", "--ready"); got.exit != exitOK {
 		t.Errorf("exit %d, %s", got.exit, got.err)
 	}
-	server.stop(t)
+	server.Terminate(t)
 	if got := leat(t.Context(), "", env, "doctor", "--ready"); got.exit != exitUnavailable {
 		t.Errorf("exit %d after the end", got.exit)
 	}

@@ -13,6 +13,7 @@ import (
 
 	"leat/api"
 	"leat/cluster"
+	"leat/internal/testenv"
 )
 
 // ward is a cluster of three nodes that answer as a test has it.
@@ -163,7 +164,7 @@ func TestDoctorOfMembers(t *testing.T) {
 	}
 	wait := func(want ...string) {
 		t.Helper()
-		eventually(t, strings.Join(want, ", "), func() error {
+		testenv.Succeeds(t, strings.Join(want, ", "), func() error {
 			lines := ask()
 			for _, w := range want {
 				if !slices.ContainsFunc(lines, func(l string) bool { return strings.HasPrefix(l, w) }) {
@@ -174,6 +175,6 @@ func TestDoctorOfMembers(t *testing.T) {
 		})
 	}
 	wait("member a ok", "member b ok", "member c ok", "quorum ok", "shards ok", "versions ok", "clocks ok")
-	m.nodes["c"].kill()
+	m.nodes["c"].Kill()
 	wait("member a ok", "member b ok", "member c fail", "quorum warn: 2 of 3", "shards ok")
 }

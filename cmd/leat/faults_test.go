@@ -16,6 +16,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"leat/internal/testenv"
 )
 
 const (
@@ -44,13 +46,13 @@ func TestFaultsKill(t *testing.T) {
 		f.work(t, round)
 		f.restart(t)
 		if err := f.history.check(f.readAll(t)); err != nil {
-			t.Fatalf("round %d: %v\nthe log of the server:\n%s", round, err, f.server.logs)
+			t.Fatalf("round %d: %v\nthe log of the server:\n%s", round, err, f.server.Logs)
 		}
 		f.checkCommits(t)
 	}
 	f.checkQueries(t)
 	t.Logf("summary: R1, R23 SIGKILL of a lone node with queries: %d rounds, %d records sent, %d acknowledged, 0 lost, 0 doubled", rounds, len(f.history.sent), len(f.history.acks))
-	if exit, took := f.server.stop(t); exit != exitOK || took > 5*time.Second {
+	if exit, took := f.server.Terminate(t); exit != exitOK || took > 5*time.Second {
 		t.Errorf("the last end: exit %d after %s", exit, took)
 	}
 }
@@ -99,12 +101,12 @@ func (f *faults) prepare(t *testing.T) {
 // restart starts the server again. Now and then it kills it on its way up.
 func (f *faults) restart(t *testing.T) {
 	for f.rand.IntN(3) == 0 {
-		c, first := launch(t, f.dir)
+		c := launch(t, f.dir)
 		select {
-		case <-first:
+		case <-c.First:
 		case <-time.After(time.Duration(f.rand.IntN(600)) * time.Millisecond):
 		}
-		c.kill()
+		c.Kill()
 	}
 	f.start(t)
 }
@@ -131,14 +133,14 @@ func (f *faults) work(t *testing.T, round int) {
 	worker(f.commit)
 	worker(f.watch)
 	before := f.serial.Load()
-	eventually(t, "the load gets going", func() error {
+	testenv.Succeeds(t, "the load gets going", func() error {
 		if f.serial.Load() < before+500 {
 			return errors.New("too few records yet")
 		}
 		return nil
 	})
 	<-time.After(time.Duration(f.rand.IntN(1200)) * time.Millisecond)
-	f.server.kill()
+	f.server.Kill()
 	cancel()
 	wg.Wait()
 	f.history.mu.Lock()
@@ -333,7 +335,7 @@ func (f *faults) checkQueries(t *testing.T) {
 func resultRows(t *testing.T, c *client, query string, atLeast int) []string {
 	t.Helper()
 	var rows []string
-	eventually(t, "the rows of "+query, func() error {
+	testenv.Succeeds(t, "the rows of "+query, func() error {
 		page, err := c.rows(t.Context(), query, "results", rowRange{})
 		if err != nil {
 			return err

@@ -10,6 +10,8 @@ import (
 	"slices"
 	"strconv"
 	"testing"
+
+	"leat/internal/testenv"
 )
 
 // The sinks of the queries of the fault test: rows of even go to a topic, of per_key
@@ -67,7 +69,7 @@ func (f *faults) checkSinks(t *testing.T, c *client, want expected) {
 		name string
 		rows int
 	}{{"even", len(want.even)}, {"per_key", len(want.keys)}} {
-		eventually(t, "the sink of "+query.name, func() error {
+		testenv.Succeeds(t, "the sink of "+query.name, func() error {
 			q, _, err := c.query(t.Context(), query.name)
 			if err == nil && (len(q.Sinks) != 1 || q.Sinks[0].Written != int64(query.rows) || q.Sinks[0].Skipped != 0 || q.Sinks[0].Error != "") {
 				err = fmt.Errorf("sinks %+v, for %d rows", q.Sinks, query.rows)

@@ -15,6 +15,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"leat/internal/testenv"
 )
 
 // outputQuery is a query whose output has to survive kills. Its rows, late rows and dead
@@ -137,7 +139,7 @@ func TestFaultsOutput(t *testing.T) {
 // has read all, some may have been on their way.
 func (q *outputQuery) settle(t *testing.T, killed, calm *client) (got standing) {
 	t.Helper()
-	eventually(t, q.name+" counts the same", func() error {
+	testenv.Succeeds(t, q.name+" counts the same", func() error {
 		var want standing
 		for c, into := range map[*client]*standing{killed: &got, calm: &want} {
 			var err error
@@ -216,13 +218,13 @@ func (f *faults) feed(t *testing.T, long time.Duration) {
 		}
 	})
 	<-time.After(long)
-	eventually(t, "the load gets going", func() error {
+	testenv.Succeeds(t, "the load gets going", func() error {
 		if n := taken.Load(); n < least {
 			return fmt.Errorf("%d batches were taken", n)
 		}
 		return nil
 	})
-	f.server.kill()
+	f.server.Kill()
 	cancel()
 	feeder.Wait()
 }
@@ -245,7 +247,7 @@ func awaitOutput(t *testing.T, c *client) {
 		moved := func() int64 { return now.written() + now.Rows.In }
 		for last := int64(-1); ; last = moved() {
 			done := false
-			eventually(t, q.name+" gets on", func() (err error) {
+			testenv.Succeeds(t, q.name+" gets on", func() (err error) {
 				if now, _, err = c.query(t.Context(), q.name); err != nil {
 					return err
 				}
@@ -289,7 +291,7 @@ func copyTopic(t *testing.T, from, to *client, topic string) {
 			if lines.Len() > 0 {
 				copied = true
 				key := strconv.FormatInt(r.partitionReader.next, 10)
-				eventually(t, "a copy", func() error { return produceLines(t.Context(), to, topic, p, key, lines.Bytes()) })
+				testenv.Succeeds(t, "a copy", func() error { return produceLines(t.Context(), to, topic, p, key, lines.Bytes()) })
 			}
 		}
 	}
@@ -350,7 +352,7 @@ func sameTopic(t *testing.T, a, b *client, topic string, mixed bool) {
 // sameSpace compares a namespace of two servers, as soon as the last changes are in it.
 func sameSpace(t *testing.T, a, b *client, namespace string) {
 	t.Helper()
-	eventually(t, "namespace "+namespace, func() error {
+	testenv.Succeeds(t, "namespace "+namespace, func() error {
 		got, want := spaceOf(t, a, namespace), spaceOf(t, b, namespace)
 		for key := range want {
 			if got[key] != want[key] {

@@ -13,6 +13,7 @@ import (
 	_ "github.com/ncruces/go-sqlite3/driver"
 
 	"leat/examples"
+	"leat/internal/testenv"
 )
 
 // yearTopic is a year of example data on its way into a topic, in a format.
@@ -125,13 +126,13 @@ func TestFaultsWeather(t *testing.T) {
 		sent = part
 	}
 	again := func() {
-		server.kill()
+		server.Kill()
 		server = start(t, dir)
 		c = dial(t, server.url)
 	}
 	send(0.5)
 	for name := range want {
-		eventually(t, name+" gives rows", func() error {
+		testenv.Succeeds(t, name+" gives rows", func() error {
 			q, _, err := c.query(t.Context(), name)
 			if err == nil && q.Rows.Out == 0 {
 				err = fmt.Errorf("it is %s (%v), %s", q.State, q.Error, q.Rows)
@@ -153,7 +154,7 @@ func (c *client) sameYear(t *testing.T, name string, rows []string) {
 	t.Helper()
 	var got []json.RawMessage
 	for last := int64(-1); len(got) < len(rows); last = int64(len(got)) {
-		eventually(t, name+" goes on", func() error {
+		testenv.Succeeds(t, name+" goes on", func() error {
 			page, err := c.rows(t.Context(), name, "results", rowRange{offset: int64(len(got))})
 			if got = append(got, page.Rows...); err == nil && int64(len(got)) <= last {
 				err = fmt.Errorf("it has %d rows of %d", len(got), len(rows))

@@ -13,6 +13,7 @@ import (
 	"leat/codecs"
 	"leat/codecs/avrocodec"
 	"leat/codecs/protocodec"
+	"leat/internal/testenv"
 )
 
 const (
@@ -106,7 +107,7 @@ func TestFormatsInQueries(t *testing.T) {
 	produce(append(codecs.AppendConfluent(nil, 99), 2))
 	c.awaitRows(t, "q", 5)
 
-	server.kill()
+	server.Kill()
 	server = start(t, dir)
 	c = dial(t, server.url)
 	produce(delayInAvro(t, v1, delaysV1, `{"t":5,"origin":"ORD","delay":6}`)[5:]) // bare, as the query's own schema
@@ -157,7 +158,7 @@ func TestNestedEvolutionOverHTTP(t *testing.T) {
 	produce(v2, `{"t":2,"leg":{"origin":"EWR","miles":5000000000,"class":"J"}}`)
 	c.awaitRows(t, "q", 2)
 	c.awaitRows(t, "r", 2)
-	server.kill()
+	server.Kill()
 	server = start(t, dir)
 	c = dial(t, server.url)
 	for name, want := range map[string][]string{
@@ -195,7 +196,7 @@ func (c *client) resultRows(t *testing.T, name string) (rows []string) {
 // awaitFramed waits until the topic has so many records, all behind the same id.
 func (c *client) awaitFramed(t *testing.T, topic string, records int, id uint32) {
 	t.Helper()
-	eventually(t, "the sink has all rows", func() error {
+	testenv.Succeeds(t, "the sink has all rows", func() error {
 		body, err := c.get(t.Context(), "/broker/consume/"+topic+"/g/0", map[string][]string{"encoding": {"b64"}})
 		if err != nil {
 			return err

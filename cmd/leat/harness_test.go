@@ -1,20 +1,17 @@
 package main
 
 import (
-	"bufio"
 	"bytes"
 	"context"
 	"fmt"
-	"io"
 	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"sync"
-	"syscall"
 	"testing"
-	"time"
+
+	"leat/internal/testenv"
 )
 
 // execVariable makes the test binary run as leat, so that tests can start it as a
@@ -27,9 +24,6 @@ func TestMain(m *testing.M) {
 	}
 	os.Exit(m.Run())
 }
-
-// patience is how long a test waits for what has to happen.
-const patience = 30 * time.Second
 
 // outcome is what a command line came to.
 type outcome struct {
@@ -47,37 +41,12 @@ func leat(ctx context.Context, stdin string, environment map[string]string, args
 
 // child is leat serve as a process of its own.
 type child struct {
-	url    string
-	cmd    *exec.Cmd
-	logs   *tail
-	exited chan struct{}
+	*testenv.Process
+	url string // where it serves, once it is ready
 }
 
-// tail keeps the end of what is written to it.
-type tail struct {
-	mu  sync.Mutex
-	buf []byte
-}
-
-func (t *tail) Write(p []byte) (int, error) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.buf = append(t.buf, p...)
-	if over := len(t.buf) - 16<<10; over > 0 {
-		t.buf = t.buf[over:]
-	}
-	return len(p), nil
-}
-
-func (t *tail) String() string {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	return string(t.buf)
-}
-
-// launch starts leat serve and does not wait until it is ready. The first line of
-// its output comes through the channel.
-func launch(t testing.TB, dir string, args ...string) (*child, <-chan string) {
+// launch starts leat serve and does not wait until it is ready.
+func launch(t testing.TB, dir string, args ...string) *child {
 	t.Helper()
 	self, err := os.Executable()
 	if err != nil {
@@ -85,86 +54,15 @@ func launch(t testing.TB, dir string, args ...string) (*child, <-chan string) {
 	}
 	cmd := exec.Command(self, append([]string{"serve", "--port", "0", "--data-dir", dir}, args...)...)
 	cmd.Env = append(os.Environ(), execVariable+"=1", "LEAT_TOKENS=", "RF_BEARER_TOKENS=", "RF_HA_ENABLED=")
-	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
-	return launchCommand(t, cmd)
-}
-
-// launchCommand starts a command that is leat serve.
-func launchCommand(t testing.TB, cmd *exec.Cmd) (*child, <-chan string) {
-	t.Helper()
-	c := &child{cmd: cmd, logs: &tail{}, exited: make(chan struct{})}
-	c.cmd.Stderr = c.logs
-	stdout, err := c.cmd.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := c.cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	first := make(chan string, 1)
-	go func() {
-		defer close(c.exited)
-		lines := bufio.NewReader(stdout)
-		line, _ := lines.ReadString('\n')
-		first <- strings.TrimSuffix(line, "\n")
-		_, _ = io.Copy(io.Discard, lines)
-		_ = c.cmd.Wait()
-	}()
-	t.Cleanup(c.kill)
-	return c, first
+	return &child{Process: testenv.Start(t, cmd)}
 }
 
 // start starts leat serve and waits until it says that it is ready.
 func start(t testing.TB, dir string, args ...string) *child {
 	t.Helper()
-	c, first := launch(t, dir, args...)
-	return c.awaitReady(t, first)
-}
-
-// startCommand starts the leat serve that prepare makes of a command.
-func startCommand(t testing.TB, prepare func(*exec.Cmd)) *child {
-	t.Helper()
-	cmd := &exec.Cmd{}
-	prepare(cmd)
-	c, first := launchCommand(t, cmd)
-	return c.awaitReady(t, first)
-}
-
-// awaitReady waits for the line that tells the address.
-func (c *child) awaitReady(t testing.TB, first <-chan string) *child {
-	t.Helper()
-	select {
-	case line := <-first:
-		url, ok := strings.CutPrefix(line, "leat ready ")
-		if !ok {
-			t.Fatalf("the first line is %q, the log:\n%s", line, c.logs)
-		}
-		c.url = url
-	case <-time.After(patience):
-		t.Fatalf("not ready after %s, the log:\n%s", patience, c.logs)
-	}
+	c := launch(t, dir, args...)
+	c.url = c.Ready(t)
 	return c
-}
-
-// kill ends the process at once.
-func (c *child) kill() {
-	_ = c.cmd.Process.Kill()
-	<-c.exited
-}
-
-// stop asks the process to end and returns its exit code and how long that took.
-func (c *child) stop(t testing.TB) (int, time.Duration) {
-	t.Helper()
-	began := time.Now()
-	if err := c.cmd.Process.Signal(syscall.SIGTERM); err != nil {
-		t.Fatal(err)
-	}
-	select {
-	case <-c.exited:
-	case <-time.After(patience):
-		t.Fatalf("still running %s after SIGTERM, the log:\n%s", patience, c.logs)
-	}
-	return c.cmd.ProcessState.ExitCode(), time.Since(began)
 }
 
 // dial makes a client of the server at url.
@@ -176,25 +74,6 @@ func dial(t testing.TB, url string) *client {
 	}
 	t.Cleanup(c.close)
 	return c
-}
-
-// eventually waits until check succeeds.
-func eventually(t testing.TB, what string, check func() error) {
-	t.Helper()
-	deadline := time.After(patience)
-	tick := time.NewTicker(10 * time.Millisecond)
-	defer tick.Stop()
-	for {
-		err := check()
-		if err == nil {
-			return
-		}
-		select {
-		case <-tick.C:
-		case <-deadline:
-			t.Fatalf("%s: %v", what, err)
-		}
-	}
 }
 
 // mustPost posts a value as JSON.
@@ -219,7 +98,7 @@ func (c *client) mustStart(t testing.TB, spec []byte) {
 func (c *client) awaitRows(t testing.TB, query string, records int64) standing {
 	t.Helper()
 	var q standing
-	eventually(t, "query "+query+" catches up", func() (err error) {
+	testenv.Succeeds(t, "query "+query+" catches up", func() (err error) {
 		q, _, err = c.query(t.Context(), query)
 		if err == nil && (q.State != "running" || q.Rows.In != records) {
 			err = fmt.Errorf("it is %s (%v) and has worked on %d of %d records", q.State, q.Error, q.Rows.In, records)

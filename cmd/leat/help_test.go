@@ -11,6 +11,8 @@ import (
 	"testing"
 	"time"
 
+	"leat/internal/testenv"
+
 	"github.com/spf13/cobra"
 )
 
@@ -70,7 +72,7 @@ func (w *workplace) runExample(t *testing.T, line string) {
 	}
 	cmd := exec.Command("sh", "-c", "exec "+line)
 	cmd.Dir, cmd.Env = w.dir, w.env
-	errs := &tail{}
+	errs := &testenv.Tail{}
 	cmd.Stderr = errs
 	out, err := cmd.StdoutPipe()
 	if err != nil {
@@ -79,7 +81,7 @@ func (w *workplace) runExample(t *testing.T, line string) {
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	guard := time.AfterFunc(patience, func() { _ = cmd.Process.Kill() })
+	guard := time.AfterFunc(testenv.Patience, func() { _ = cmd.Process.Kill() })
 	defer guard.Stop()
 	lines := bufio.NewReader(out)
 	if _, err := lines.ReadString('\n'); err != nil {
@@ -174,13 +176,13 @@ func TestSecondSignalEndsAtOnce(t *testing.T) {
 	hold.send(t, "POST /broker/topics HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\nExpect: 100-continue\r\n\r\n")
 	hold.expect(t, "HTTP/1.1 100")
 	for range 2 {
-		if err := c.cmd.Process.Signal(syscall.SIGINT); err != nil {
+		if err := c.Cmd.Process.Signal(syscall.SIGINT); err != nil {
 			t.Fatal(err)
 		}
 		// The second signal has to find the first one handled.
-		eventually(t, "the server stops to accept", func() error {
+		testenv.Succeeds(t, "the server stops to accept", func() error {
 			select {
-			case <-c.exited:
+			case <-c.Exited:
 				return nil
 			default:
 			}
@@ -188,11 +190,11 @@ func TestSecondSignalEndsAtOnce(t *testing.T) {
 		})
 	}
 	select {
-	case <-c.exited:
-	case <-time.After(patience):
+	case <-c.Exited:
+	case <-time.After(testenv.Patience):
 		t.Fatal("the server goes on after two signals")
 	}
-	if status, ok := c.cmd.ProcessState.Sys().(syscall.WaitStatus); !ok || !status.Signaled() {
-		t.Errorf("the server ended by itself: %v", c.cmd.ProcessState)
+	if status, ok := c.Cmd.ProcessState.Sys().(syscall.WaitStatus); !ok || !status.Signaled() {
+		t.Errorf("the server ended by itself: %v", c.Cmd.ProcessState)
 	}
 }

@@ -15,6 +15,7 @@ import (
 
 	"leat/codecs"
 	"leat/codecs/codecstest"
+	"leat/internal/testenv"
 )
 
 // processorTime is what a process has used so far.
@@ -97,11 +98,11 @@ func TestHostileRecords(t *testing.T) {
 	c.awaitRows(t, "whole", 1)
 	const most = 2 * 50 * time.Millisecond // of two queries
 	for i, record := range records {
-		before := processorTime(t, server.cmd.Process.Pid)
+		before := processorTime(t, server.Cmd.Process.Pid)
 		produce(record)
 		c.awaitRows(t, "fields", int64(2*i+2))
 		q := c.awaitRows(t, "whole", int64(2*i+2))
-		took := processorTime(t, server.cmd.Process.Pid) - before
+		took := processorTime(t, server.Cmd.Process.Pid) - before
 		if q.Rows.Dead != int64(i+1) {
 			t.Fatalf("%s: %d dead letters of %d", names[i], q.Rows.Dead, i+1)
 		}
@@ -132,7 +133,7 @@ func checkDeadLetter(t *testing.T, c *client, topic string, i int, name string, 
 		Offset                  int64
 		Value                   []byte `json:"value_b64"`
 	}
-	eventually(t, name+" is a dead letter", func() error {
+	testenv.Succeeds(t, name+" is a dead letter", func() error {
 		body, err := c.get(t.Context(), "/broker/consume/"+topic+"/g/0", map[string][]string{"encoding": {"b64"}, "offset": {fmt.Sprint(i)}, "limit": {"1"}})
 		if err != nil {
 			return err

@@ -130,7 +130,7 @@ func TestHostileSchemas(t *testing.T) {
 	b := newBait(t)
 	for _, s := range codecstest.HostileSchemas(b.file, b.address) {
 		for path, call := range schemaCalls(t, &s) {
-			before := processorTime(t, server.cmd.Process.Pid)
+			before := processorTime(t, server.Cmd.Process.Pid)
 			response, err := http.Post(server.url+path, "application/json", strings.NewReader(string(call.body)))
 			if err != nil {
 				t.Fatalf("%s %s: %v", path, s.Name, err)
@@ -140,7 +140,7 @@ func TestHostileSchemas(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			took := processorTime(t, server.cmd.Process.Pid) - before
+			took := processorTime(t, server.Cmd.Process.Pid) - before
 			good := response.StatusCode == http.StatusOK
 			known := false
 			for _, status := range call.refused {
@@ -158,7 +158,7 @@ func TestHostileSchemas(t *testing.T) {
 			}
 		}
 	}
-	if peak := peakMemory(t, server.cmd.Process.Pid); peak > 512<<20 {
+	if peak := peakMemory(t, server.Cmd.Process.Pid); peak > 512<<20 {
 		t.Errorf("the node has had %d MiB", peak>>20)
 	} else {
 		t.Logf("the node has had %d MiB at most", peak>>20)

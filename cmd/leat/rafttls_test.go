@@ -2,36 +2,21 @@ package main
 
 import (
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 	"time"
+
+	"leat/internal/testenv"
 )
 
 // TestCommandsOfOpenSSL: the commands of docs/operations.md make certificates that
 // nodes start with, each with its own only, also where they share a host.
 func TestCommandsOfOpenSSL(t *testing.T) {
 	t.Parallel()
-	if _, err := exec.LookPath("openssl"); err != nil {
-		t.Skipf("SKIPPED, the commands of docs/operations.md have not been tried: %v", err)
-	}
-	text, err := os.ReadFile("../../docs/operations.md")
-	if err != nil {
-		t.Fatal(err)
-	}
-	_, rest, _ := strings.Cut(string(text), "```sh\nopenssl ")
-	commands, _, found := strings.Cut(rest, "```")
-	if !found {
-		t.Fatal("docs/operations.md has no commands of openssl")
-	}
 	dir := t.TempDir()
-	cmd := exec.Command("sh", "-ec", "openssl "+commands)
-	cmd.Dir = dir
-	if out, err := cmd.CombinedOutput(); err != nil {
-		t.Fatalf("%v\n%s", err, out)
-	}
+	testenv.DocumentedCertificates(t, dir)
 	members, err := parseMembers("node1:127.0.0.1:7001:1,node2:127.0.0.1:7002:1,node3:127.0.0.1:7003:1")
 	if err != nil {
 		t.Fatal(err)

@@ -99,7 +99,7 @@ func TestRegistryClient(t *testing.T) {
 	_, err = c.DeleteSubject(ctx, "airport", sr.SoftDelete)
 	refusedWith(t, "deleting what is referred to", err, sr.ErrReferenceExists)
 
-	server.kill()
+	server.Kill()
 	server = start(t, dir)
 	c = registryClient(t, server.url)
 	afterKill(t, c)

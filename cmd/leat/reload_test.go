@@ -13,6 +13,7 @@ import (
 	"testing"
 
 	"leat/api"
+	"leat/internal/testenv"
 )
 
 func writeText(t *testing.T, path, text string) {
@@ -40,12 +41,12 @@ func TestReloadOnHangup(t *testing.T) {
 	hangup := func(text, logged string) {
 		t.Helper()
 		writeText(t, file, text)
-		if err := server.cmd.Process.Signal(syscall.SIGHUP); err != nil {
+		if err := server.Cmd.Process.Signal(syscall.SIGHUP); err != nil {
 			t.Fatal(err)
 		}
-		eventually(t, "the log tells "+logged, func() error {
-			if !strings.Contains(server.logs.String(), logged) {
-				return errors.New(server.logs.String())
+		testenv.Succeeds(t, "the log tells "+logged, func() error {
+			if !strings.Contains(server.Logs.String(), logged) {
+				return errors.New(server.Logs.String())
 			}
 			return nil
 		})
@@ -70,7 +71,7 @@ func TestReloadOnHangup(t *testing.T) {
 	if _, err := old.get(t.Context(), "/queries", nil); err == nil || classify(err).code != "unauthorized" {
 		t.Errorf("with the revoked token: %v", err)
 	}
-	if logs := server.logs.String(); strings.Contains(logs, "root") || strings.Contains(logs, "old@") {
+	if logs := server.Logs.String(); strings.Contains(logs, "root") || strings.Contains(logs, "old@") {
 		t.Errorf("tokens in the log:\n%s", logs)
 	}
 }
@@ -84,12 +85,12 @@ func TestHangupWithoutFile(t *testing.T) {
 	signal.Notify(hangups, syscall.SIGHUP)
 	defer signal.Stop(hangups)
 	server := start(t, t.TempDir())
-	if err := server.cmd.Process.Signal(syscall.SIGHUP); err != nil {
+	if err := server.Cmd.Process.Signal(syscall.SIGHUP); err != nil {
 		t.Fatal(err)
 	}
-	<-server.exited
-	if exit := server.cmd.ProcessState.ExitCode(); exit != exitOK {
-		t.Errorf("exit %d, the log:\n%s", exit, server.logs)
+	<-server.Exited
+	if exit := server.Cmd.ProcessState.ExitCode(); exit != exitOK {
+		t.Errorf("exit %d, the log:\n%s", exit, server.Logs)
 	}
 }
 

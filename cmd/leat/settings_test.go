@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"leat/api"
+	"leat/internal/testenv"
 )
 
 func TestStateDir(t *testing.T) {
@@ -121,7 +122,7 @@ func TestServeUsesTheStateDirectory(t *testing.T) {
 	if info, err := os.Stat(dir); err != nil || info.Mode().Perm()&0o007 != 0 {
 		t.Errorf("the data directory: %v, %v", info, err)
 	}
-	if exit, _ := server.stop(t); exit != exitOK {
+	if exit, _ := server.Terminate(t); exit != exitOK {
 		t.Errorf("exit %d", exit)
 	}
 }
@@ -132,7 +133,7 @@ func TestServeInThisProcess(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	out := &firstWrite{wrote: make(chan []byte, 16)}
-	var errs tail
+	var errs testenv.Tail
 	sh := &shell{in: bytes.NewReader(nil), out: out, err: &errs, getenv: func(string) string { return "" }}
 	exit := make(chan int, 1)
 	go func() { exit <- run(ctx, sh, []string{"serve", "--port", "0", "--data-dir", t.TempDir()}) }()

@@ -14,6 +14,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"leat/internal/testenv"
 )
 
 // raw is a connection on which a test speaks HTTP by hand.
@@ -33,7 +35,7 @@ func openRaw(t testing.TB, server string) *raw {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = c.Close() })
-	if err := c.SetDeadline(time.Now().Add(patience)); err != nil {
+	if err := c.SetDeadline(time.Now().Add(testenv.Patience)); err != nil {
 		t.Fatal(err)
 	}
 	return &raw{Conn: c, r: bufio.NewReader(c)}
@@ -100,10 +102,10 @@ func TestShutdownAnswersWhatIsInFlight(t *testing.T) {
 	}
 	ended := make(chan end, 1)
 	go func() {
-		exit, took := server.stop(t)
+		exit, took := server.Terminate(t)
 		ended <- end{exit, took}
 	}()
-	eventually(t, "the server stops to accept", func() error { return refused(server.url) })
+	testenv.Succeeds(t, "the server stops to accept", func() error { return refused(server.url) })
 	half.send(t, "the rest")
 	response, err := http.ReadResponse(half.r, nil)
 	if err != nil {
@@ -120,7 +122,7 @@ func TestShutdownAnswersWhatIsInFlight(t *testing.T) {
 		t.Errorf("the followed result ends with %v, not with shutting_down", err)
 	}
 	if e := <-ended; e.exit != exitOK || e.took > 5*time.Second {
-		t.Errorf("exit %d after %s, the log:\n%s", e.exit, e.took, server.logs)
+		t.Errorf("exit %d after %s, the log:\n%s", e.exit, e.took, server.Logs)
 	}
 	acknowledged := load.stop()
 	checkAcknowledged(t, start(t, dir), acknowledged)
@@ -148,8 +150,8 @@ func TestShutdownDoesNotWaitForEver(t *testing.T) {
 	if line, err := deaf.r.ReadString('\n'); err != nil || !strings.HasPrefix(line, "HTTP/1.1 200") {
 		t.Fatalf("%q, %v", line, err)
 	}
-	if exit, took := server.stop(t); exit != exitOK || took > 5*time.Second {
-		t.Errorf("exit %d after %s, the log:\n%s", exit, took, server.logs)
+	if exit, took := server.Terminate(t); exit != exitOK || took > 5*time.Second {
+		t.Errorf("exit %d after %s, the log:\n%s", exit, took, server.Logs)
 	}
 }
 
@@ -225,7 +227,7 @@ func startLoad(t *testing.T, server string) *load {
 
 func (l *load) await(t *testing.T, n int64) {
 	t.Helper()
-	eventually(t, "the load gets going", func() error {
+	testenv.Succeeds(t, "the load gets going", func() error {
 		if have := l.count.Load(); have < n {
 			return fmt.Errorf("%d of %d", have, n)
 		}

@@ -54,7 +54,7 @@ func TestSinkSchemas(t *testing.T) {
 			produce(`{"origin":"EWR","delay":5}`)
 			c.awaitRows(t, "reader", 2)
 
-			server.kill()
+			server.Kill()
 			server = start(t, dir)
 			c = dial(t, server.url)
 			schemas := registryClient(t, server.url)

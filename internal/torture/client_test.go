@@ -16,6 +16,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"leat/internal/testenv"
 )
 
 // outcome is what a client knows of a write.
@@ -87,7 +89,7 @@ func dial(t *testing.T, server string) *client {
 	transport := &http.Transport{MaxIdleConnsPerHost: 2, DisableCompression: true}
 	t.Cleanup(transport.CloseIdleConnections)
 	asked := func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
-	return &client{url: server, http: &http.Client{Transport: transport, Timeout: patience, CheckRedirect: asked}}
+	return &client{url: server, http: &http.Client{Transport: transport, Timeout: testenv.Patience, CheckRedirect: asked}}
 }
 
 // answer is what came back: the status, 0 where nothing came, and the body.
@@ -169,7 +171,7 @@ func (c *client) must(t *testing.T, method, path string, query url.Values, body 
 	t.Helper()
 	began := time.Now()
 	a := c.call(t.Context(), method, path, query, body)
-	for a.status == http.StatusServiceUnavailable && path == "/broker/topics" && time.Since(began) < patience {
+	for a.status == http.StatusServiceUnavailable && path == "/broker/topics" && time.Since(began) < testenv.Patience {
 		// A leader may move just now, and making a topic again does nothing.
 		a = c.call(t.Context(), method, path, query, body)
 	}

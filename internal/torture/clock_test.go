@@ -17,6 +17,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"leat/internal/testenv"
 )
 
 // skewed is a process whose wall clock is off by what the test says; what it measures
@@ -42,7 +44,7 @@ func skew(t *testing.T, n *node) *skewed {
 	if runtime.GOARCH != "amd64" {
 		t.Skip("SKIPPED: a clock is set wrong by instructions of amd64, which this machine does not run")
 	}
-	proc := fmt.Sprintf("/proc/%d", n.cmd.Process.Pid)
+	proc := fmt.Sprintf("/proc/%d", n.Cmd.Process.Pid)
 	maps, err := os.ReadFile(proc + "/maps")
 	if err != nil {
 		t.Fatal(err)
@@ -63,11 +65,11 @@ func skew(t *testing.T, n *node) *skewed {
 	t.Cleanup(func() { _ = mem.Close() })
 	s := &skewed{mem: mem, at: from + gettime(t, mem, from, to)}
 	for written := false; !written; {
-		n.signal(t, syscall.SIGSTOP)
+		n.Signal(t, syscall.SIGSTOP)
 		if written = stands(t, proc, from, to); written {
 			s.write(t, wrongClock)
 		}
-		n.signal(t, syscall.SIGCONT)
+		n.Signal(t, syscall.SIGCONT)
 	}
 	s.at += int64(len(wrongClock)) - 8
 	return s
@@ -99,7 +101,7 @@ func gettime(t *testing.T, mem *os.File, from, to int64) int64 {
 // does within a range of memory.
 func stands(t *testing.T, proc string, from, to int64) (outside bool) {
 	t.Helper()
-	eventually(t, "the process stands still", func() error {
+	testenv.Succeeds(t, "the process stands still", func() error {
 		threads, err := filepath.Glob(proc + "/task/*")
 		outside = true
 		for _, thread := range threads {
@@ -196,7 +198,7 @@ func TestClockJumps(t *testing.T) {
 func (w *world) keeps(t *testing.T, f *fleet) {
 	t.Helper()
 	c := f.dial(t)
-	eventually(t, "the key is read", func() error {
+	testenv.Succeeds(t, "the key is read", func() error {
 		a := c.call(t.Context(), http.MethodGet, "/kv/torture/kept", nil, "")
 		if a.status == http.StatusNotFound {
 			t.Fatalf("a key has expired early: %s", a.body)

@@ -13,6 +13,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"leat/internal/testenv"
 )
 
 // fleet is a cluster of processes. What is said by node is by its index.
@@ -87,19 +89,14 @@ func (f *fleet) begin(t *testing.T, i int, how ...string) {
 func (f *fleet) await(t *testing.T, i int) {
 	t.Helper()
 	n := f.nodes[i]
-	select {
-	case line := <-n.first:
-		if line != "leat ready "+f.urls[i] {
-			t.Fatalf("node %d: the first line is %q, the log:\n%s", i, line, n.logs)
-		}
-	case <-time.After(patience):
-		t.Fatalf("node %d is not ready after %s, the log:\n%s", i, patience, n.logs)
+	if url := n.Ready(t); url != f.urls[i] {
+		t.Fatalf("node %d is at %q, the log:\n%s", i, url, n.Logs)
 	}
 }
 
 // kill ends a node at once.
 func (f *fleet) kill(i int) {
-	f.nodes[i].kill()
+	f.nodes[i].Kill()
 	f.nodes[i] = nil
 }
 
@@ -115,7 +112,7 @@ func (f *fleet) dial(t *testing.T) *client {
 func (f *fleet) leader(t *testing.T, p place) int {
 	t.Helper()
 	found := -1
-	eventually(t, p.String()+" has a leader", func() error {
+	testenv.Succeeds(t, p.String()+" has a leader", func() error {
 		var d struct {
 			Detail []struct {
 				Leader *string `json:"leader"`
@@ -141,7 +138,7 @@ func (f *fleet) leader(t *testing.T, p place) int {
 // level waits until all nodes that run have the same records.
 func (f *fleet) level(t *testing.T, topics ...string) {
 	t.Helper()
-	eventually(t, "the nodes have the same records", func() error {
+	testenv.Succeeds(t, "the nodes have the same records", func() error {
 		for _, topic := range topics {
 			var ends []string
 			for i, n := range f.nodes {
@@ -248,13 +245,13 @@ func hurts() []hurt {
 		{"R13 SIGSTOP of the leader for 2 to 3 seconds", func(t *testing.T, f *fleet, w *world, r *rand.Rand, leader int) []time.Duration {
 			// Long enough for the others to choose another leader, of which it does not
 			// know when it goes on.
-			f.nodes[leader].signal(t, syscall.SIGSTOP)
+			f.nodes[leader].Signal(t, syscall.SIGSTOP)
 			stopped := time.Now()
 			pause := 2*time.Second + time.Duration(r.Int64N(int64(time.Second)))
 			w.probeBut(t, f, w.plain, leader)
 			took := time.Since(stopped)
 			<-time.After(time.Until(stopped.Add(pause)))
-			f.nodes[leader].signal(t, syscall.SIGCONT)
+			f.nodes[leader].Signal(t, syscall.SIGCONT)
 			w.probe(t, f, w.plain)
 			return []time.Duration{took}
 		}},

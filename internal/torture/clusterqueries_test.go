@@ -11,6 +11,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"leat/internal/testenv"
 )
 
 // questions are a windowed query, one of sessions and a join over the topics clicks and
@@ -70,7 +72,7 @@ func (a *asked) check(t *testing.T, fault string, rounds int) {
 	for name, question := range questions() {
 		ask(t, a.c, name+"_again", strings.ReplaceAll(question, "UNTIL", `,"until":"end"`))
 		var want []string
-		eventually(t, name+" without interruption", func() error {
+		testenv.Succeeds(t, name+" without interruption", func() error {
 			rows, complete, err := rowsOf(t, a.c, name+"_again", end)
 			if want = rows; err == nil && !complete {
 				err = fmt.Errorf("not complete: %s", a.c.call(t.Context(), http.MethodGet, "/queries/"+name+"_again", nil, "").body)
@@ -84,7 +86,7 @@ func (a *asked) check(t *testing.T, fault string, rounds int) {
 			if n == nil {
 				continue
 			}
-			eventually(t, fmt.Sprintf("%s on node %d, %d rows", name, i, len(want)), func() error {
+			testenv.Succeeds(t, fmt.Sprintf("%s on node %d, %d rows", name, i, len(want)), func() error {
 				got, _, err := rowsOf(t, dial(t, a.f.urls[i]), name, end)
 				if err == nil && !slices.Equal(got, want) {
 					err = fmt.Errorf("%d rows: %.2000q, want %.2000q", len(got), got, want)
@@ -125,7 +127,7 @@ func TestClusterQueries(t *testing.T) {
 // ask starts a query.
 func ask(t *testing.T, c *client, name, question string) {
 	t.Helper()
-	eventually(t, "query "+name+" is started", func() error {
+	testenv.Succeeds(t, "query "+name+" is started", func() error {
 		if a := c.call(t.Context(), http.MethodPost, "/queries", nil, fmt.Sprintf(`{"name":%q,%s}`, name, question)); a.status != http.StatusCreated && a.status != http.StatusOK {
 			return fmt.Errorf("%d %s, %w", a.status, a.body, a.err)
 		}
@@ -136,7 +138,7 @@ func ask(t *testing.T, c *client, name, question string) {
 // recordOnce appends a record once.
 func recordOnce(t *testing.T, c *client, topic string, id int, at int64, user string) {
 	t.Helper()
-	eventually(t, "a record is acknowledged", func() error {
+	testenv.Succeeds(t, "a record is acknowledged", func() error {
 		a := c.call(t.Context(), http.MethodPost, "/broker/topics/"+topic+"/produce", url.Values{"idempotency_key": {fmt.Sprint("k", id)}},
 			fmt.Sprintf(`{"id":%d,"at":%d,"user":%q}`, id, at, user))
 		if o, err := a.result(); o != done {

@@ -8,6 +8,8 @@ import (
 	"slices"
 	"testing"
 	"time"
+
+	"leat/internal/testenv"
 )
 
 // TestClusterQuery: a query whose node is killed goes on where its shard is led next.
@@ -34,7 +36,7 @@ func TestClusterQuery(t *testing.T) {
 	produce := func(until int) {
 		for ; next < until; next++ {
 			record := fmt.Sprintf(`{"id":%d,"at":%d}`, next, 1_700_000_000_000+next*1000/perWindow)
-			eventually(t, "a record is acknowledged", func() error {
+			testenv.Succeeds(t, "a record is acknowledged", func() error {
 				a := c.call(t.Context(), "POST", "/broker/topics/numbers/produce", url.Values{"idempotency_key": {fmt.Sprint("k", next)}}, record)
 				if o, err := a.result(); o != done {
 					return fmt.Errorf("not acknowledged: %d %.300s, %w", a.status, a.body, errors.Join(a.err, err))
@@ -55,8 +57,8 @@ func TestClusterQuery(t *testing.T) {
 	checkCounts(t, f, perWindow, windows)
 	t.Logf("summary: R23 SIGKILL of the node that runs a query: %d rounds, %d windows the same on all nodes", kills, windows)
 	for i, n := range f.nodes {
-		if exit, took := n.terminate(t); exit != 0 || took > 5*time.Second {
-			t.Errorf("the end of node %d: exit %d after %s, the log:\n%s", i, exit, took, n.logs)
+		if exit, took := n.Terminate(t); exit != 0 || took > 5*time.Second {
+			t.Errorf("the end of node %d: exit %d after %s, the log:\n%s", i, exit, took, n.Logs)
 		}
 	}
 }
@@ -76,7 +78,7 @@ func checkCounts(t *testing.T, f *fleet, perWindow, windows int) {
 	for i := range f.nodes {
 		n := dial(t, f.urls[i])
 		var got []string
-		eventually(t, fmt.Sprintf("node %d has the results", i), func() error {
+		testenv.Succeeds(t, fmt.Sprintf("node %d has the results", i), func() error {
 			var body struct {
 				Rows []json.RawMessage `json:"rows"`
 			}
@@ -86,7 +88,7 @@ func checkCounts(t *testing.T, f *fleet, perWindow, windows int) {
 			}
 			return counted(&got, body.Rows, want)
 		})
-		eventually(t, fmt.Sprintf("node %d has what the query wrote", i), func() error {
+		testenv.Succeeds(t, fmt.Sprintf("node %d has what the query wrote", i), func() error {
 			var body struct {
 				Messages []struct {
 					Value string `json:"value"`
@@ -109,7 +111,7 @@ func checkCounts(t *testing.T, f *fleet, perWindow, windows int) {
 func (f *fleet) leads(t *testing.T, shard int) int {
 	t.Helper()
 	found := -1
-	eventually(t, fmt.Sprintf("shard %d has a leader", shard), func() error {
+	testenv.Succeeds(t, fmt.Sprintf("shard %d has a leader", shard), func() error {
 		var d struct {
 			Shards []struct {
 				Shard  int     `json:"shard"`

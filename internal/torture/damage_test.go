@@ -12,6 +12,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"leat/internal/testenv"
 )
 
 // damagedKinds are the kinds of files of a node, by what they match below its directory.
@@ -114,19 +116,19 @@ func (w *world) restartDamaged(t *testing.T, f *fleet, i int, file string) strin
 	f.launch(t, i)
 	n := f.nodes[i]
 	select {
-	case line := <-n.first:
+	case line := <-n.First:
 		if line == "leat ready "+f.urls[i] {
 			break
 		}
-		exit := n.await(t, "it does not say that it is ready")
+		exit := n.Await(t, "it does not say that it is ready")
 		f.nodes[i] = nil
-		log := n.logs.String()
+		log := n.Logs.String()
 		if exit <= 0 || strings.Contains(log, "panic:") || strings.Contains(log, "goroutine ") || !strings.Contains(log, filepath.Base(file)) {
 			t.Errorf("with damage in %s it ends with exit code %d and does not name the file, the log:\n%s", file, exit, log)
 		}
 		return refuses
-	case <-time.After(patience):
-		t.Fatalf("with damage in %s it is not ready and does not end, the log:\n%s", file, n.logs)
+	case <-time.After(testenv.Patience):
+		t.Fatalf("with damage in %s it is not ready and does not end, the log:\n%s", file, n.Logs)
 	}
 	for _, p := range []*partition{w.plain, w.mixed} {
 		for next := int64(0); ; {
@@ -138,7 +140,7 @@ func (w *world) restartDamaged(t *testing.T, f *fleet, i int, file string) strin
 			}
 			got, ok, err := c.consume(t.Context(), p.place, reader, next, 1000)
 			if !ok {
-				t.Fatalf("with damage in %s it answers %d %.300s, then %v, the log:\n%s", file, a.status, a.body, err, n.logs)
+				t.Fatalf("with damage in %s it answers %d %.300s, then %v, the log:\n%s", file, a.status, a.body, err, n.Logs)
 			}
 			if len(got.ids) == 0 {
 				break
@@ -169,7 +171,7 @@ func (f *fleet) replace(t *testing.T, i int) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, fmt.Sprintf("node %d may rejoin", i), func() error {
+	testenv.Succeeds(t, fmt.Sprintf("node %d may rejoin", i), func() error {
 		cmd := exec.CommandContext(t.Context(), path, "cluster", "rejoin", "--node-id", fmt.Sprintf("n%d", i),
 			"--data-dir", filepath.Join(f.dir, fmt.Sprintf("n%d", i)), "--server", f.urls[(i+1)%3])
 		cmd.Env = append(os.Environ(), "LEAT_TOKEN="+testToken)

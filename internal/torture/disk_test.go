@@ -12,6 +12,8 @@ import (
 	"sync"
 	"syscall"
 	"testing"
+
+	"leat/internal/testenv"
 )
 
 const smallDisk = 64 << 20
@@ -112,22 +114,22 @@ func TestDiskFull(t *testing.T) {
 	w.going(t, 300)
 	empty := fill(t, disk, "most", 12<<20)
 	c = dial(t, n.url)
-	eventually(t, "writes are refused", func() error { return not(w.diskFull(t, c), "they are taken") })
+	testenv.Succeeds(t, "writes are refused", func() error { return not(w.diskFull(t, c), "they are taken") })
 	stop()
 	w.settle(t, c, true, false) // reads go on
 	rest := fill(t, disk, "rest", 512<<10)
-	n.kill()
+	n.Kill()
 	n = start(t, dir)
 	c = dial(t, n.url)
-	eventually(t, "writes are refused after a start", func() error { return not(w.diskFull(t, c), "they are taken") })
+	testenv.Succeeds(t, "writes are refused after a start", func() error { return not(w.diskFull(t, c), "they are taken") })
 	w.settle(t, c, true, false)
 	rest()
 	empty()
-	eventually(t, "writes are taken again", func() error { return not(!w.diskFull(t, c), "507") })
+	testenv.Succeeds(t, "writes are taken again", func() error { return not(!w.diskFull(t, c), "507") })
 	w.mustAppend(t, c, w.plain)
 	w.settle(t, c, true, true)
-	if exit, _ := n.terminate(t); exit != 0 {
-		t.Errorf("exit %d, the log:\n%s", exit, n.logs)
+	if exit, _ := n.Terminate(t); exit != 0 {
+		t.Errorf("exit %d, the log:\n%s", exit, n.Logs)
 	}
 }
 
@@ -153,7 +155,7 @@ func TestDiskFilledByRecords(t *testing.T) {
 		t.Error("a small write is taken where large ones are not")
 	}
 	w.settle(t, c, true, false)
-	n.kill()
+	n.Kill()
 	n = start(t, dir)
 	c = dial(t, n.url)
 	w.settle(t, c, true, false)
@@ -161,24 +163,24 @@ func TestDiskFilledByRecords(t *testing.T) {
 	var err error
 	o.deleted, o.outcome, err = c.deleteBefore(t.Context(), w.bulk.place, o.before)
 	if o.ret = w.watch.now(); err != nil || o.outcome != done {
-		t.Fatalf("on a full disk nothing can be deleted: %v, the log:\n%s", err, n.logs)
+		t.Fatalf("on a full disk nothing can be deleted: %v, the log:\n%s", err, n.Logs)
 	}
 	w.bulk.trimmed(o)
 	w.settle(t, c, true, false)
-	eventually(t, "writes are taken again", func() error { return not(!w.diskFull(t, c), "507") })
+	testenv.Succeeds(t, "writes are taken again", func() error { return not(!w.diskFull(t, c), "507") })
 	w.mustAppend(t, c, w.bulk)
-	n.kill()
+	n.Kill()
 	n = start(t, dir)
 	w.settle(t, dial(t, n.url), true, true)
-	if exit, _ := n.terminate(t); exit != 0 {
-		t.Errorf("exit %d, the log:\n%s", exit, n.logs)
+	if exit, _ := n.Terminate(t); exit != 0 {
+		t.Errorf("exit %d, the log:\n%s", exit, n.Logs)
 	}
 }
 
 // pour appends large batches until there is no more room.
 func (w *world) pour(t *testing.T, n *node) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	ctx, cancel := context.WithTimeout(t.Context(), testenv.Patience)
 	defer cancel()
 	var wg sync.WaitGroup
 	for worker := range 3 {
@@ -192,7 +194,7 @@ func (w *world) pour(t *testing.T, n *node) {
 				case full:
 					return
 				case unknown:
-					t.Errorf("a write on a disk that fills is not answered; the log:\n%s", n.logs)
+					t.Errorf("a write on a disk that fills is not answered; the log:\n%s", n.Logs)
 					return
 				}
 			}

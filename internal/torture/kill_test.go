@@ -29,8 +29,8 @@ func TestKill(t *testing.T) {
 	}
 	k.world.forgets(t, dial(t, n.url))
 	k.report(t)
-	if exit, took := n.terminate(t); exit != 0 || took > 5*time.Second {
-		t.Errorf("the last end: exit %d after %s, the log:\n%s", exit, took, n.logs)
+	if exit, took := n.Terminate(t); exit != 0 || took > 5*time.Second {
+		t.Errorf("the last end: exit %d after %s, the log:\n%s", exit, took, n.Logs)
 	}
 }
 
@@ -52,20 +52,20 @@ func (k *killer) life(t *testing.T, n *node) *node {
 	k.world.going(t, before+300)
 	<-time.After(k.upTo(1500 * time.Millisecond))
 	if k.rand.IntN(3) == 0 {
-		n.signal(t, syscall.SIGSTOP)
+		n.Signal(t, syscall.SIGSTOP)
 		<-time.After(k.upTo(800 * time.Millisecond))
-		n.signal(t, syscall.SIGCONT)
+		n.Signal(t, syscall.SIGCONT)
 		<-time.After(k.upTo(200 * time.Millisecond))
 	}
-	n.kill()
+	n.Kill()
 	stop()
 	for k.rand.IntN(3) == 0 {
 		early := launch(t, k.dir)
 		select {
-		case <-early.first:
+		case <-early.First:
 		case <-time.After(k.upTo(400 * time.Millisecond)):
 		}
-		early.kill()
+		early.Kill()
 	}
 	next := start(t, k.dir)
 	k.starts = append(k.starts, next.took)
@@ -78,7 +78,7 @@ func (k *killer) resume(t *testing.T, n *node) *node {
 	ids := k.world.ids(1)
 	k.world.plain.send(ids, false)
 	if o := k.world.append(t.Context(), dial(t, n.url), k.world.plain, ids, 100, ""); o != done {
-		t.Fatalf("the first write after a start is not acknowledged: %v, the log:\n%s", k.world.failed(), n.logs)
+		t.Fatalf("the first write after a start is not acknowledged: %v, the log:\n%s", k.world.failed(), n.Logs)
 	}
 	k.resumed = append(k.resumed, n.took+time.Since(began))
 	return n

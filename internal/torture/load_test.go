@@ -12,6 +12,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"leat/internal/testenv"
 )
 
 const (
@@ -70,7 +72,7 @@ func newWorld() *world {
 // going waits until so much is answered.
 func (w *world) going(t *testing.T, enough int64) {
 	t.Helper()
-	eventually(t, "the load gets going", func() error {
+	testenv.Succeeds(t, "the load gets going", func() error {
 		if have := w.answered.Load(); have < enough {
 			return fmt.Errorf("%d are answered, not yet %d", have, enough)
 		}
@@ -410,7 +412,7 @@ func (w *world) forgets(t *testing.T, c *client) {
 		}
 		return d.Partitions[0].First, d.Partitions[0].Next, d.Partitions[0].Bytes
 	}
-	eventually(t, "the young forget", func() error {
+	testenv.Succeeds(t, "the young forget", func() error {
 		if first, next, _ := sizes("young"); first != next || next == 0 {
 			return fmt.Errorf("%d to %d are there", first, next)
 		}

@@ -6,6 +6,8 @@ import (
 	"net/http"
 	"net/url"
 	"testing"
+
+	"leat/internal/testenv"
 )
 
 // lookups is a load of values that change and records that look them up.
@@ -20,7 +22,7 @@ type lookups struct {
 // send repeats a request until it is answered with 200.
 func (l *lookups) send(t *testing.T, path string, query url.Values, body string) {
 	t.Helper()
-	eventually(t, path, func() error {
+	testenv.Succeeds(t, path, func() error {
 		if a := l.c.call(t.Context(), "POST", path, query, body); a.status != http.StatusOK {
 			return fmt.Errorf("status %d, %v: %.200s", a.status, a.err, a.body)
 		}
@@ -47,7 +49,7 @@ func (l *lookups) round(t *testing.T) {
 // the record.
 func (l *lookups) check(t *testing.T, query string) {
 	t.Helper()
-	eventually(t, query+" has all rows", func() error {
+	testenv.Succeeds(t, query+" has all rows", func() error {
 		a := l.c.call(t.Context(), "GET", "/queries/"+query+"/results", url.Values{"limit": {"1000"}}, "")
 		var page struct {
 			Rows []struct {
@@ -83,7 +85,7 @@ func TestClusterLookups(t *testing.T) {
 	l.c.must(t, "POST", "/broker/topics", nil, `{"name":"events","partitions":3}`)
 	for s := range l.spaces {
 		spec := fmt.Sprintf(`{"name":"q%d","source":{"topic":"events"},"lookup":{"kv":"ns%d","key":"k","as":"v"},"select":{"id":"id","round":"round","n":"v.n"}}`, s, s)
-		eventually(t, "a query starts", func() error {
+		testenv.Succeeds(t, "a query starts", func() error {
 			if a := l.c.call(t.Context(), "POST", "/queries", nil, spec); a.status != http.StatusCreated && a.status != http.StatusConflict && a.status != http.StatusOK {
 				return fmt.Errorf("status %d, %v: %.200s", a.status, a.err, a.body)
 			}

@@ -109,14 +109,14 @@ func TestPausedLeader(t *testing.T) {
 		c := f.dialBut(t, leader)
 		f.dial(t).must(t, http.MethodPost, "/kv/torture/brief?ttl_ms="+fmt.Sprint(pause.Milliseconds()/2), nil, "v")
 		f.dial(t).must(t, http.MethodPost, "/kv/torture/long?ttl_ms=120000", nil, "v")
-		f.nodes[leader].signal(t, syscall.SIGSTOP)
+		f.nodes[leader].Signal(t, syscall.SIGSTOP)
 		stopped := time.Now()
 		w.probeBut(t, f, w.plain, leader)
 		resumed := time.Since(stopped)
 		mark, end := w.setMark(t, f, leader), w.plain.end()
 		writes, reads := w.askPaused(t, f, leader)
 		<-time.After(time.Until(stopped.Add(pause)))
-		f.nodes[leader].signal(t, syscall.SIGCONT)
+		f.nodes[leader].Signal(t, syscall.SIGCONT)
 		for range askers {
 			if a := <-writes; a.outcome == done && a.stored.at < end {
 				t.Errorf("the leader that was stopped acknowledges offset %d, where the next one had come to %d", a.stored.at, end)

@@ -9,6 +9,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"leat/internal/testenv"
 )
 
 // seat adds a node, by the raft address that the fleet has for it, once no other change
@@ -16,7 +18,7 @@ import (
 func (f *fleet) seat(t *testing.T, i int, raft string) {
 	t.Helper()
 	c := f.dial(t)
-	eventually(t, fmt.Sprintf("node %d is added", i), func() error {
+	testenv.Succeeds(t, fmt.Sprintf("node %d is added", i), func() error {
 		a := c.call(t.Context(), "POST", "/cluster/members", nil, fmt.Sprintf(`{"id":"n%d","raft_address":%q,"url":%q}`, i, raft, f.urls[i]))
 		if a.status != 200 {
 			return fmt.Errorf("%d %s", a.status, a.body)
@@ -29,7 +31,7 @@ func (f *fleet) seat(t *testing.T, i int, raft string) {
 func (f *fleet) states(t *testing.T, i int, member bool) {
 	t.Helper()
 	c := f.dial(t)
-	eventually(t, fmt.Sprintf("node %d is a member: %t", i, member), func() error {
+	testenv.Succeeds(t, fmt.Sprintf("node %d is a member: %t", i, member), func() error {
 		var d struct {
 			Members []struct {
 				ID    string `json:"id"`
@@ -147,7 +149,7 @@ func (f *fleet) take(t *testing.T, i int, dead bool) {
 		f.kill(i)
 	}
 	c := f.dial(t)
-	eventually(t, fmt.Sprintf("node %d is to be taken out", i), func() error {
+	testenv.Succeeds(t, fmt.Sprintf("node %d is to be taken out", i), func() error {
 		a := c.call(t.Context(), "DELETE", fmt.Sprintf("/cluster/members/n%d", i), nil, "")
 		if a.status != 200 {
 			return fmt.Errorf("%d %s", a.status, a.body)
@@ -155,8 +157,8 @@ func (f *fleet) take(t *testing.T, i int, dead bool) {
 		return nil
 	})
 	f.states(t, i, false)
-	if exit := n.await(t, "it was taken out"); !dead && exit != 4 {
-		t.Errorf("node %d ends with %d, the log:\n%s", i, exit, n.logs)
+	if exit := n.Await(t, "it was taken out"); !dead && exit != 4 {
+		t.Errorf("node %d ends with %d, the log:\n%s", i, exit, n.Logs)
 	}
 	f.nodes[i] = nil
 }

@@ -9,6 +9,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"leat/internal/testenv"
 )
 
 // serverDeadline is how long a node tries to do what it is asked, and room for a busy
@@ -139,8 +141,8 @@ func TestParted(t *testing.T) {
 func (f *fleet) end(t *testing.T) {
 	t.Helper()
 	for i, n := range f.nodes {
-		if exit, took := n.terminate(t); exit != 0 || took > 5*time.Second {
-			t.Errorf("the end of node %d: exit %d after %s, the log:\n%s", i, exit, took, n.logs)
+		if exit, took := n.Terminate(t); exit != 0 || took > 5*time.Second {
+			t.Errorf("the end of node %d: exit %d after %s, the log:\n%s", i, exit, took, n.Logs)
 		}
 	}
 }
@@ -170,7 +172,7 @@ func (w *world) probeBut(t *testing.T, f *fleet, p *partition, but int) {
 func (w *world) setMark(t *testing.T, f *fleet, but int) (version int64) {
 	t.Helper()
 	c := f.dialBut(t, but)
-	eventually(t, "a key is set", func() error {
+	testenv.Succeeds(t, "a key is set", func() error {
 		a := c.call(t.Context(), http.MethodPost, "/kv/torture/mark", nil, "v")
 		if a.status != http.StatusOK {
 			return fmt.Errorf("%d %s, %v", a.status, a.body, a.err)
@@ -230,7 +232,7 @@ func (w *world) checkAlone(t *testing.T, f *fleet, alone int, old int64) {
 // noQuorum asks a node without a majority until it says that it has none, every time
 // within the deadline. Anything but a refusal is an error.
 func (w *world) noQuorum(c *client, what string, ask func(c *client)) error {
-	for began := time.Now(); time.Since(began) < patience; {
+	for began := time.Now(); time.Since(began) < testenv.Patience; {
 		asked := time.Now()
 		ask(c)
 		took := time.Since(asked)
@@ -243,14 +245,14 @@ func (w *world) noQuorum(c *client, what string, ask func(c *client)) error {
 			return fmt.Errorf("%s of a node without a majority: %d %s", what, c.last.status, c.last.body)
 		}
 	}
-	return fmt.Errorf("%s: not refused for want of a quorum in %s, but %d %s, %w", what, patience, c.last.status, c.last.body, c.last.err)
+	return fmt.Errorf("%s: not refused for want of a quorum in %s, but %d %s, %w", what, testenv.Patience, c.last.status, c.last.body, c.last.err)
 }
 
 // serves waits until a node is ready and answers linearizable reads.
 func (f *fleet) serves(t *testing.T, i int) {
 	t.Helper()
 	c := dial(t, f.urls[i])
-	eventually(t, fmt.Sprintf("node %d serves again", i), func() error {
+	testenv.Succeeds(t, fmt.Sprintf("node %d serves again", i), func() error {
 		for _, path := range []string{"/ready", "/kv/torture/mark"} {
 			if a := c.call(t.Context(), http.MethodGet, path, nil, ""); a.status != http.StatusOK {
 				return fmt.Errorf("%s: %d %s, %v", path, a.status, a.body, a.err)

@@ -7,6 +7,8 @@ import (
 	"testing"
 	"time"
 
+	"leat/internal/testenv"
+
 	"github.com/twmb/franz-go/pkg/sr"
 )
 
@@ -62,7 +64,7 @@ func TestRegistryOnThreeNodes(t *testing.T) {
 
 // registerAnyhow registers a schema, again while the outcome is not known.
 func registerAnyhow(ctx context.Context, c *sr.Client, n int) (id int, err error) {
-	ctx, cancel := context.WithTimeout(ctx, patience)
+	ctx, cancel := context.WithTimeout(ctx, testenv.Patience)
 	defer cancel()
 	schema := sr.Schema{Schema: fmt.Sprintf(`{"type":"fixed","name":"f%d","size":%d}`, n, n+1)}
 	for {

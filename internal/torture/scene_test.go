@@ -45,7 +45,7 @@ func watched(t *testing.T, n *node) {
 			s.tell(t)
 		}
 		scenes.Delete(t)
-		n.kill()
+		n.Kill()
 	})
 }
 
@@ -60,28 +60,28 @@ func (s *scene) tell(t *testing.T) {
 	s.told = true
 	running := slices.DeleteFunc(slices.Clone(s.nodes), (*node).hasExited)
 	for _, n := range running {
-		_ = n.cmd.Process.Signal(syscall.SIGCONT)
+		_ = n.Cmd.Process.Signal(syscall.SIGCONT)
 		for _, path := range []string{"/ready", "/cluster", "/queries"} {
 			t.Logf("%s of %s: %s", path, n.url, n.says(t, path))
 		}
 	}
 	for _, n := range running {
-		n.logs.keep(dumpBytes)
-		_ = n.cmd.Process.Signal(syscall.SIGQUIT)
+		n.Logs.Keep(dumpBytes)
+		_ = n.Cmd.Process.Signal(syscall.SIGQUIT)
 	}
 	for _, n := range running {
 		select {
-		case <-n.exited:
+		case <-n.Exited:
 		case <-time.After(tellPatience):
 		}
-		logs, dump, _ := strings.Cut(n.logs.String(), "SIGQUIT: quit")
+		logs, dump, _ := strings.Cut(n.Logs.String(), "SIGQUIT: quit")
 		t.Logf("the log of %s:\n%s\nits goroutines:\n%s", n.url, logs, condensed(dump))
 	}
 }
 
 func (n *node) hasExited() bool {
 	select {
-	case <-n.exited:
+	case <-n.Exited:
 		return true
 	default:
 		return false

@@ -15,6 +15,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"leat/internal/testenv"
 )
 
 // freeBase finds a port from which on n are free, and n more 6000 above.
@@ -155,7 +157,7 @@ func bears(t *testing.T, parent, base, n int) {
 	w.writeOn(t, f.dial(t), p)
 	t.Logf("%d of %d nodes killed, the leader first: written again after %s", n-len(left), n, time.Since(killed))
 	for _, url := range f.urls {
-		eventually(t, url+" has everything", func() error {
+		testenv.Succeeds(t, url+" has everything", func() error {
 			got, ok, err := dial(t, url).consume(t.Context(), p.place, reader, 0, 1000)
 			if !ok || int64(len(got.ids)) < p.end() {
 				return fmt.Errorf("%d of %d records, %w", len(got.ids), p.end(), err)
@@ -172,7 +174,7 @@ func bears(t *testing.T, parent, base, n int) {
 // writeOn appends a record until that is acknowledged.
 func (w *world) writeOn(t *testing.T, c *client, p *partition) {
 	t.Helper()
-	eventually(t, p.place.String()+" is written to", func() error {
+	testenv.Succeeds(t, p.place.String()+" is written to", func() error {
 		ids := w.ids(1)
 		p.send(ids, false)
 		if o := w.append(t.Context(), c, p, ids, 100, ""); o != done {

@@ -12,29 +12,9 @@ import (
 	"strings"
 	"testing"
 	"time"
-)
 
-// makeDocumented runs the commands of openssl that docs/operations.md has.
-func makeDocumented(t *testing.T, dir string) {
-	t.Helper()
-	if _, err := exec.LookPath("openssl"); err != nil {
-		t.Skipf("SKIPPED, the commands of docs/operations.md have not been tried: %v", err)
-	}
-	text, err := os.ReadFile("../../docs/operations.md")
-	if err != nil {
-		t.Fatal(err)
-	}
-	_, rest, _ := strings.Cut(string(text), "```sh\nopenssl ")
-	commands, _, found := strings.Cut(rest, "```")
-	if !found {
-		t.Fatal("docs/operations.md has no commands of openssl")
-	}
-	cmd := exec.Command("sh", "-ec", "openssl "+commands)
-	cmd.Dir = dir
-	if out, err := cmd.CombinedOutput(); err != nil {
-		t.Fatalf("%v\n%s", err, out)
-	}
-}
+	"leat/internal/testenv"
+)
 
 // TestSecureCluster: the commands of docs/operations.md make certificates that three nodes
 // take as they are, named by the variables of the reference system, for each other and
@@ -42,7 +22,7 @@ func makeDocumented(t *testing.T, dir string) {
 func TestSecureCluster(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
-	makeDocumented(t, dir)
+	testenv.DocumentedCertificates(t, dir)
 	ports := freePorts(t, 6)
 	var list, urls []string
 	var nodes []*node
@@ -59,18 +39,13 @@ func TestSecureCluster(t *testing.T) {
 		}, filepath.Join(dir, fmt.Sprint("data", i)), "--port", fmt.Sprint(ports[3+i])))
 	}
 	for i, n := range nodes {
-		select {
-		case line := <-n.first:
-			if line != "leat ready "+urls[i] {
-				t.Fatalf("node %d: the first line is %q, the log:\n%s", i, line, n.logs)
-			}
-		case <-time.After(patience):
-			t.Fatalf("node %d is not ready, the log:\n%s", i, n.logs)
+		if url := n.Ready(t); url != urls[i] {
+			t.Fatalf("node %d is at %q, the log:\n%s", i, url, n.Logs)
 		}
 	}
 	for i, n := range nodes {
-		if strings.Contains(n.logs.String(), `"WARN"`) && strings.Contains(n.logs.String(), "certificate") {
-			t.Errorf("node %d warns of its certificate:\n%s", i, n.logs)
+		if strings.Contains(n.Logs.String(), `"WARN"`) && strings.Contains(n.Logs.String(), "certificate") {
+			t.Errorf("node %d warns of its certificate:\n%s", i, n.Logs)
 		}
 	}
 	roots := x509.NewCertPool()
@@ -84,8 +59,8 @@ func TestSecureCluster(t *testing.T) {
 		t.Error("nobody was sent on")
 	}
 	for i, n := range nodes {
-		if exit, took := n.terminate(t); exit != 0 || took > 5*time.Second {
-			t.Errorf("the end of node %d: exit %d after %s, the log:\n%s", i, exit, took, n.logs)
+		if exit, took := n.Terminate(t); exit != 0 || took > 5*time.Second {
+			t.Errorf("the end of node %d: exit %d after %s, the log:\n%s", i, exit, took, n.Logs)
 		}
 	}
 }
@@ -99,7 +74,7 @@ func checkSecure(t *testing.T, urls []string, roots *x509.CertPool) (redirects i
 		c.others = urls
 		c.http.Transport = &http.Transport{TLSClientConfig: &tls.Config{RootCAs: roots}}
 		defer c.http.CloseIdleConnections()
-		eventually(t, "there is the topic", func() error {
+		testenv.Succeeds(t, "there is the topic", func() error {
 			if a := c.call(t.Context(), http.MethodPost, "/broker/topics", nil, `{"name":"tls","partitions":3}`); a.status != http.StatusOK {
 				return fmt.Errorf("%d %s, %w", a.status, a.body, a.err)
 			}
@@ -114,7 +89,7 @@ func checkSecure(t *testing.T, urls []string, roots *x509.CertPool) (redirects i
 			c.must(t, http.MethodPost, path, nil, "x")
 		}
 		c.url = url
-		eventually(t, "the nodes know each other", func() error {
+		testenv.Succeeds(t, "the nodes know each other", func() error {
 			var ha struct {
 				Leader string `json:"leader_url"`
 				Nodes  []struct {

@@ -10,6 +10,8 @@ import (
 	"slices"
 	"testing"
 	"time"
+
+	"leat/internal/testenv"
 )
 
 const (
@@ -83,7 +85,7 @@ func (w *world) keyed(t *testing.T, f *fleet, n int) (keys []*retry) {
 		k := &retry{ids: w.ids(2), size: 100}
 		k.key = fmt.Sprintf("kept-%d", k.ids[0])
 		w.mixed.send(k.ids, true)
-		eventually(t, k.key+" is stored", func() error {
+		testenv.Succeeds(t, k.key+" is stored", func() error {
 			return not(w.append(t.Context(), c, w.mixed, k.ids, k.size, k.key) == done, "not acknowledged")
 		})
 		keys = append(keys, k)
@@ -99,11 +101,11 @@ func (w *world) outgrow(t *testing.T, f *fleet, without int) {
 		ids := w.ids(60)
 		w.bulk.send(ids, true)
 		key := fmt.Sprint("bulk-", ids[0])
-		eventually(t, "a batch is stored", func() error {
+		testenv.Succeeds(t, "a batch is stored", func() error {
 			return not(w.append(t.Context(), c, w.bulk, ids, bulkBytes, key) == done, "not acknowledged")
 		})
 	}
-	eventually(t, "the others drop the beginning of their raft logs", func() error {
+	testenv.Succeeds(t, "the others drop the beginning of their raft logs", func() error {
 		for i := range f.nodes {
 			names, err := filepath.Glob(filepath.Join(f.dir, fmt.Sprintf("n%d", i), "raft", "00000000000000000001.wal"))
 			if i != without && (err != nil || len(names) > 0) {
@@ -119,7 +121,7 @@ func (w *world) trimBulk(t *testing.T, f *fleet) {
 	t.Helper()
 	c := f.dial(t)
 	o := trimmed{call: w.watch.now(), before: w.bulk.end() - streamedBytes/bulkBytes}
-	eventually(t, "the beginning of bulk is deleted", func() (err error) {
+	testenv.Succeeds(t, "the beginning of bulk is deleted", func() (err error) {
 		if o.deleted, o.outcome, err = c.deleteBefore(t.Context(), w.bulk.place, o.before); o.outcome != done {
 			return errors.Join(errors.New("not acknowledged"), err)
 		}
@@ -151,8 +153,8 @@ func (f *fleet) receiving(i int) (found []string) {
 // cutSnapshot waits until a node gets a snapshot, and cuts it in one of the ways.
 func (f *fleet) cutSnapshot(t *testing.T, n *network, victim, leader int, r *rand.Rand) (fault string) {
 	t.Helper()
-	eventually(t, fmt.Sprintf("a snapshot comes to node %d", victim), func() error {
-		return not(len(f.receiving(victim)) > 0, f.nodes[victim].logs.String())
+	testenv.Succeeds(t, fmt.Sprintf("a snapshot comes to node %d", victim), func() error {
+		return not(len(f.receiving(victim)) > 0, f.nodes[victim].Logs.String())
 	})
 	<-time.After(time.Duration(r.Int64N(int64(time.Second))))
 	switch r.IntN(3) {
@@ -175,7 +177,7 @@ func (f *fleet) cutSnapshot(t *testing.T, n *network, victim, leader int, r *ran
 // lead has a node lead a partition.
 func (f *fleet) lead(t *testing.T, p place, i int) {
 	t.Helper()
-	eventually(t, fmt.Sprintf("node %d leads %s", i, p), func() error {
+	testenv.Succeeds(t, fmt.Sprintf("node %d leads %s", i, p), func() error {
 		if f.leader(t, p) != i {
 			f.move(t, p, i)
 			return errors.New("another one does")
@@ -187,7 +189,7 @@ func (f *fleet) lead(t *testing.T, p place, i int) {
 // tidy checks that nothing is left of a snapshot that came to a node.
 func (f *fleet) tidy(t *testing.T, i int) {
 	t.Helper()
-	eventually(t, fmt.Sprintf("node %d is tidy", i), func() error {
+	testenv.Succeeds(t, fmt.Sprintf("node %d is tidy", i), func() error {
 		var left []string
 		raft := int64(0)
 		dir := filepath.Join(f.dir, fmt.Sprintf("n%d", i))

@@ -11,6 +11,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"leat/internal/testenv"
 )
 
 // strace is strace at work on a process.
@@ -33,7 +35,7 @@ func breakSync(t *testing.T, n *node, paths ...string) *strace {
 	for _, path := range paths {
 		args = append(args, "-P", path)
 	}
-	s.cmd = exec.Command(path, append(args, "-p", strconv.Itoa(n.cmd.Process.Pid))...)
+	s.cmd = exec.Command(path, append(args, "-p", strconv.Itoa(n.Cmd.Process.Pid))...)
 	messages, err := s.cmd.StderrPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -61,7 +63,7 @@ func breakSync(t *testing.T, n *node, paths ...string) *strace {
 		if !strings.Contains(line, "attached") {
 			t.Fatalf("strace says %q", line)
 		}
-	case <-time.After(patience):
+	case <-time.After(testenv.Patience):
 		t.Fatal("strace does not attach")
 	}
 	return s
@@ -72,7 +74,7 @@ func (s *strace) broke(t *testing.T) {
 	t.Helper()
 	select {
 	case <-s.done:
-	case <-time.After(patience):
+	case <-time.After(testenv.Patience):
 		t.Fatal("strace goes on without the process")
 	}
 	trace, err := os.ReadFile(s.file)
@@ -131,7 +133,7 @@ func TestFailedSyncUnderLoad(t *testing.T) {
 	defer stop()
 	w.going(t, 200)
 	s := breakSync(t, n)
-	n.await(t, "a sync failed")
+	n.Await(t, "a sync failed")
 	stop()
 	w.survives(t, n, s, dir)
 }
@@ -150,12 +152,12 @@ func (w *world) mustAppend(t *testing.T, c *client, p *partition) {
 // one has everything.
 func (w *world) survives(t *testing.T, n *node, s *strace, dir string) {
 	t.Helper()
-	if exit := n.await(t, "a sync failed"); exit == 0 || exit == -1 {
-		t.Errorf("after a sync failed the process ended with exit code %d, the log:\n%s", exit, n.logs)
+	if exit := n.Await(t, "a sync failed"); exit == 0 || exit == -1 {
+		t.Errorf("after a sync failed the process ended with exit code %d, the log:\n%s", exit, n.Logs)
 	}
 	s.broke(t)
-	if !strings.Contains(n.logs.String(), "input/output error") {
-		t.Errorf("the log does not say why the process ended:\n%s", n.logs)
+	if !strings.Contains(n.Logs.String(), "input/output error") {
+		t.Errorf("the log does not say why the process ended:\n%s", n.Logs)
 	}
 	next := start(t, dir)
 	c := dial(t, next.url)
@@ -164,7 +166,7 @@ func (w *world) survives(t *testing.T, n *node, s *strace, dir string) {
 	if len(w.plain.at) == 0 {
 		t.Error(errors.New("nothing was checked"))
 	}
-	if exit, _ := next.terminate(t); exit != 0 {
-		t.Errorf("the last end: exit %d, the log:\n%s", exit, next.logs)
+	if exit, _ := next.Terminate(t); exit != 0 {
+		t.Errorf("the last end: exit %d, the log:\n%s", exit, next.Logs)
 	}
 }

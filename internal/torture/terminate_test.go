@@ -24,10 +24,10 @@ func TestTerminate(t *testing.T) {
 		defer stop()
 		w.going(t, before+300)
 		asked := time.Now()
-		exit, took := n.terminate(t)
+		exit, took := n.Terminate(t)
 		stop()
 		if exit != 0 || took > 5*time.Second {
-			t.Errorf("exit %d after %s, the log:\n%s", exit, took, n.logs)
+			t.Errorf("exit %d after %s, the log:\n%s", exit, took, n.Logs)
 		}
 		for _, a := range polls() {
 			if a.status != http.StatusOK {
