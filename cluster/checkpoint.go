@@ -22,6 +22,8 @@ const recoveringName = "recovering"
 // the raft index it stands at, never less than a checkpoint vouched for. The node
 // comes first so that damage ends its start with an error: dragonboat panics.
 func (m *machine) Open(<-chan struct{}) (uint64, error) {
+	m.checkpointing.Lock()
+	defer m.checkpointing.Unlock()
 	m.writer.Lock()
 	defer m.writer.Unlock()
 	if m.stateLog != nil {
@@ -51,8 +53,8 @@ func (m *machine) open() (uint64, error) {
 			return 0, err
 		}
 	}
-	if m.state, err = state.FromImage(c.image); err != nil {
-		return 0, fault.New(fault.Corrupt, "corrupt", "image in %s: %w", checkpointName(m.dir), err)
+	if err := m.openImage(c.image); err != nil {
+		return 0, err
 	}
 	if err := m.openStateLog(c); err != nil {
 		return 0, err
@@ -125,25 +127,27 @@ func (m *machine) firstCheckpoint() (*checkpoint, error) {
 			return nil, fault.New(fault.Corrupt, "corrupt", "%s holds data, but %s is gone", dir, checkpointName(m.dir))
 		}
 	}
-	c := &checkpoint{boot: m.boot, image: state.New().AppendImage(nil)}
+	c := &checkpoint{boot: m.boot}
 	return c, writeFile(m.fs, checkpointName(m.dir), c.encode())
 }
 
-// openStateLog applies the operations that came after the checkpoint, if the
-// kernel that took them is still the one running; otherwise what it did not sync
-// may have gaps in time against the other files, and is cut off.
+// openStateLog applies the operations that came after the image: all of them, if the
+// kernel that took them is still the one running; otherwise what came after the
+// checkpoint may have gaps in time against the other files, and is cut off.
 func (m *machine) openStateLog(c *checkpoint) error {
 	p, err := log.Open(m.stateDir(), m.logOptions(&c.stateSync))
 	if err != nil {
 		return err
 	}
 	m.stateLog, m.applied = p, c.index
-	m.recent.reset(m.state.DocVersion())
 	if c.boot != m.boot {
-		return p.CutAfter(log.Mark(c.index))
+		if err := p.CutAfter(log.Mark(c.index)); err != nil {
+			return err
+		}
 	}
-	for from := c.stateNext; from < p.Next(); {
-		frames, err := p.Read(from, 1<<20, nil)
+	var frames log.Frames
+	for from := c.image.next; from < p.Next(); from = frames.Next() {
+		frames, err = p.Read(from, 1<<20, frames.Bytes())
 		if err != nil {
 			return err
 		}
@@ -152,14 +156,14 @@ func (m *machine) openStateLog(c *checkpoint) error {
 			if err := m.state.Replay(r.Value); err != nil {
 				return fault.New(fault.Corrupt, "corrupt", "state log %s, record %d: %w", m.stateDir(), r.Offset, err)
 			}
+			m.state.TakeChanges()
+			m.logged.Add(int64(len(r.Value)))
 		}
 		if err := records.Err(); err != nil {
 			return err
 		}
-		from = frames.Next()
 	}
 	m.applied = max(m.applied, uint64(p.LastMark()))
-	m.state.TakeChanges()
 	m.recent.reset(m.state.DocVersion())
 	return nil
 }
@@ -230,13 +234,15 @@ func (m *machine) Sync() error {
 
 // takeCheckpoint may run beside Update.
 func (m *machine) takeCheckpoint() error {
+	m.checkpointing.Lock()
+	defer m.checkpointing.Unlock()
 	m.writer.Lock()
 	cut := m.cut()
 	m.writer.Unlock()
 	return m.finish(cut)
 }
 
-// checkpoint is takeCheckpoint for those who hold writer.
+// checkpoint is takeCheckpoint for those who hold checkpointing and writer.
 func (m *machine) checkpoint() error { return m.finish(m.cut()) }
 
 // cutPoint is a consistent cut, before it is durable.
@@ -253,14 +259,11 @@ func (m *machine) cut() *cutPoint {
 	m.mu.RLock()
 	defer m.mu.RUnlock()
 	c := &cutPoint{
-		checkpoint: checkpoint{index: m.applied, boot: m.boot, image: m.state.AppendImage(nil)},
+		checkpoint: checkpoint{index: m.applied, boot: m.boot, image: m.image},
 		logs:       make(map[state.PartitionID]*log.Partition, len(m.logs)),
 		first:      make(map[state.PartitionID]log.Offset, len(m.logs)),
 		dropped:    append([]state.PartitionID{}, m.dropped...),
 		state:      m.stateLog,
-	}
-	if c.state != nil {
-		c.stateNext = c.state.Next()
 	}
 	for id, p := range m.logs {
 		c.logs[id], c.first[id] = p, m.state.Partition(id).First
@@ -270,10 +273,8 @@ func (m *machine) cut() *cutPoint {
 
 // finish makes a cut durable, then lets go of the files nobody needs any more.
 // The files are synced after the cut was made and may hold more than it: what is
-// newer is recognised by its mark.
+// newer is recognised by its mark. It needs checkpointing.
 func (m *machine) finish(c *cutPoint) error {
-	m.checkpointing.Lock()
-	defer m.checkpointing.Unlock()
 	if c.state == nil {
 		return errShuttingDown()
 	}
@@ -311,12 +312,15 @@ func (m *machine) gone(id state.PartitionID) bool {
 // is being read.
 func (m *machine) letGo(c *cutPoint) error {
 	m.mu.Lock()
-	m.checkpointed = c.index
+	m.checkpointed, m.named = c.index, c.image.index
 	pinned := m.pins > 0
 	if !pinned {
 		m.dropped = slices.DeleteFunc(m.dropped, func(id state.PartitionID) bool { return slices.Contains(c.dropped, id) })
 	}
 	m.mu.Unlock()
+	if err := m.removeImages(c.image.index); err != nil {
+		return err
+	}
 	if pinned {
 		return nil
 	}
@@ -333,7 +337,7 @@ func (m *machine) letGo(c *cutPoint) error {
 			return err
 		}
 	}
-	c.state.Trim(c.stateNext)
+	c.state.Trim(c.image.next)
 	_, err := c.state.DropTrimmed()
 	return err
 }
@@ -362,6 +366,17 @@ func (m *machine) removeAll() error {
 	}
 	if err := log.Remove(m.fs, m.stateDir()); err != nil {
 		return err
+	}
+	if names, err = m.fs.List(m.dir); err != nil {
+		return err
+	}
+	for _, name := range names {
+		if !strings.HasPrefix(name, imagePrefix) {
+			continue
+		}
+		if err := m.fs.Remove(filepath.Join(m.dir, name)); err != nil {
+			return err
+		}
 	}
 	if err := m.fs.Remove(checkpointName(m.dir)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err

@@ -17,27 +17,32 @@ import (
 //
 //	0          8         12
 //	+----------+---------+---------------------------- - - -
-//	| LEATCKP1 | CRC32C  | body
+//	| LEATCKP2 | CRC32C  | body
 //	+----------+---------+---------------------------- - - -
 //
-// The checksum covers the body: raft index, boot id, next offset of the state
-// log, its sync point, the number of partitions, for each its topic, number and
-// sync point, then the image of the state to the end. Integers are uvarints, the
-// boot id is preceded by its length, a sync point is segment, size, next, mark.
-const checkpointMagic = "LEATCKP1"
+// The checksum covers the body: raft index, boot id, raft index of the image (0 =
+// there is none, the state begins empty), the offset of the state log that follows the
+// image, the sync point of the state log, the number of partitions, for each its topic,
+// number and sync point. Integers are uvarints, the boot id is preceded by its length, a
+// sync point is segment, size, next, mark.
+//
+// Format 1 had the image at its end. It is refused.
+const (
+	checkpointMagic    = "LEATCKP2"
+	oldCheckpointMagic = "LEATCKP1"
+)
 
 const checkpointHeader = len(checkpointMagic) + 4
 
-// checkpoint is a consistent cut of a machine: the state at a raft index, and
-// how much of each file is on stable storage, which is at least what the entries
-// up to that index wrote.
+// checkpoint is a consistent cut of a machine: an image of the state, what the state log
+// adds to it up to a raft index, and how much of each file is on stable storage, which is
+// at least what the entries up to that index wrote.
 type checkpoint struct {
 	index      uint64
 	boot       string // the boot of the kernel that wrote what came after it
-	stateNext  log.Offset
+	image      imageMark
 	stateSync  log.SyncPoint
 	partitions []partitionSync
-	image      []byte
 }
 
 type partitionSync struct {
@@ -50,17 +55,20 @@ func castagnoli(b []byte) uint32 { return crc32.Checksum(b, crc32.MakeTable(crc3
 func (c *checkpoint) encode() []byte {
 	dst := append([]byte(checkpointMagic), 0, 0, 0, 0)
 	dst = wire.AppendBytes(wire.AppendUint(dst, c.index), c.boot)
-	dst = appendPoint(wire.AppendUint(dst, c.stateNext), c.stateSync)
+	dst = wire.AppendUint(wire.AppendUint(dst, c.image.index), c.image.next)
+	dst = appendPoint(dst, c.stateSync)
 	dst = wire.AppendUint(dst, uint64(len(c.partitions)))
 	for _, p := range c.partitions {
 		dst = appendPoint(appendPartitionID(dst, p.id), p.point)
 	}
-	dst = append(dst, c.image...)
 	binary.LittleEndian.PutUint32(dst[len(checkpointMagic):], castagnoli(dst[checkpointHeader:]))
 	return dst
 }
 
 func decodeCheckpoint(src []byte) (*checkpoint, error) {
+	if bytes.HasPrefix(src, []byte(oldCheckpointMagic)) {
+		return nil, fault.New(fault.Unsupported, "unknown_format", "it has format 1, this version reads 2")
+	}
 	if len(src) < checkpointHeader || !bytes.HasPrefix(src, []byte(checkpointMagic)) {
 		return nil, fmt.Errorf("no checkpoint header: %w", errCommand)
 	}
@@ -68,12 +76,16 @@ func decodeCheckpoint(src []byte) (*checkpoint, error) {
 		return nil, fmt.Errorf("checksum does not hold: %w", errCommand)
 	}
 	r := &wire.Reader{Rest: src[checkpointHeader:]}
-	c := &checkpoint{index: r.Uint(), boot: r.String(), stateNext: log.Offset(r.Uint()), stateSync: readPoint(r)}
+	c := &checkpoint{index: r.Uint(), boot: r.String()}
+	c.image = imageMark{index: r.Uint(), next: log.Offset(r.Uint())}
+	c.stateSync = readPoint(r)
 	for range r.Count() {
 		id := readPartitionID(r)
 		c.partitions = append(c.partitions, partitionSync{id: id, point: readPoint(r)})
 	}
-	c.image = r.Rest
+	if r.Err == nil && len(r.Rest) > 0 {
+		r.Err = errCommand
+	}
 	return c, r.Err
 }
 
@@ -82,11 +94,20 @@ func checkpointName(dir string) string { return filepath.Join(dir, "checkpoint")
 // writeFile replaces a file by way of a temporary one; the new bytes and the
 // name are durable when it returns.
 func writeFile(files log.FS, name string, data []byte) error {
-	f, err := files.Create(name + ".tmp")
+	return replaceFile(files, name, func(f log.File) error {
+		_, err := f.WriteAt(data, 0)
+		return err
+	})
+}
+
+// replaceFile is writeFile for what write writes.
+func replaceFile(files log.FS, name string, write func(log.File) error) error {
+	temporary := name + ".tmp"
+	f, err := files.Create(temporary)
 	if err != nil {
 		return fmt.Errorf("create %s: %w", name, err)
 	}
-	_, err = f.WriteAt(data, 0)
+	err = write(f)
 	if err == nil {
 		err = f.Sync()
 	}
@@ -94,7 +115,9 @@ func writeFile(files log.FS, name string, data []byte) error {
 		err = closeErr
 	}
 	if err == nil {
-		err = files.Rename(name+".tmp", name)
+		err = files.Rename(temporary, name)
+	} else {
+		_ = files.Remove(temporary) // a start does it otherwise
 	}
 	if err == nil {
 		err = files.SyncDir(filepath.Dir(name))
@@ -129,6 +152,9 @@ func readCheckpoint(files log.FS, dir string) (*checkpoint, error) {
 		return nil, err
 	}
 	c, err := decodeCheckpoint(data)
+	if fault.KindOf(err) == fault.Unsupported {
+		return nil, fmt.Errorf("checkpoint %s: %w", checkpointName(dir), err)
+	}
 	if err != nil {
 		return nil, fault.New(fault.Corrupt, "corrupt", "checkpoint %s: %w", checkpointName(dir), err)
 	}

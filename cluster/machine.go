@@ -50,6 +50,12 @@ type machine struct {
 	dropped      []state.PartitionID // files to remove after the next checkpoint
 	digests      digests
 
+	image    imageMark    // the last one that is durable; guarded by mu
+	imagedAt int64        // logged when it was made; guarded by mu
+	images   []uint64     // the images there are files of; guarded by mu
+	named    uint64       // the image of the last durable checkpoint; guarded by mu
+	logged   atomic.Int64 // bytes of the state log that were written or read since Open
+
 	taken atomic.Uint64 // bytes of entries applied since Open
 
 	// Of Update alone.
@@ -58,6 +64,8 @@ type machine struct {
 	order  []*openFrame
 	held   bool // files and mu are held until the entry's frames are written
 
+	// Whoever needs several locks takes them in this order, then writer, files, mu.
+	imaging       sync.Mutex // one image at a time
 	checkpointing sync.Mutex // one checkpoint at a time
 	files         sync.Mutex // opening a new partition against removing an old one
 	pins          int        // snapshots being streamed: files stay; guarded by mu
@@ -156,6 +164,7 @@ func (m *machine) writeState(index uint64) error {
 	var block log.Block
 	block.Add(nil, m.ops)
 	batch := log.Batch{Mark: log.Mark(index), TimeMs: m.state.LogTimeMs(), Blocks: []log.Block{block}}
+	m.logged.Add(int64(len(block.Bytes)))
 	_, err := m.stateLog.Append(batch)
 	return err
 }

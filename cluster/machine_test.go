@@ -124,6 +124,11 @@ func apply(rng *rand.Rand, m *machine, entries []sm.Entry, index uint64) error {
 			return err
 		}
 		entries = entries[n:]
+		if rng.IntN(8) == 0 {
+			if err := m.saveImage(atOnce); err != nil {
+				return err
+			}
+		}
 		if rng.IntN(6) == 0 {
 			if err := m.Sync(); err != nil {
 				return err

@@ -292,12 +292,18 @@ func (n *Node) Run(ctx context.Context) error {
 		tasks.Go(func() { s.reads.run(ctx) })
 	}
 	lost := n.runNeighbours(ctx, stop, &tasks)
+	var imaging error
 	err := n.start(ctx)
 	if err == nil {
 		n.ready.Store(ctx.Err() == nil)
 		tasks.Go(func() { n.expire(ctx) })
 		tasks.Go(func() { n.enforceRetention(ctx) })
 		tasks.Go(func() { n.watchSpace(ctx) })
+		tasks.Go(func() {
+			if imaging = n.saveImages(ctx); imaging != nil {
+				stop()
+			}
+		})
 		err = n.housekeep(ctx)
 	}
 	n.ready.Store(false)
@@ -305,7 +311,7 @@ func (n *Node) Run(ctx context.Context) error {
 	stop() // an error ends the tasks too
 	tasks.Wait()
 	n.host.Close()
-	return errors.Join(err, lost(), n.lock.Close())
+	return errors.Join(err, imaging, lost(), n.lock.Close())
 }
 
 // start waits for leaders and finishes what a crash has left half done.
@@ -399,7 +405,7 @@ func (n *Node) expire(ctx context.Context) {
 func (n *Node) checkpointAll(marks map[uint64]uint64) error {
 	for id, s := range n.shards {
 		applied := s.machine.appliedIndex()
-		if applied == marks[id] || s.machine.ended() {
+		if applied == marks[id] && s.machine.imageNamed() || s.machine.ended() {
 			continue
 		}
 		if err := s.machine.Sync(); err != nil && !s.machine.ended() {

@@ -2,6 +2,7 @@ package cluster
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"io"
 
@@ -43,11 +44,24 @@ type sectionReader struct {
 	body []byte
 }
 
+// read fills p. There is always more to come until the list has ended, so that the end of
+// the bytes is an error, and not io.EOF.
+func (s *sectionReader) read(p []byte) error {
+	_, err := io.ReadFull(s.from, p)
+	if errors.Is(err, io.EOF) {
+		err = io.ErrUnexpectedEOF
+	}
+	if err != nil {
+		return fmt.Errorf("read a section: %w", err)
+	}
+	return nil
+}
+
 // next returns the body of the next section, which is good until the next call.
 func (s *sectionReader) next() ([]byte, error) {
 	var head [sectionHeader]byte
-	if _, err := io.ReadFull(s.from, head[:]); err != nil {
-		return nil, fmt.Errorf("read a section: %w", err)
+	if err := s.read(head[:]); err != nil {
+		return nil, err
 	}
 	n := binary.LittleEndian.Uint32(head[:])
 	if n > maxSectionSize {
@@ -57,8 +71,8 @@ func (s *sectionReader) next() ([]byte, error) {
 		s.body = make([]byte, n)
 	}
 	body := s.body[:n]
-	if _, err := io.ReadFull(s.from, body); err != nil {
-		return nil, fmt.Errorf("read a section: %w", err)
+	if err := s.read(body); err != nil {
+		return nil, err
 	}
 	if castagnoli(body) != binary.LittleEndian.Uint32(head[4:]) {
 		return nil, fault.New(fault.Corrupt, "corrupt", "a section's checksum does not hold")

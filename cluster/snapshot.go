@@ -144,15 +144,21 @@ func (p *snapshotPart) saveRun(w io.Writer, base log.Offset, timeMs int64, run *
 // directory first, so that a crash in the middle leaves an empty machine and not
 // a mixture; dragonboat then recovers again.
 func (m *machine) RecoverFromSnapshot(from io.Reader, done <-chan struct{}) error {
+	m.imaging.Lock()
+	defer m.imaging.Unlock()
+	m.checkpointing.Lock()
+	defer m.checkpointing.Unlock()
 	m.writer.Lock()
 	defer m.writer.Unlock()
-	m.checkpointing.Lock()
 	err := m.restore(bufio.NewReaderSize(from, snapshotRead), done)
-	m.checkpointing.Unlock()
-	if err != nil {
-		return fmt.Errorf("recover shard %d from a snapshot: %w", m.shard, err)
+	if err == nil {
+		mark, at, view := m.freeze()
+		err = m.keepImage(mark, at, view, atOnce)
 	}
-	if err := m.checkpoint(); err != nil {
+	if err == nil {
+		err = m.checkpoint()
+	}
+	if err != nil {
 		return fmt.Errorf("recover shard %d from a snapshot: %w", m.shard, err)
 	}
 	mark := filepath.Join(m.dir, recoveringName)
@@ -215,6 +221,7 @@ func (m *machine) discard() error {
 	m.mu.Lock()
 	logs, stateLog := m.logs, m.stateLog
 	m.logs, m.stateLog, m.restoring = make(map[state.PartitionID]*log.Partition), nil, true
+	m.image, m.images = imageMark{}, nil
 	m.mu.Unlock()
 	return errors.Join(closeLogs(stateLog, logs), m.removeAll())
 }

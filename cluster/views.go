@@ -24,6 +24,13 @@ func (m *machine) ended() bool {
 	return m.closed
 }
 
+// imageNamed tells whether the last checkpoint has the last image.
+func (m *machine) imageNamed() bool {
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	return m.named == m.image.index
+}
+
 func (m *machine) standing() bus.Shard {
 	m.mu.RLock()
 	defer m.mu.RUnlock()

@@ -236,6 +236,16 @@ func (o Delete) Apply(s *State) {
 // it have been applied.
 func (s *State) Replay(ops []byte) error {
 	for len(ops) > 0 {
+		if ops[0] == tagPut { // most of an image: without an Op on the heap
+			r := wire.Reader{Rest: ops[1:]}
+			put := readPut(&r)
+			if r.Err != nil {
+				return fmt.Errorf("decode state operation: %w", r.Err)
+			}
+			put.Apply(s)
+			ops = r.Rest
+			continue
+		}
 		op, rest, err := decodeOp(ops)
 		if err != nil {
 			return fmt.Errorf("decode state operation: %w", err)

@@ -21,6 +21,8 @@ const (
 	// keySpans is how many times as long as other rows these are measured: what a node
 	// does now and then has to happen a few times.
 	keySpans = 10
+	// fillTime is how long the keys may take to come.
+	fillTime = 5 * time.Minute
 )
 
 // putAnswers counts the puts that are done and those that failed, and says when enough
@@ -76,6 +78,9 @@ func (b *bench) putKeys(s *server, requests [][][]byte, run time.Duration, enoug
 	if out, err = l.do(); err != nil {
 		return out, 0, 0, err
 	}
+	if enough > 0 && count.done.Load() < enough {
+		return out, 0, 0, fmt.Errorf("%d of %d puts were done after %v", count.done.Load(), enough, run)
+	}
 	out.perSecond = float64(count.done.Load()) / time.Since(began).Seconds()
 	after, err := s.writtenBytes()
 	return out, count.failed.Load(), float64(after-before) / float64(max(1, count.done.Load())), err
@@ -99,7 +104,7 @@ func (b *bench) manyKeys() error {
 		enough   int64
 	}{
 		{fmt.Sprintf("**leat kv put**, %d connections, %s keys", keyClients, amount(fewKeys)), few, keySpans * b.run, -1},
-		{fmt.Sprintf("the same while the first %s keys come", amount(float64(b.keys))), many, startTime, int64(b.keys)},
+		{fmt.Sprintf("the same while the first %s keys come", amount(float64(b.keys))), many, fillTime, int64(b.keys)},
 		{fmt.Sprintf("the same with %s keys", amount(float64(b.keys))), many, keySpans * b.run, -1},
 	} {
 		out, failed, perPut, err := b.putKeys(node, step.requests, step.run, step.enough)
