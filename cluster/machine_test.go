@@ -208,6 +208,32 @@ func TestReplicasAreEqual(t *testing.T) {
 	}
 }
 
+// The bytes of entries are dragonboat's, which uses their memory again once Update has
+// returned: nothing of them is kept.
+func TestUpdateKeepsNoEntry(t *testing.T) {
+	t.Parallel()
+	for seed := range uint64(20) {
+		entries := (&script{rng: rand.New(rand.NewPCG(seed, 3))}).entries(60)
+		a, _ := openMachine(t, crashfs.New(1), "b0")
+		b, _ := openMachine(t, crashfs.New(1), "b0")
+		for _, e := range entries {
+			if _, err := a.Update([]sm.Entry{e}); err != nil {
+				t.Fatal(err)
+			}
+			lent := []sm.Entry{{Index: e.Index, Cmd: bytes.Clone(e.Cmd)}}
+			if _, err := b.Update(lent); err != nil {
+				t.Fatal(err)
+			}
+			for i := range lent[0].Cmd {
+				lent[0].Cmd[i] = 0xA5
+			}
+		}
+		if got, want := b.contents(t), a.contents(t); got != want {
+			t.Fatalf("seed %d: with entries that are written over it has\n%s\nand not\n%s", seed, got, want)
+		}
+	}
+}
+
 // Of two checkpoints that are taken at the same time, by the housekeeping and by a call
 // that frees what was deleted, the older may come to be written last.
 func TestOlderCheckpointComesLast(t *testing.T) {

@@ -81,6 +81,7 @@ func hostileTopic(t *testing.T, url string) (names []string, records [][]byte) {
 // its reason, place and bytes, at little cost; the queries go on, and the rows between are
 // all there.
 func TestHostileRecords(t *testing.T) {
+	t.Parallel()
 	server := start(t, t.TempDir())
 	c := dial(t, server.url)
 	names, records := hostileTopic(t, server.url)

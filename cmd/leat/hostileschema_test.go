@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -17,6 +18,7 @@ import (
 
 	"leat/codecs"
 	"leat/codecs/codecstest"
+	"leat/internal/testenv"
 )
 
 // bait is a file and an address that nobody may open or call.
@@ -115,6 +117,7 @@ func schemaCalls(t *testing.T, s *codecstest.HostileSchema) map[string]struct {
 // is refused with a client's error or is a schema, costs little, and has the node open no
 // file and call nobody.
 func TestHostileSchemas(t *testing.T) {
+	t.Parallel()
 	server := start(t, t.TempDir())
 	c := dial(t, server.url)
 	c.mustPost(t, "/broker/topics", map[string]any{"name": "t", "partitions": 1})
@@ -128,12 +131,13 @@ func TestHostileSchemas(t *testing.T) {
 		t.Fatal(err)
 	}
 	b := newBait(t)
+	patient := &http.Client{Timeout: testenv.Patience}
 	for _, s := range codecstest.HostileSchemas(b.file, b.address) {
 		for path, call := range schemaCalls(t, &s) {
 			before := processorTime(t, server.Cmd.Process.Pid)
-			response, err := http.Post(server.url+path, "application/json", strings.NewReader(string(call.body)))
+			response, err := patient.Post(server.url+path, "application/json", bytes.NewReader(call.body))
 			if err != nil {
-				t.Fatalf("%s %s: %v", path, s.Name, err)
+				t.Fatalf("%s: %s, %s: %v (the file or the address is used: %v)", path, s.Format, s.Name, err, b.taken(t))
 			}
 			answer, err := io.ReadAll(response.Body)
 			_ = response.Body.Close()
