@@ -40,7 +40,7 @@ func (n *Node) LeadersChanged() <-chan struct{} { return *n.moved.Load() }
 // Ready tells why the node cannot serve, nil when it can.
 func (n *Node) Ready() error {
 	if !n.ready.Load() {
-		return fault.New(fault.Unavailable, "not_ready", "the node is starting or shutting down")
+		return fault.New(fault.Unavailable, "not_ready", "the node is starting or shutting down%s", n.without())
 	}
 	for _, id := range n.shardIDs() {
 		if n.shards[id].lead.Load().id == 0 {

@@ -54,3 +54,31 @@ func TestWatchLeaders(t *testing.T) {
 	g.restart(1)
 	testenv.Eventually(t, "the log tells of the leader", func() bool { return log.has(`"a shard has a leader" shard=1 node=`) })
 }
+
+// TestNeverReached: a node with addresses at which the others are not says so, in its log
+// and when it is asked whether it is ready.
+func TestNeverReached(t *testing.T) {
+	t.Parallel()
+	var log pad
+	own, other := listenOn(t, "127.0.0.1:0"), listenOn(t, "127.0.0.1:0")
+	nobody := other.Addr().String()
+	if err := other.Close(); err != nil {
+		t.Fatal(err)
+	}
+	n, err := Open(Config{
+		Dir: t.TempDir(), NodeID: "a", RaftListener: own, DataShards: 1, Logger: slog.New(slog.NewTextHandler(&log, nil)),
+		Members: []Member{{ID: "a", RaftAddress: own.Addr().String()}, {ID: "b", RaftAddress: nobody}, {ID: "c", RaftAddress: nobody}},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := run(t, n)
+	for _, id := range []string{"b", "c"} {
+		testenv.Eventually(t, "the log names "+id, func() bool {
+			return log.has(`"a node has not been reached since the start" node=` + id + " address=" + nobody)
+		})
+	}
+	if err := r.Ready(); err == nil || !strings.HasSuffix(err.Error(), "; not reached: b, c") {
+		t.Error(err)
+	}
+}

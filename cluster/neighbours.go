@@ -17,6 +17,9 @@ import (
 const (
 	// lookEvery is how often a node asks the others where they stand.
 	lookEvery = 500 * time.Millisecond
+	// neverReached is how often a node is asked from the start, in vain, before that is
+	// worth a warning: all may be starting.
+	neverReached = 5
 	// meetTimeout bounds how long a new node asks the others whether they know
 	// another node of its name.
 	meetTimeout = 2 * time.Second
@@ -168,8 +171,13 @@ func (n *Node) followMembers(ctx context.Context) {
 func (n *Node) look(ctx context.Context, p *neighbour) {
 	tick := time.NewTicker(lookEvery)
 	defer tick.Stop()
-	for ctx.Err() == nil {
-		n.ask(ctx, p, 2*lookEvery)
+	met := false
+	for missed := 1; ctx.Err() == nil; missed++ {
+		err := n.ask(ctx, p, 2*lookEvery)
+		if met = met || err == nil; !met && missed == neverReached && ctx.Err() == nil {
+			address, _ := n.book.Address(p.ID)
+			n.config.Logger.Warn("a node has not been reached since the start", "node", p.ID, "address", address, "error", err)
+		}
 		for _, s := range n.shards {
 			s.clock.catchUp()
 		}
@@ -182,7 +190,7 @@ func (n *Node) look(ctx context.Context, p *neighbour) {
 }
 
 // ask asks a node where it stands.
-func (n *Node) ask(ctx context.Context, p *neighbour, timeout time.Duration) {
+func (n *Node) ask(ctx context.Context, p *neighbour, timeout time.Duration) error {
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	var stand Standing
@@ -190,13 +198,14 @@ func (n *Node) ask(ctx context.Context, p *neighbour, timeout time.Duration) {
 		if p.stand.Swap(nil) != nil {
 			n.config.Logger.Warn("a node is not reached any more", "node", p.ID, "error", err)
 		}
-		return
+		return err
 	}
 	n.book.saw(p.ReplicaID, stand.Applied)
 	stand.own, stand.asked = n.applied(), n.config.Clock()
 	if p.stand.Swap(&stand) == nil {
 		n.config.Logger.Info("a node is reached", "node", p.ID)
 	}
+	return nil
 }
 
 // steer moves the leaders of shards that this node leads to where they belong.
@@ -309,7 +318,7 @@ func (n *Node) handOver() {
 	}
 	var asking sync.WaitGroup
 	for _, p := range n.roster.Load().peers {
-		asking.Go(func() { n.ask(context.Background(), p, handOverTimeout/4) })
+		asking.Go(func() { _ = n.ask(context.Background(), p, handOverTimeout/4) })
 	}
 	asking.Wait()
 	over := time.After(handOverTimeout)

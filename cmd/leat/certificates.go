@@ -44,7 +44,10 @@ func (c *certificates) load(now time.Time) (warnings []string, err error) {
 	if info, err := os.Stat(c.key); err == nil && info.Mode().Perm()&0o004 != 0 {
 		warnings = append(warnings, c.key+" is a private key and everybody on this machine can read it; chmod o-r it")
 	}
-	if ends := c.leaf().NotAfter; ends.Sub(now) < expiresSoon {
+	switch ends := c.leaf().NotAfter; {
+	case ends.Before(now):
+		warnings = append(warnings, fmt.Sprintf("%s was valid until %s: clients refuse it; put a new one and its key in place, they are read without a restart", c.cert, ends.UTC().Format(time.RFC3339)))
+	case ends.Sub(now) < expiresSoon:
 		warnings = append(warnings, fmt.Sprintf("%s is valid until %s; then clients refuse it", c.cert, ends.UTC().Format(time.RFC3339)))
 	}
 	return warnings, nil

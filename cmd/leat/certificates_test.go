@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"syscall"
@@ -231,5 +232,9 @@ func TestServeTLSWarnings(t *testing.T) {
 	later.cert, later.key = cert, key
 	if warnings, err := later.load(time.Now().AddDate(certificateYears, 0, -1)); err != nil || len(warnings) != 2 {
 		t.Errorf("soon expired: %q, %v", warnings, err)
+	}
+	warnings, err := later.load(time.Now().AddDate(certificateYears, 0, 1))
+	if err != nil || !slices.ContainsFunc(warnings, func(w string) bool { return strings.Contains(w, "was valid until") }) {
+		t.Errorf("expired: %q, %v", warnings, err)
 	}
 }
