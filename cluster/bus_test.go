@@ -1,6 +1,7 @@
 package cluster
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"os"
@@ -179,6 +180,40 @@ func TestTopicChangesAreFinished(t *testing.T) {
 	}
 	if r.shards[r.data[0]].machine.hasTopic(gone.ID) {
 		t.Fatal("a topic half deleted is still there")
+	}
+}
+
+// TestTopicChangeInTheWay: who changes topics while another change waits for a shard
+// without a leader waits no longer than it may.
+func TestTopicChangeInTheWay(t *testing.T) {
+	t.Parallel()
+	r := start(t, Config{Dir: t.TempDir()})
+	ctx := within(t, 60*time.Second)
+	if _, err := r.CreateTopic(ctx, "there", 1); err != nil {
+		t.Fatal(err)
+	}
+	if err := r.topicOps.lock(ctx); err != nil {
+		t.Fatal(err)
+	}
+	short, cancel := context.WithCancel(ctx)
+	changes := map[string]func() error{
+		"create": func() error { _, err := r.CreateTopic(short, "new", 1); return err },
+		"intern": func() error { _, err := r.CreateInternal(short, "$new", r.DataShard("")); return err },
+		"delete": func() error { return r.DeleteTopic(short, "there") },
+		"open":   func() error { return r.openAgain(short, "there") },
+		"tidy":   func() error { return r.reconcile(short) },
+	}
+	failed := make(chan error)
+	for _, change := range changes {
+		go func() { failed <- change() }()
+	}
+	cancel()
+	for range changes {
+		kind(t, <-failed, fault.Unavailable, "no_quorum")
+	}
+	r.topicOps.unlock()
+	if _, err := r.CreateTopic(ctx, "new", 1); err != nil {
+		t.Error(err)
 	}
 }
 

@@ -58,7 +58,7 @@ type core struct {
 	raftLog  *logStore
 	shards   map[uint64]*shard
 	data     []uint64 // ids of the data shards
-	topicOps sync.Mutex
+	topicOps turnLock
 	turns    sync.Map // topic number → *turns
 	ready    atomic.Bool
 	taking   atomic.Bool                   // commands of other nodes
@@ -89,7 +89,7 @@ func Open(config Config) (*Node, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open node: %w", err)
 	}
-	n := &Node{core: &core{config: config, lock: lock, shards: make(map[uint64]*shard)}}
+	n := &Node{core: &core{config: config, lock: lock, shards: make(map[uint64]*shard), topicOps: make(turnLock, 1)}}
 	moved := make(chan struct{})
 	n.moved.Store(&moved)
 	if err := n.open(); err != nil {

@@ -113,8 +113,10 @@ func (n *Node) KeyPartition(key []byte, partitions int32) int32 {
 }
 
 func (n *Node) openAgain(ctx context.Context, topic string) error {
-	n.topicOps.Lock()
-	defer n.topicOps.Unlock()
+	if err := n.topicOps.lock(ctx); err != nil {
+		return err
+	}
+	defer n.topicOps.unlock()
 	t := n.topic(topic)
 	if t == nil {
 		return errUnknownTopic(topic)

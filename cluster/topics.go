@@ -19,6 +19,21 @@ import (
 // may choose begins with it.
 const internalPrefix = "$"
 
+// turnLock has changes of topics wait for each other, as long as each of them may: one
+// that waits for a shard without a leader does not hold up who gives up before.
+type turnLock chan struct{}
+
+func (l turnLock) lock(ctx context.Context) error {
+	select {
+	case l <- struct{}{}:
+		return nil
+	case <-ctx.Done():
+		return errNoQuorum(errTopicsBusy)
+	}
+}
+
+func (l turnLock) unlock() { <-l }
+
 // Topic finds a topic by name.
 func (n *Node) Topic(name string) (bus.Topic, bool) {
 	t := n.topic(name)
@@ -89,8 +104,10 @@ func (n *Node) createTopic(ctx context.Context, name string, internal bool, shar
 	if err := n.space.admit(len(name)); err != nil {
 		return bus.Topic{}, err
 	}
-	n.topicOps.Lock()
-	defer n.topicOps.Unlock()
+	if err := n.topicOps.lock(ctx); err != nil {
+		return bus.Topic{}, fmt.Errorf("create topic %q: %w", name, err)
+	}
+	defer n.topicOps.unlock()
 	code, body, _, err := n.call(ctx, n.shards[bus.MetaShard], len(name)+10*len(shards)+32, func(dst []byte) []byte {
 		return encodeCreateTopic(dst, name, internal, shards)
 	})
@@ -137,8 +154,10 @@ func (n *Node) openPartitions(ctx context.Context, t *state.Topic) error {
 
 // DeleteTopic deletes a topic with its records, group offsets and keys.
 func (n *Node) DeleteTopic(ctx context.Context, name string) error {
-	n.topicOps.Lock()
-	defer n.topicOps.Unlock()
+	if err := n.topicOps.lock(ctx); err != nil {
+		return fmt.Errorf("delete topic %q: %w", name, err)
+	}
+	defer n.topicOps.unlock()
 	code, body, _, err := n.call(ctx, n.shards[bus.MetaShard], len(name)+16, func(dst []byte) []byte {
 		return encodeDeleteTopic(dst, name)
 	})
@@ -194,8 +213,10 @@ func (n *Node) dropTopic(ctx context.Context, id uint64) error {
 // shard and the data shards: partitions of a topic that is in the table are
 // opened, those of one that is not are dropped.
 func (n *Node) reconcile(ctx context.Context) error {
-	n.topicOps.Lock()
-	defer n.topicOps.Unlock()
+	if err := n.topicOps.lock(ctx); err != nil {
+		return err
+	}
+	defer n.topicOps.unlock()
 	stored := make(map[uint64][]uint64)
 	for _, shard := range n.data {
 		stored[shard] = n.shards[shard].machine.topicIDs()
