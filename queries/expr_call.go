@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -169,11 +170,12 @@ func (w *walker) prepare(n ast.Node, args []ast.Node, t *term) *term {
 
 // whyNot explains a function that is refused.
 func whyNot(name string) string {
+	if slices.Contains(aggregateNames, name) {
+		return ` here: it is an aggregate and goes into "aggregate"`
+	}
 	switch name {
 	case "now", "duration", "timezone", "random", "rand", "uuid":
 		return ": results are a pure function of the log"
-	case "count", "sum", "avg", "count_distinct", "first", "last", "stddev", "percentile", "top_k", "max_by", "min_by", "collect":
-		return ` here: it is an aggregate and goes into "aggregate"`
 	case "all", "none", "any", "one", "filter", "map", "find", "findIndex", "findLast", "findLastIndex", "groupBy", "sortBy", "reduce":
 		return ": expressions have no closures"
 	}
