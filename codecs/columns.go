@@ -11,7 +11,7 @@ type Column struct {
 	Strs  []string
 }
 
-// Value is the cell of row.
+// Value is the cell of a row, a view where the cell is one.
 func (c *Column) Value(row int) Value {
 	return Value{Kind: c.Kinds[row], Num: c.Nums[row], Str: c.Strs[row]}
 }

@@ -54,7 +54,7 @@ type FramedDecoder interface {
 	Misfits() []string
 }
 
-// MaxMisfits bounds what FramedDecoder.Misfits tells.
+// MaxMisfits is how many sentences FramedDecoder.Misfits tells at most.
 const MaxMisfits = 20
 
 // RowFormat writes rows as records of a schema. Safe for concurrent use.

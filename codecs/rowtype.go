@@ -41,7 +41,7 @@ func (t *Type) Known() bool {
 // not null.
 func (t *Type) Anything() bool { return t.Kinds.Values() == AnyKind.Values() }
 
-// With is t with further kinds.
+// With is t with further kinds, t itself where it has them.
 func (t *Type) With(kinds KindSet) *Type {
 	if t.Kinds|kinds == t.Kinds {
 		return t
@@ -51,7 +51,7 @@ func (t *Type) With(kinds KindSet) *Type {
 	return &more
 }
 
-// Without is t without some kinds.
+// Without is a copy of t without some kinds.
 func (t *Type) Without(kinds KindSet) *Type {
 	less := *t
 	less.Kinds &^= kinds

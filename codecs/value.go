@@ -53,10 +53,10 @@ type Value struct {
 	Str  string
 }
 
-// NullValue is an explicit null.
+// NullValue is a null that the record has, which Missing is not.
 func NullValue() Value { return Value{Kind: Null} }
 
-// BoolValue holds b.
+// BoolValue is the Bool of b.
 func BoolValue(b bool) Value {
 	if b {
 		return Value{Kind: Bool, Num: 1}
@@ -64,13 +64,13 @@ func BoolValue(b bool) Value {
 	return Value{Kind: Bool}
 }
 
-// IntValue holds i.
+// IntValue is the Int of i.
 func IntValue(i int64) Value { return Value{Kind: Int, Num: uint64(i)} }
 
-// FloatValue holds f, bit for bit.
+// FloatValue is the Float of f, bit for bit: NaN, infinities and -0 as they are.
 func FloatValue(f float64) Value { return Value{Kind: Float, Num: math.Float64bits(f)} }
 
-// StringValue holds s without copying it.
+// StringValue is the String of s, which it does not copy.
 func StringValue(s string) Value { return Value{Kind: String, Str: s} }
 
 // BytesValue holds the bytes of b without copying them.

@@ -1,6 +1,7 @@
-// Package dataflow is the engine: batches of rows, operators, graphs and the job
-// that runs them. It knows event time only; no wall clock is read here or in
-// package operators.
+// Package dataflow is the frame that operators work in: batches of rows, what an operator
+// is, the graph that passes batches from one to the next, and the form of their state in
+// the state log. The operators are in package operators, the job that drives a graph in
+// package queries. It knows event time only; no wall clock is read here.
 package dataflow
 
 import (
@@ -34,7 +35,8 @@ type Batch struct {
 	Times   []Time         // event times
 	// Watermarks holds W(p,o) of each row: (highest event time of the partition
 	// before this row) - max_out_of_orderness - allowed_lateness, or the idle mark of
-	// the partition where that is higher; MinTime where there is neither. Lateness is decided against it and nothing else.
+	// the partition where that is higher; MinTime where there is neither. Lateness is
+	// decided against it and nothing else.
 	Watermarks []Time
 	Windows    []Time   // start of the first window each row counts in; nil before a window operator
 	Selected   []int32  // rows still alive, ascending
@@ -42,16 +44,17 @@ type Batch struct {
 	Acts       []Act    // of grouped rows: what is done with each; nil = all are put out
 }
 
-// Act is what is done with a row.
+// Act is what the output does with a grouped row. With "changes" the rows of a group and
+// window are a changelog: each one takes the place of the one before, and a withdrawn one
+// (a tombstone, a retraction) says that none counts any more.
 type Act uint8
 
-// The acts. A row that is withdrawn says that no row of its group and window, which may
-// have been put out before, counts any more.
+// The acts. A row cannot be put out where an expression of the select fails.
 const (
-	PutOut   Act = iota
-	OnlyTry      // it is a dead letter if it cannot be put out, and is not put out otherwise
-	Replace      // it is put out, and is withdrawn if it cannot be
-	Withdraw     // it is withdrawn
+	PutOut   Act = iota // a dead letter if it cannot be put out
+	OnlyTry             // never put out; a dead letter if it could not be
+	Replace             // put out, and withdrawn if it cannot be
+	Withdraw            // withdrawn
 )
 
 // Plus adds d without wrapping: the result stays between MinTime and MaxTime.
@@ -79,7 +82,7 @@ type Expr interface {
 // Column is the Expr that reads column c.
 type Column int
 
-// Eval returns the cell.
+// Eval returns the cell of the column, a view as the cell is. It never fails.
 func (c Column) Eval(b *Batch, row int) (codecs.Value, error) {
 	return b.Columns.Cols[c].Value(row), nil
 }

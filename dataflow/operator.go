@@ -87,6 +87,7 @@ type Sink interface {
 	// Rows takes the output rows, b.Values of b.Selected, all or, with ErrFull,
 	// none.
 	Rows(b *Batch) error
+	// The others are as in Emitter. Dead is told the name of the operator, too.
 	Filtered(rows int)
 	Used(rows int)
 	LateWindows(windows int64)

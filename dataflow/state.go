@@ -26,10 +26,12 @@ const (
 	stateLive    = 1
 )
 
-// KeyGroups is the number of key groups.
+// KeyGroups is the number of key groups, fixed for good: an entry in the state log has its
+// group in one byte.
 const KeyGroups = 256
 
-// StateEntry is one entry of an operator's state. Key and Value are views.
+// StateEntry is one entry of an operator's state as Restore gets it. Key and Value are
+// views that are valid until it returns; a deleted entry has no Value.
 type StateEntry struct {
 	Group   byte
 	Key     []byte
@@ -37,8 +39,9 @@ type StateEntry struct {
 	Deleted bool
 }
 
-// StateWriter collects the entries of a snapshot in blocks of about ChunkBytes.
-// The zero value with ChunkBytes set is ready to use.
+// StateWriter collects the entries of a snapshot in blocks, the Chunks: an entry goes to
+// the last one as long as that has fewer than ChunkBytes. The zero value with ChunkBytes
+// set is ready to use. It is not safe for concurrent use.
 type StateWriter struct {
 	Full       bool // all entries are wanted, not only the changed ones
 	ChunkBytes int
@@ -48,14 +51,15 @@ type StateWriter struct {
 	key, value []byte
 }
 
-// Put writes an entry. key and value are copied.
+// Put writes an entry, which takes the place of any earlier one with its group and key.
+// key and value are copied; either may be empty.
 func (w *StateWriter) Put(group byte, key, value []byte) {
 	w.key = append(append(w.key[:0], w.node, group), key...)
 	w.value = append(append(w.value[:0], stateLive), value...)
 	w.add()
 }
 
-// Delete writes a deletion.
+// Delete writes that there is no entry with a group and key any more. key is copied.
 func (w *StateWriter) Delete(group byte, key []byte) {
 	w.key = append(append(w.key[:0], w.node, group), key...)
 	w.value = append(w.value[:0], stateDeleted)

@@ -8,7 +8,8 @@ import (
 	"leat/dataflow"
 )
 
-// AggregateConfig says what an Aggregate does.
+// AggregateConfig says what an Aggregate does. SizeMs is a multiple of EveryMs, which is
+// positive; that is not checked.
 type AggregateConfig struct {
 	SizeMs, EveryMs int64 // windows [k*EveryMs, k*EveryMs+SizeMs); equal for tumbling ones
 	Keys            []int // columns that form the group key
@@ -73,7 +74,8 @@ type progress struct {
 	changed bool          // since the last snapshot
 }
 
-// NewAggregate makes an Aggregate.
+// NewAggregate makes an Aggregate without state. It fails where an aggregate has a function
+// that is not known, or lacks an argument.
 func NewAggregate(c AggregateConfig) (*Aggregate, error) {
 	g, err := newGrouping(c.Keys, c.Aggregates, c.Having)
 	if err != nil {

@@ -36,7 +36,7 @@ func NewEventTime(column int, delayMs int64, partitions int) *EventTime {
 // Highest is the highest event time seen in a partition, MinTime before the first.
 func (e *EventTime) Highest(source int) dataflow.Time { return e.highest[source] }
 
-// SetHighest restores what Highest has returned.
+// SetHighest has a partition go on from what Highest returned at the last checkpoint.
 func (e *EventTime) SetHighest(source int, t dataflow.Time) { e.highest[source] = t }
 
 // SetMark has the watermark of a partition be at least t from its next row on.

@@ -8,13 +8,13 @@ import (
 )
 
 // Filter keeps the rows for which a condition is true. Rows for which it is false
-// or null are counted as filtered, unless they come from behind an exchange; where it fails, or gives anything else, the row
-// is a dead letter.
+// or null are counted as filtered, unless they come from behind an exchange; where it
+// fails, or gives anything else, the row is a dead letter.
 type Filter struct {
 	condition dataflow.Expr
 }
 
-// NewFilter makes a Filter.
+// NewFilter makes a Filter whose condition gives a Bool or Null.
 func NewFilter(condition dataflow.Expr) *Filter { return &Filter{condition: condition} }
 
 // Process implements dataflow.Operator.

@@ -9,13 +9,14 @@ import (
 	"leat/log"
 )
 
-// The sides of a join.
+// The sides of a join: the inputs of the operator, and indexes of what is kept by side.
 const (
 	Left = iota
 	Right
 )
 
-// JoinConfig says what a Join does.
+// JoinConfig says what a Join does. Who makes it sees to it that it holds together:
+// nothing of it is checked.
 type JoinConfig struct {
 	Reach   Reach
 	Keys    [2][]int     // by side: columns of its batches, the k-th of the left equal to the k-th of the right
@@ -38,7 +39,7 @@ type JoinColumn struct {
 	Whole  bool
 }
 
-// JoinColumnKind tells what a JoinColumn holds.
+// JoinColumnKind tells where the cells of a JoinColumn come from.
 type JoinColumnKind uint8
 
 // The kinds of columns of a joined row.
@@ -112,7 +113,7 @@ type Join struct {
 // joined is a joined row: the slots of its two rows, -1 for none.
 type joined struct{ left, right int64 }
 
-// NewJoin makes a Join.
+// NewJoin makes a Join without state, whose watermark is before all time.
 func NewJoin(c JoinConfig) *Join {
 	j := &Join{
 		reach: c.Reach, keys: c.Keys, columns: c.Columns, outer: c.Outer, once: c.Once,

@@ -9,7 +9,7 @@ import (
 	"leat/dataflow"
 )
 
-// LookupConfig says what a Lookup does.
+// LookupConfig says what a Lookup does. It belongs to the Lookup made of it.
 type LookupConfig struct {
 	Key dataflow.Expr // of the rows; what it evaluates to is made text by AppendLookupKey
 	// Inner drops the rows whose key is null or has no value. Else their cells are
@@ -44,7 +44,7 @@ type Lookup struct {
 	keys [][]byte // by source + 1: memory for the text of a key
 }
 
-// NewLookup makes a Lookup.
+// NewLookup makes a Lookup, which keeps no state.
 func NewLookup(c LookupConfig) *Lookup {
 	return &Lookup{LookupConfig: c, keys: make([][]byte, len(c.Tables))}
 }

@@ -10,7 +10,8 @@ import (
 	"leat/dataflow"
 )
 
-// SessionAggregateConfig says what a SessionAggregate does.
+// SessionAggregateConfig says what a SessionAggregate does. The gap is how far event times
+// of a session may be apart; sessions never overlap.
 type SessionAggregateConfig struct {
 	GapMs      int64 // 1 to MaxSessionGapMs, or Endless
 	Keys       []int // columns that form the group key
@@ -78,7 +79,9 @@ type cursor struct {
 	at, newest uint32
 }
 
-// NewSessionAggregate makes a SessionAggregate.
+// NewSessionAggregate makes a SessionAggregate without state. It fails where the gap is out
+// of its range or an aggregate has a function that is not known, or lacks
+// an argument.
 func NewSessionAggregate(c SessionAggregateConfig) (*SessionAggregate, error) {
 	if c.GapMs < 1 || c.GapMs > MaxSessionGapMs && c.GapMs != Endless {
 		return nil, fmt.Errorf("a session gap of %d ms", c.GapMs)

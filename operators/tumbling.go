@@ -13,7 +13,7 @@ type Tumbling struct {
 // NewTumbling makes a Tumbling of windows of sizeMs, which is positive.
 func NewTumbling(sizeMs int64) *Tumbling { return &Tumbling{size: sizeMs} }
 
-// Process implements dataflow.Operator. It sets Windows.
+// Process implements dataflow.Operator. It sets Windows of the rows it keeps.
 func (w *Tumbling) Process(_ int, b *dataflow.Batch, out dataflow.Emitter) error {
 	b.Windows = resize(b.Windows, b.Rows)
 	kept := b.Selected[:0]

@@ -12,7 +12,7 @@ import (
 	"leat/log"
 )
 
-// JobConfig is what a job needs.
+// JobConfig is what a job needs. All but Values and Options has to be set.
 type JobConfig struct {
 	ID     string // of the query: names its logs and its checkpoint
 	Owner  string // unique for each job ever made

@@ -12,7 +12,7 @@ import (
 	"leat/internal/fault"
 )
 
-// ManagerConfig is what a manager needs.
+// ManagerConfig is what a manager needs. Topics, Docs, Clock and Owner have to be set.
 type ManagerConfig struct {
 	Topics Topics
 	Docs   Documents
@@ -56,7 +56,7 @@ type Manager struct {
 	runs map[string]*queryRun // by id
 }
 
-// NewManager makes a manager.
+// NewManager makes a manager that runs nothing until Run is called.
 func NewManager(c ManagerConfig) *Manager {
 	logger := c.Logger
 	if logger == nil {

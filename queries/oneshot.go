@@ -13,15 +13,15 @@ import (
 
 // The one-shot forms read a range of partitions once, answer and leave nothing
 // behind. Records that are not JSON objects, or not what the source says that they are,
-// are passed over, as are those without the event time a source names. A condition that cannot be evaluated for a record
-// does not hold.
+// are passed over, as are those without the event time a source names. A condition that
+// cannot be evaluated for a record does not hold.
 
 // OneShotReader is what the one-shot forms need of the log. Errors are faults.
 type OneShotReader interface {
 	Read(topic string, p int32, from log.Offset, maxBytes int, buf []byte) (log.Frames, error)
 }
 
-// OneShotSource says which records to read.
+// OneShotSource says which records of one partition to read, and how they are written.
 type OneShotSource struct {
 	Topic     string     // "" = not given
 	Partition int32      // -1 = not given

@@ -63,7 +63,7 @@ type Start struct {
 // StartKind tells the forms of start apart.
 type StartKind uint8
 
-// The forms of "start".
+// The forms of "start": where a query that has no checkpoint yet begins to read.
 const (
 	StartEarliest StartKind = iota
 	StartLatest
@@ -98,7 +98,7 @@ type WindowPlan struct {
 	HavingText string
 }
 
-// Key is one group_by field.
+// Key is one member of "group_by".
 type Key struct {
 	Name   string // the member name in the grouped row: the path as written
 	Column int    // of the batches that are grouped
@@ -124,7 +124,8 @@ type Output struct {
 	Text string
 }
 
-// NewPlan compiles a bound query.
+// NewPlan makes of a query whose names and types are resolved what a job runs. It cannot
+// fail: Bind has found all problems.
 func NewPlan(b *Bound) *Plan {
 	spec := b.Spec
 	p := &Plan{

@@ -12,7 +12,7 @@ import (
 	"leat/log"
 )
 
-// The bounds of a preview.
+// The bounds of a preview: what it reads, over all topics, and what it answers.
 const (
 	MaxPreviewRecords = 10_000
 	maxPreviewBytes   = 4 << 20 // of the rows that are kept

@@ -40,7 +40,9 @@ type PartitionStatus struct {
 	Idle      bool   `json:"idle"`
 }
 
-// CheckpointStatus tells about the last epoch.
+// CheckpointStatus tells of the last epoch that was committed: its number; the generation
+// of the job, which grows with every start; where in the state log the last full snapshot
+// begins, and the bytes it holds from there on.
 type CheckpointStatus struct {
 	Epoch         uint64 `json:"epoch"`
 	Generation    uint64 `json:"generation"`
