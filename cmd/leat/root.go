@@ -86,7 +86,7 @@ func noArgs(c *cobra.Command, args []string) error {
 		return nil
 	}
 	if !c.HasSubCommands() {
-		return usage("%q takes no arguments; see %q", c.CommandPath(), c.CommandPath()+" --help")
+		return usage("%q takes %s; see %q", c.CommandPath(), form(c, "no arguments"), c.CommandPath()+" --help")
 	}
 	message := ""
 	c.SuggestionsMinimumDistance = 2
@@ -102,8 +102,14 @@ func exactArgs(names ...string) cobra.PositionalArgs {
 		if len(args) == len(names) {
 			return nil
 		}
-		return usage("%q takes %s; see %q", c.CommandPath(), strings.Join(names, " "), c.CommandPath()+" --help")
+		return usage("%q takes %s; see %q", c.CommandPath(), form(c, strings.Join(names, " ")), c.CommandPath()+" --help")
 	}
+}
+
+// form is what a command is given, with the flags that it needs.
+func form(c *cobra.Command, otherwise string) string {
+	_, form, _ := strings.Cut(c.Use, " ")
+	return orText(form, otherwise)
 }
 
 // clientFlags gives a command the flags of those that talk to a server.
