@@ -180,7 +180,8 @@ func hostileProtobuf() []Hostile {
 	const schema = `syntax = "proto2"; message M { optional M f = 1; repeated int64 l = 2; map<string, M> map = 3; optional string k = 4;
 		optional group G = 5 { optional M in = 1; } repeated string r = 6; optional bytes b = 7; oneof o { M om = 8; string os = 9; } repeated M rm = 10; }`
 	const required = `syntax = "proto3"; import "google/protobuf/descriptor.proto";
-		message M { google.protobuf.UninterpretedOption f = 1; repeated E g = 2; repeated int32 k = 3; } message E {}`
+		message M { google.protobuf.UninterpretedOption f = 1; repeated E g = 2; repeated int32 k = 3;
+			repeated google.protobuf.UninterpretedOption.NamePart n = 4; map<int32, google.protobuf.UninterpretedOption.NamePart> m = 5; } message E {}`
 	length := func(n uint64) string { return string(binary.AppendUvarint(nil, n)) }
 	field := func(tag byte, text string) string { return string(tag) + length(uint64(len(text))) + text }
 	list := []Hostile{}
@@ -208,6 +209,8 @@ func hostileProtobuf() []Hostile {
 	add("a key that is not UTF-8", schema, "\x1a\x03\x0a\x01\xff")
 	add("what is required is missing", required, "\x0a\x04\x12\x02\x0a\x00")
 	add("messages, and then what is required is missing", required, many("\x12\x00", hostileBytes)+"\x0a\x04\x12\x02\x0a\x00")
+	add("messages that have what is required, and then one that has not", required, many("\x22\x05\x0a\x01a\x10\x01", hostileBytes)+"\x22\x03\x0a\x01a")
+	add("entries that have what is required, and then one that has not", required, many("\x2a\x07\x12\x05\x0a\x01a\x10\x01", hostileBytes)+"\x2a\x00")
 	add("numbers, and then what is required is missing", required, many("\x18\x00", hostileBytes)+"\x0a\x04\x12\x02\x0a\x00")
 	add("messages, the last of them broken", schema, many("\x0a\x00", hostileBytes)+"\x0a")
 	add("entries, the last of them broken", schema, many("\x1a\x00", hostileBytes)+"\x1a")

@@ -65,6 +65,7 @@ type machine struct {
 	occurrences []occurrence
 	heads       []head
 	lean        bool // what is noted is for complete
+	lacking     bool // a message of a list or map has not what is required
 }
 
 // NewDecoder makes a decoder whose k-th column is the value at paths[k].
@@ -128,7 +129,7 @@ func (d *Decoder) one(b []byte) bool {
 		return false
 	}
 	if d.root.needs {
-		d.lean = true
+		d.lean, d.lacking = true, false
 		complete := d.complete(d.root, d.whole())
 		d.lean = false
 		if !complete {

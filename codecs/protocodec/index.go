@@ -71,7 +71,12 @@ func (m *machine) scanPiece(t *message, base int, b []byte, i int) {
 		case wire == wireGroup:
 			to = endOfGroup(b, end, number)
 		}
-		m.note(t, base, place, occurrence{from: int32(from), to: int32(to), next: -1, packed: packed})
+		o := occurrence{from: int32(from), to: int32(to), next: -1, packed: packed}
+		if m.lean && f.msg != nil && (f.list || f.isMap) {
+			m.lacking = m.lacking || !m.completeOne(f, o)
+			continue
+		}
+		m.note(t, base, place, o)
 	}
 }
 

@@ -145,28 +145,19 @@ func (m *machine) wrapperText(t *message, pieces int32) {
 func (f *field) completes() bool { return f.required || f.oneof >= 0 || f.msg != nil && f.msg.needs }
 
 // complete reports whether the message that lies in pieces has its required fields, and
-// all messages inside have theirs.
+// all messages inside have theirs. Those of lists and maps are looked at while the pieces
+// are scanned, and are not noted.
 func (m *machine) complete(t *message, pieces int32) bool {
 	mark := len(m.occurrences)
 	base := m.scan(t, pieces)
-	ok := true
+	ok := !m.lacking
 	for place := 0; ok && place < len(t.fields); place++ {
 		f := &t.fields[place]
-		h := m.heads[base+place]
-		switch {
+		switch h := m.heads[base+place]; {
 		case f.required && h.first < 0:
 			m.fault.at(len(m.record), fmt.Sprintf("%s has no field %q, which is required", t.name, f.name))
 			ok = false
-		case f.msg == nil || !f.msg.needs:
-		case f.isMap:
-			ok = m.completeEntries(f.msg, h)
-		case f.list:
-			for c := m.values(f, h); ok && c.next(); {
-				inside := len(m.occurrences)
-				ok = m.complete(f.msg, m.piece(c.value.from, c.value.to))
-				m.occurrences = m.occurrences[:inside]
-			}
-		case h.first >= 0:
+		case f.msg != nil && f.msg.needs && h.first >= 0:
 			ok = m.complete(f.msg, h.first)
 		}
 	}
@@ -174,14 +165,19 @@ func (m *machine) complete(t *message, pieces int32) bool {
 	return ok
 }
 
-func (m *machine) completeEntries(t *message, h head) bool {
-	_, value := t.entry()
+// completeOne is complete for a message of a list, or the entry of a map.
+func (m *machine) completeOne(f *field, o occurrence) bool {
+	mark := len(m.occurrences)
+	piece := m.piece(o.from, o.to)
 	ok := true
-	for o := h.first; ok && o >= 0; o = m.occurrences[o].next {
-		mark := len(m.occurrences)
-		base := m.scan(t, m.piece(m.occurrences[o].from, m.occurrences[o].to))
-		ok = m.complete(t.fields[value].msg, m.heads[base+value].first)
+	if f.isMap {
+		_, value := f.msg.entry()
+		base := m.scan(f.msg, piece)
+		ok = !m.lacking && m.complete(f.msg.fields[value].msg, m.heads[base+value].first)
 		m.close(base, mark)
+	} else {
+		ok = m.complete(f.msg, piece)
 	}
+	m.occurrences = m.occurrences[:mark]
 	return ok
 }
