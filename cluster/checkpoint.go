@@ -53,19 +53,23 @@ func (m *machine) open() (uint64, error) {
 			return 0, err
 		}
 	}
-	if err := m.openImage(c.image); err != nil {
+	kept := c.boot == m.boot
+	if err := m.openFiles(c, kept); err != nil {
 		return 0, err
 	}
-	if err := m.openStateLog(c); err != nil {
-		return 0, err
-	}
-	if err := m.openPartitions(c); err != nil {
-		return 0, err
+	if kept && m.torn() {
+		kept = false
+		if err := m.closeFiles(); err != nil {
+			return 0, err
+		}
+		if err := m.openFiles(c, kept); err != nil {
+			return 0, err
+		}
 	}
 	if err := m.findOrphans(); err != nil {
 		return 0, err
 	}
-	if c.boot == m.boot {
+	if kept {
 		return m.applied, nil
 	}
 	return m.applied, m.checkpoint()
@@ -134,13 +138,13 @@ func (m *machine) firstCheckpoint() (*checkpoint, error) {
 // openStateLog applies the operations that came after the image: all of them, if the
 // kernel that took them is still the one running; otherwise what came after the
 // checkpoint may have gaps in time against the other files, and is cut off.
-func (m *machine) openStateLog(c *checkpoint) error {
+func (m *machine) openStateLog(c *checkpoint, kept bool) error {
 	p, err := log.Open(m.stateDir(), m.logOptions(&c.stateSync))
 	if err != nil {
 		return err
 	}
 	m.stateLog, m.applied = p, c.index
-	if c.boot != m.boot {
+	if !kept {
 		if err := p.CutAfter(log.Mark(c.index)); err != nil {
 			return err
 		}
@@ -183,6 +187,43 @@ func (m *machine) openPartitions(c *checkpoint) error {
 		m.logs[id] = p
 	}
 	return nil
+}
+
+// openFiles brings back what a checkpoint has, and where kept is set what came after it.
+func (m *machine) openFiles(c *checkpoint, kept bool) error {
+	m.logged.Store(0)
+	if err := m.openImage(c.image); err != nil {
+		return err
+	}
+	if err := m.openStateLog(c, kept); err != nil {
+		return err
+	}
+	return m.openPartitions(c)
+}
+
+// closeFiles closes what openFiles has opened.
+func (m *machine) closeFiles() error {
+	err := m.stateLog.Close()
+	for id, p := range m.logs {
+		err = errors.Join(err, p.Close())
+		delete(m.logs, id)
+	}
+	return err
+}
+
+// torn tells whether the files of a partition ended in what is no frame. Of a process that
+// was killed only the last Update may have left that, but damage looks the same, and what
+// it has cost is of entries that the state log has as applied: gone on from there, the
+// records after it would get the offsets of those that are gone. So the machine goes back
+// to the checkpoint, as after a crash of the machine: raft applies what came after it
+// again, and what a partition still has is not written twice.
+func (m *machine) torn() bool {
+	for _, p := range m.logs {
+		if p.Torn() {
+			return true
+		}
+	}
+	return false
 }
 
 // openPartition opens the files of a partition. A nil point is for one that is

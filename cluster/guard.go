@@ -79,7 +79,8 @@ func (n *Node) checkEnds() error {
 	for _, id := range n.shardIDs() {
 		applied, last := n.shards[id].machine.appliedIndex(), db.DurableIndex(id, n.identity.ReplicaID)
 		if last < applied {
-			return fault.New(fault.Corrupt, "log_truncated", "the raft log of shard %d ends at entry %d, and the shard has applied entry %d", id, last, applied)
+			dir := filepath.Join(n.config.Dir, "raft")
+			return fault.New(fault.Corrupt, "log_truncated", "the raft log in %s ends for shard %d at entry %d, and the shard has applied entry %d", dir, id, last, applied).With("file", dir)
 		}
 		snapshot, err := db.GetSnapshot(id, n.identity.ReplicaID)
 		if err != nil {

@@ -44,7 +44,7 @@ func TestGuardAlone(t *testing.T) {
 		{"the raft log and the state", "log_truncated", "is empty or gone", func(dir string) error {
 			return errors.Join(os.RemoveAll(filepath.Join(dir, "raft")), os.RemoveAll(filepath.Join(dir, "shards")))
 		}},
-		{"the last half of the raft log", "log_truncated", "the raft log of shard", func(dir string) error { return older(dir, "raft") }},
+		{"the last half of the raft log", "log_truncated", "the raft log in ", func(dir string) error { return older(dir, "raft") }},
 		{"the last half of the state", "corrupt", "the raft log relies on it", func(dir string) error { return older(dir, "shards") }},
 		{"a byte of what names the directory for raft", "corrupt", "NODEHOST.ID or dragonboat.ds", func(dir string) error { return spoil(dir, "NODEHOST.ID") }},
 		{"a byte of what describes the directory for raft", "corrupt", "NODEHOST.ID or dragonboat.ds", func(dir string) error { return spoil(dir, "dragonboat.ds") }},

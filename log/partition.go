@@ -92,6 +92,7 @@ type Partition struct {
 	first    Offset
 	next     Offset
 	mark     Mark
+	torn     bool  // Open has cut bytes off the end; it does not change after
 	failed   error // what broke the writer, nil if nothing did
 	closed   bool
 	cuts     int      // how often bytes that readers may be at were taken away
@@ -126,6 +127,9 @@ func (p *Partition) Tail() (next Offset, timeMs int64, ok bool) {
 	}
 	return p.next, timeMs, timeMs != noTime
 }
+
+// Torn tells whether Open has cut bytes off the end that were no whole frame.
+func (p *Partition) Torn() bool { return p.torn }
 
 // LastMark is the mark of the last frame appended, 0 if there was none. Trimming
 // that frame away does not change it.

@@ -319,6 +319,7 @@ func (r *recovery) asVouched(s *foundSegment, next Offset, mark Mark) bool {
 // cut takes away what does not hold, the newest segments first, so that a crash
 // meanwhile leaves no hole.
 func (r *recovery) cut() error {
+	r.p.torn = r.cutFrom >= 0
 	if r.cutFrom < 0 {
 		return nil
 	}
