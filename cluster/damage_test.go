@@ -85,6 +85,18 @@ func harms() []harm {
 	return []harm{
 		{"nothing, it was killed", "", func(*testing.T, *damaged) {}},
 		{"one bit flipped in an entry", "raft_log_corrupt", rewrite(func(b []byte, at int64) []byte { b[at+header+3] ^= 4; return b })},
+		{"one bit flipped in a record of an entry", "raft_log_corrupt", func(t *testing.T, d *damaged) {
+			name, content, records := d.wal(t)
+			at := slices.IndexFunc(records[len(records)/2:], func(at int64) bool {
+				return bytes.Contains(content[at:min(at+400, int64(len(content)))], []byte("0123456789"))
+			})
+			if at < 0 {
+				t.Fatal("no entry has a record")
+			}
+			from := records[len(records)/2+at]
+			content[from+int64(bytes.Index(content[from:], []byte("0123456789")))+5] ^= 1
+			must(t, os.WriteFile(name, content, 0o600))
+		}},
 		{"the header of a record flipped", "raft_log_corrupt", rewrite(func(b []byte, at int64) []byte { b[at+9] ^= 1; return b })},
 		{"the header of a record zeroed", "raft_log_corrupt", rewrite(func(b []byte, at int64) []byte { clear(b[at : at+header]); return b })},
 		{"a page zeroed", "raft_log_corrupt", rewrite(func(b []byte, at int64) []byte { at = at / page * page; clear(b[at : at+page]); return b })},

@@ -26,12 +26,18 @@ type strace struct {
 // of the files under paths, or of any.
 func breakSync(t *testing.T, n *node, paths ...string) *strace {
 	t.Helper()
+	return injectSync(t, n, "error=EIO:when=1", paths...)
+}
+
+// injectSync has strace do something at each fdatasync of a process.
+func injectSync(t *testing.T, n *node, what string, paths ...string) *strace {
+	t.Helper()
 	path, err := exec.LookPath("strace")
 	if err != nil {
 		t.Skip("SKIPPED: no strace on this machine, so no sync can be made to fail. Install it: apt-get install -y strace")
 	}
 	s := &strace{file: filepath.Join(t.TempDir(), "trace"), done: make(chan error, 1)}
-	args := []string{"-f", "-e", "trace=fdatasync", "-e", "inject=fdatasync:error=EIO:when=1", "-o", s.file}
+	args := []string{"-f", "-e", "trace=fdatasync", "-e", "inject=fdatasync:" + what, "-o", s.file}
 	for _, path := range paths {
 		args = append(args, "-P", path)
 	}
