@@ -44,13 +44,19 @@ func (c *certificates) load(now time.Time) (warnings []string, err error) {
 	if info, err := os.Stat(c.key); err == nil && info.Mode().Perm()&0o004 != 0 {
 		warnings = append(warnings, c.key+" is a private key and everybody on this machine can read it; chmod o-r it")
 	}
-	switch ends := c.leaf().NotAfter; {
+	return append(warnings, c.expiring(now)...), nil
+}
+
+// expiring warns of a certificate that has ended, or soon does.
+func (c *certificates) expiring(now time.Time) []string {
+	ends := c.leaf().NotAfter
+	switch day := ends.UTC().Format(time.RFC3339); {
 	case ends.Before(now):
-		warnings = append(warnings, fmt.Sprintf("%s was valid until %s: clients refuse it; put a new one and its key in place, they are read without a restart", c.cert, ends.UTC().Format(time.RFC3339)))
+		return []string{fmt.Sprintf("%s was valid until %s: clients refuse it; put a new one and its key in place, they are read without a restart", c.cert, day)}
 	case ends.Sub(now) < expiresSoon:
-		warnings = append(warnings, fmt.Sprintf("%s is valid until %s; then clients refuse it", c.cert, ends.UTC().Format(time.RFC3339)))
+		return []string{fmt.Sprintf("%s is valid until %s; then clients refuse it", c.cert, day)}
 	}
-	return warnings, nil
+	return nil
 }
 
 func (c *certificates) leaf() *x509.Certificate { return c.served.Load().Leaf }

@@ -42,11 +42,17 @@ func (r *raftTLS) load(own *clusterMember, member func(string) bool, now time.Ti
 	if !r.credentials.IsOf(own.id, own.host, member) {
 		return nil, usage("%s is the certificate of neither node %q nor its host %s: it has to have one of them as an alternative name, and to name no other node", r.cert, own.id, own.host)
 	}
-	if ends := r.credentials.Expires(); ends.Sub(now) < expiresSoon {
-		warnings = append(warnings, fmt.Sprintf("%s is valid until %s; then the other nodes refuse this one", r.cert, ends.UTC().Format(time.RFC3339)))
-	}
+	warnings = append(warnings, r.expiring(now)...)
 	if info, err := os.Stat(r.key); err == nil && info.Mode().Perm()&0o004 != 0 {
 		warnings = append(warnings, r.key+" is a private key and everybody on this machine can read it; chmod o-r it")
 	}
 	return warnings, nil
+}
+
+// expiring warns of a certificate that has ended, or soon does.
+func (r *raftTLS) expiring(now time.Time) []string {
+	if ends := r.credentials.Expires(); ends.Sub(now) < expiresSoon {
+		return []string{fmt.Sprintf("%s is valid until %s; then the other nodes refuse this one", r.cert, ends.UTC().Format(time.RFC3339))}
+	}
+	return nil
 }

@@ -1,11 +1,16 @@
 package main
 
 import (
+	"bytes"
+	"context"
+	"errors"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"leat/internal/testenv"
@@ -65,6 +70,36 @@ func TestWarningsOfCertificates(t *testing.T) {
 	if warnings, err := load(made); err != nil || !slices.ContainsFunc(warnings, func(w string) bool { return strings.Contains(w, "chmod o-r") }) {
 		t.Errorf("a key for all: %q, %v", warnings, err)
 	}
+}
+
+// TestWarnsOnceADay: a node that runs long enough is told of a certificate that ends soon.
+func TestWarnsOnceADay(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	own := clusterMember{id: "a", host: "127.0.0.1"}
+	synctest.Test(t, func(t *testing.T) {
+		made := time.Now()
+		files, err := makeCertificates(dir, []clusterMember{own}, made)
+		if err == nil {
+			err = writeNew(dir, files)
+		}
+		at := func(name string) string { return filepath.Join(dir, name) }
+		tls := raftTLS{on: true, ca: at(authorityCert), cert: at("node-a.crt"), key: at("node-a.key")}
+		if _, err := tls.load(&own, among([]clusterMember{own}), made); err != nil {
+			t.Fatal(err)
+		}
+		var out bytes.Buffer
+		r := reload{settings: settings{replication: replication{raftTLS: tls}}, logger: slog.New(slog.NewTextHandler(&out, nil))}
+		time.Sleep(made.AddDate(certificateYears, 0, 0).Add(-expiresSoon).Sub(made) - 12*time.Hour)
+		ctx, cancel := context.WithTimeout(t.Context(), 60*time.Hour)
+		defer cancel()
+		if err = errors.Join(err, r.run(ctx, nil, cancel)); err != nil {
+			t.Fatal(err)
+		}
+		if got := strings.Count(out.String(), "is valid until"); got != 2 {
+			t.Errorf("%d warnings in two days and a half: %s", got, &out)
+		}
+	})
 }
 
 // among tells who is one of the members.

@@ -37,7 +37,7 @@ func notifyHangup(files bool) (hangups <-chan os.Signal, ignore func()) {
 }
 
 // run reads again with every signal until ctx ends, and the certificate now and then
-// without one. Without a file it ends the node in good order.
+// without one. Once a day it warns of certificates that end soon. Without a file it ends the node in good order.
 func (r *reload) run(ctx context.Context, hangups <-chan os.Signal, end func()) error {
 	certificates := r.settings.tls
 	var look <-chan time.Time
@@ -46,10 +46,17 @@ func (r *reload) run(ctx context.Context, hangups <-chan os.Signal, end func()) 
 		defer tick.Stop()
 		look = tick.C
 	}
+	days := time.NewTicker(24 * time.Hour)
+	defer days.Stop()
 	for {
 		select {
 		case <-ctx.Done():
 			return nil
+		case now := <-days.C:
+			for _, warning := range r.settings.expiring(now) {
+				r.logger.Warn(warning)
+			}
+			continue
 		case <-look:
 			certificates.refresh(r.logger)
 			continue
@@ -69,6 +76,17 @@ func (r *reload) run(ctx context.Context, hangups <-chan os.Signal, end func()) 
 			end()
 		}
 	}
+}
+
+// expiring warns of certificates that have ended, or soon do.
+func (c *settings) expiring(now time.Time) (warnings []string) {
+	if c.tls.on() {
+		warnings = c.tls.expiring(now)
+	}
+	if c.raftTLS.credentials != nil {
+		warnings = append(warnings, c.raftTLS.expiring(now)...)
+	}
+	return warnings
 }
 
 // read reads the file and has its tokens take effect, all or none.
