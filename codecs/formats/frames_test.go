@@ -42,34 +42,46 @@ func checkFrames(t testing.TB, record []byte) {
 	}
 }
 
-// frameLibrary has schemas of every language, two versions of one among them.
-func frameLibrary() (*formats.Library, []codecs.FormatSpec) {
+// frameTrial has schemas of every language, two versions of one among them, and topics of
+// all formats.
+type frameTrial struct {
+	library *formats.Library
+	specs   []codecs.FormatSpec
+	avro    []*avrocodec.Schema
+	proto   *protocodec.Schema
+}
+
+func newFrameTrial(t testing.TB) *frameTrial {
+	t.Helper()
+	proto, err := protocodec.ParseSchema(t.Context(), frameProto, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
 	registry := formatstest.New()
 	registry.Register("avro-value", formats.Avro, versions[0])
 	registry.Register("avro-value", formats.Avro, versions[1])
 	registry.Register("proto-value", formats.Protobuf, frameProto)
 	registry.Register("json-value", formats.JSONSchema, `{}`)
-	return formats.New(registry), []codecs.FormatSpec{
-		{Topic: "avro"}, {Topic: "avro", Schema: "avro-value:1"}, {Topic: "proto"}, {Topic: "json"}, {Topic: "none"},
+	return &frameTrial{
+		library: formats.New(registry),
+		specs:   []codecs.FormatSpec{{Topic: "avro"}, {Topic: "avro", Schema: "avro-value:1"}, {Topic: "proto"}, {Topic: "json"}, {Topic: "none"}},
+		avro:    []*avrocodec.Schema{parse(t, versions[0]), parse(t, versions[1])},
+		proto:   proto,
 	}
 }
 
 const frameProto = `syntax = "proto3"; message A { int64 v = 1; string tag = 2; } message B { message C { string v = 1; } int32 v = 2; }`
 
-// plainDecoder is the decoder that a record needs, and what of the record it is for, found
+// plain is the decoder that a record needs, and what of the record it is for, found
 // by the words of docs/formats/mapping.md; nil where no message type has the index.
-func plainDecoder(t testing.TB, spec codecs.FormatSpec, record []byte, paths []codecs.Path) (codecs.Decoder, []byte) {
+func (f *frameTrial) plain(t testing.TB, spec codecs.FormatSpec, record []byte, paths []codecs.Path) (codecs.Decoder, []byte) {
 	t.Helper()
 	read := func(writer, reader int) codecs.Decoder {
-		d, _, err := avrocodec.NewFittingDecoder(parse(t, versions[writer]), parse(t, versions[reader]), paths)
+		d, _, err := avrocodec.NewFittingDecoder(f.avro[writer], f.avro[reader], paths)
 		if err != nil {
 			t.Fatal(err)
 		}
 		return d
-	}
-	proto, err := protocodec.ParseSchema(t.Context(), frameProto, nil)
-	if err != nil {
-		t.Fatal(err)
 	}
 	reader := 1 // the newest version
 	if spec.Schema != "" {
@@ -92,7 +104,7 @@ func plainDecoder(t testing.TB, spec codecs.FormatSpec, record []byte, paths []c
 			return d, rest
 		} else if known {
 			index, message, ok := protocodec.CutIndex(nil, rest)
-			m, err := proto.MessageAt(index)
+			m, err := f.proto.MessageAt(index)
 			if !ok || err != nil {
 				return nil, nil
 			}
@@ -101,7 +113,7 @@ func plainDecoder(t testing.TB, spec codecs.FormatSpec, record []byte, paths []c
 	}
 	if mark, rest, ok := codecs.CutSingleObject(record); ok && spec.Topic == "avro" {
 		for writer := range 2 {
-			if parse(t, versions[writer]).Fingerprint() == mark {
+			if f.avro[writer].Fingerprint() == mark {
 				return read(writer, reader), rest
 			}
 		}
@@ -110,7 +122,7 @@ func plainDecoder(t testing.TB, spec codecs.FormatSpec, record []byte, paths []c
 	case "avro":
 		return read(reader, reader), record
 	case "proto":
-		m, err := proto.Message("")
+		m, err := f.proto.Message("")
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -124,17 +136,16 @@ func plainJSON(t testing.TB, paths []codecs.Path) codecs.Decoder {
 	return source(t, formats.New(nil), codecs.FormatSpec{Topic: "x", Name: codecs.FormatJSON}).Decoder(paths)
 }
 
-// checkFramed decodes a record alone and among others, as a topic of each format, and by
+// check decodes a record alone and among others, as a topic of each format, and by
 // the words of the documentation.
-func checkFramed(t testing.TB, record []byte) {
+func (f *frameTrial) check(t testing.TB, record []byte) {
 	t.Helper()
-	library, specs := frameLibrary()
 	among := [][]byte{
 		encode(t, framed(1), versions[0], `{"v":7}`), record, append(framed(4), `{"v":7}`...), append(framed(3), 0, 8, 7), record,
 	}
-	for _, spec := range specs {
+	for _, spec := range f.specs {
 		for _, asked := range [][]codecs.Path{paths(t, "v", "tag"), paths(t, "v"), {{}}, nil} {
-			d := source(t, library, spec).Decoder(asked)
+			d := source(t, f.library, spec).Decoder(asked)
 			var alone, mixed, plain codecs.Columns
 			if err := d.Prepare(t.Context(), among); err != nil {
 				t.Fatal(err)
@@ -145,7 +156,7 @@ func checkFramed(t testing.TB, record []byte) {
 				cells = append(cells, alone.Cols[k].Value(0).Clone())
 			}
 			plainGood := false
-			if p, value := plainDecoder(t, spec, record, asked); p != nil {
+			if p, value := f.plain(t, spec, record, asked); p != nil {
 				plainGood = len(p.Decode([][]byte{value}, &plain)) == 0
 			}
 			if good != plainGood {
@@ -189,9 +200,10 @@ func frameSeeds(t testing.TB) [][]byte {
 // decides how the record is read.
 func TestFrames(t *testing.T) {
 	t.Parallel()
+	trial := newFrameTrial(t)
 	for _, record := range frameSeeds(t) {
 		checkFrames(t, record)
-		checkFramed(t, record)
+		trial.check(t, record)
 	}
 }
 
@@ -199,11 +211,12 @@ func FuzzFrames(f *testing.F) {
 	for _, record := range frameSeeds(f) {
 		f.Add(record)
 	}
+	trial := newFrameTrial(f)
 	f.Fuzz(func(t *testing.T, record []byte) {
 		checkFrames(t, record)
 		if len(record) > 5 {
 			checkFrames(t, record[5:])
 		}
-		checkFramed(t, record)
+		trial.check(t, record)
 	})
 }
