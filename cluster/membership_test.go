@@ -377,7 +377,7 @@ func TestSecureMembers(t *testing.T) {
 			t.Fatal(err)
 		}
 		self := peer.Hello{Cluster: g.nodes[0].identity.Cluster, Node: name, Replica: replica, Incarnation: "new"}
-		network, err := peer.New(self, book, c.RaftListener, &service{}, ca.issue(t, name), c.withDefaults().Logger)
+		network, err := peer.New(self, 4, book, c.RaftListener, &service{}, ca.issue(t, name), c.withDefaults().Logger)
 		if err != nil {
 			t.Fatal(err)
 		}

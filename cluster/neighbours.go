@@ -86,7 +86,7 @@ func (n *Node) meet(isNew bool) error {
 	hello := peer.Hello{
 		Cluster: n.identity.Cluster, Node: n.config.NodeID, Replica: n.identity.ReplicaID, Incarnation: n.identity.Node, URL: n.config.URL,
 	}
-	if n.network, err = peer.New(hello, n.book, n.config.RaftListener, &service{node: n}, n.config.Credentials, n.config.Logger); err != nil || !isNew {
+	if n.network, err = peer.New(hello, uint64(n.identity.DataShards)+bus.MetaShard, n.book, n.config.RaftListener, &service{node: n}, n.config.Credentials, n.config.Logger); err != nil || !isNew {
 		return err
 	}
 	return n.probe(meetTimeout, nil)

@@ -88,7 +88,7 @@ func TestSecureCluster(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		network, err := peer.New(self, book, stranger.RaftListener, &service{}, credentials, stranger.withDefaults().Logger)
+		network, err := peer.New(self, 4, book, stranger.RaftListener, &service{}, credentials, stranger.withDefaults().Logger)
 		if err != nil {
 			t.Fatal(err)
 		}

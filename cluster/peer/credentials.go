@@ -181,9 +181,10 @@ func (n *Network) complain(message string, err error, args ...any) {
 }
 
 // stays tells whether a connection failed for who was at one of its ends: the
-// certificate was refused by this node, or by the other one, or it was no node.
+// certificate was refused by this node, or by the other one, it was no node, or it sent
+// what no node sends.
 func stays(err error) bool {
-	if f := fault.As(err); f != nil && (f.Code == codeCertificate || f.Code == codeHello) {
+	if f := fault.As(err); f != nil && (f.Code == codeCertificate || f.Code == codeHello || f.Code == codeMalformed) {
 		return true
 	}
 	var operation *net.OpError

@@ -226,7 +226,7 @@ func TestSecureTraffic(t *testing.T) {
 		t.Fatal(err)
 	}
 	secret := bytes.Repeat([]byte("secret"), 1000)
-	if err := c.SendMessageBatch(pb.MessageBatch{Requests: []pb.Message{{Term: 7, Entries: []pb.Entry{{Cmd: secret}}}}}); err != nil {
+	if err := c.SendMessageBatch(pb.MessageBatch{Requests: []pb.Message{{Type: pb.Replicate, ShardID: 1, To: 2, Term: 7, Entries: []pb.Entry{{Cmd: secret}}}}}); err != nil {
 		t.Fatal(err)
 	}
 	if m := <-b.messages; m.Requests[0].Term != 7 || !bytes.Equal(m.Requests[0].Entries[0].Cmd, secret) {
@@ -236,11 +236,13 @@ func TestSecureTraffic(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := s.SendChunk(pb.Chunk{ShardID: 3, Data: secret}); err != nil {
+	chunk := chunkOf(7, 0)
+	chunk.Data = append(chunk.Data, secret...)
+	if err := s.SendChunk(chunk); err != nil {
 		t.Fatal(err)
 	}
 	s.Close()
-	if got := <-b.chunks; !bytes.Equal(got.Data, secret) {
+	if got := <-b.chunks; !bytes.Equal(got.Data, chunk.Data) {
 		t.Error("another chunk has come")
 	}
 	c.Close()

@@ -7,6 +7,7 @@ import (
 	"hash/crc32"
 	"io"
 	"net"
+	"slices"
 	"time"
 
 	"github.com/lni/dragonboat/v4/raftio"
@@ -92,14 +93,16 @@ func readFrame(r io.Reader, buf []byte) (body []byte, err error) {
 	}
 	size := binary.LittleEndian.Uint32(head[:])
 	if size > maxFrameBytes {
-		return nil, fault.New(fault.Invalid, "malformed_frame", "a frame of %d bytes", size)
+		return nil, fault.New(fault.Invalid, codeMalformed, "a frame of %d bytes", size)
 	}
-	if int(size) > cap(buf) {
-		buf = make([]byte, size)
-	}
-	body = buf[:size]
-	if _, err := io.ReadFull(r, body); err != nil {
-		return nil, err
+	// No more memory is taken than has come, about: a length alone costs nothing.
+	for body = buf[:0]; len(body) < int(size); {
+		have := len(body)
+		body = slices.Grow(body, min(int(size)-have, max(have, keptBytes)))
+		body = body[:min(int(size), cap(body))]
+		if _, err := io.ReadFull(r, body[have:]); err != nil {
+			return nil, err
+		}
 	}
 	if crc32.Checksum(body, crc32.MakeTable(crc32.Castagnoli)) != binary.LittleEndian.Uint32(head[4:]) {
 		return nil, errFrame

@@ -38,6 +38,7 @@ type Members interface {
 // it is must not be remembered by anybody.
 type Network struct {
 	self        Hello
+	shards      uint64 // their numbers are 1 to this
 	members     Members
 	listener    net.Listener
 	credentials *Credentials
@@ -65,13 +66,13 @@ var (
 )
 
 // New makes a network that takes connections from listener at once; it owns the
-// listener. The exported methods of service that have the form net/rpc asks for are
+// listener. The shards of the cluster are numbered from 1 to shards. The exported methods of service that have the form net/rpc asks for are
 // what others can call. With credentials, connections are TLS 1.3 and both sides are
 // checked to be the members they say they are. Close ends it.
-func New(self Hello, members Members, listener net.Listener, service any, credentials *Credentials, logger *slog.Logger) (*Network, error) {
+func New(self Hello, shards uint64, members Members, listener net.Listener, service any, credentials *Credentials, logger *slog.Logger) (*Network, error) {
 	self.Version = helloVersion
 	n := &Network{
-		self: self, members: members, listener: listener, credentials: credentials, logger: logger, started: make(chan struct{}),
+		self: self, shards: shards, members: members, listener: listener, credentials: credentials, logger: logger, started: make(chan struct{}),
 		open: make(map[net.Conn]string), calls: make(map[string]*caller),
 		places: make(map[uint64]*place),
 	}
@@ -316,7 +317,7 @@ func (n *Network) take(tcp net.Conn, server callServer) error {
 	if err := errors.Join(writeHello(conn, answer), err, conn.SetDeadline(time.Time{})); err != nil {
 		return err
 	}
-	return n.serve(hello.Kind, in, conn, server)
+	return n.serve(&hello, in, conn, server)
 }
 
 // begun waits until the network has been started, as long as the other side waits.
@@ -333,12 +334,12 @@ func (n *Network) begun() bool {
 }
 
 // serve does what a connection is for.
-func (n *Network) serve(kind string, in *bufio.Reader, conn net.Conn, server callServer) error {
-	switch kind {
+func (n *Network) serve(from *Hello, in *bufio.Reader, conn net.Conn, server callServer) error {
+	switch from.Kind {
 	case kindRaft:
-		return n.receive(in, n.message)
+		return n.receive(in, func(body []byte) error { return n.message(from, body) })
 	case kindSnapshot:
-		s := &arrival{network: n}
+		s := &arrival{network: n, from: from}
 		err := n.receive(in, s.chunk)
 		s.end()
 		if err != nil {
@@ -369,11 +370,14 @@ func (n *Network) receive(in *bufio.Reader, handle func(body []byte) error) erro
 	}
 }
 
-// message takes a batch; Unmarshal copies what it keeps.
-func (n *Network) message(body []byte) error {
+// message takes a batch; decoding copies what it keeps.
+func (n *Network) message(from *Hello, body []byte) error {
 	var batch pb.MessageBatch
-	if err := batch.Unmarshal(body); err != nil {
-		return fmt.Errorf("decode messages: %w", err)
+	if err := decode(&batch, body); err != nil {
+		return fault.New(fault.Invalid, codeMalformed, "decode messages: %w", err)
+	}
+	if err := n.checkBatch(from, &batch); err != nil {
+		return err
 	}
 	n.messages(batch)
 	return nil

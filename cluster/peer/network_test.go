@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/binary"
 	"errors"
+	"hash/crc32"
 	"io"
 	"log/slog"
 	"net"
@@ -75,9 +76,9 @@ func openWith(t *testing.T, cluster, node string, credentials *Credentials, warn
 		t.Fatal(err)
 	}
 	s := &side{roll: &roll{addresses: make(map[string]string)}, messages: make(chan pb.MessageBatch, 16), chunks: make(chan pb.Chunk, 16)}
-	self := Hello{Cluster: cluster, Node: node, Incarnation: node + "1", URL: "http://" + node}
+	self := Hello{Cluster: cluster, Node: node, Replica: uint64(node[0]-'a') + 1, Incarnation: node + "1", URL: "http://" + node}
 	logger := slog.New(slog.NewTextHandler(warnings, &slog.HandlerOptions{Level: slog.LevelWarn}))
-	if s.Network, err = New(self, s.roll, l, desk{}, credentials, logger); err != nil {
+	if s.Network, err = New(self, 3, s.roll, l, desk{}, credentials, logger); err != nil {
 		t.Fatal(err)
 	}
 	s.Create(dbconfig.NodeHostConfig{}, func(b pb.MessageBatch) { s.messages <- b }, func(c pb.Chunk) bool { s.chunks <- c; return c.ChunkId < 2 })
@@ -176,7 +177,7 @@ func TestMessages(t *testing.T) {
 	}
 	send := func(term uint64) {
 		t.Helper()
-		batch := pb.MessageBatch{SourceAddress: "a", Requests: []pb.Message{{Term: term, Entries: []pb.Entry{{Cmd: bytes.Repeat([]byte{7}, 3<<20)}}}}}
+		batch := pb.MessageBatch{SourceAddress: "a", Requests: []pb.Message{{Type: pb.Replicate, ShardID: 1, To: 2, Term: term, Entries: []pb.Entry{{Cmd: bytes.Repeat([]byte{7}, 3<<20)}}}}}
 		if err := c.SendMessageBatch(batch); err != nil {
 			t.Fatal(err)
 		}
@@ -216,6 +217,23 @@ func TestMessages(t *testing.T) {
 	c.Close()
 }
 
+// chunkOf is a chunk of two of a snapshot of shard 3, from a to b.
+func chunkOf(index, id uint64) pb.Chunk {
+	c := pb.Chunk{ShardID: 3, From: 1, ReplicaID: 2, Index: index, ChunkId: id, FileChunkId: id, ChunkCount: 2, Filepath: "snapshot"}
+	if id == 0 {
+		header := pb.SnapshotHeader{Version: 2}
+		encoded := make([]byte, header.Size())
+		n, err := header.MarshalTo(encoded)
+		if err != nil {
+			panic(err)
+		}
+		c.Data = append(binary.LittleEndian.AppendUint64(nil, uint64(n)), encoded[:n]...)
+		c.Data = binary.BigEndian.AppendUint32(c.Data, crc32.ChecksumIEEE(encoded[:n]))
+		c.Data = append(c.Data, make([]byte, noHeader-len(c.Data))...)
+	}
+	return c
+}
+
 // TestSnapshot: all chunks are taken by the time the connection is closed.
 func TestSnapshot(t *testing.T) {
 	t.Parallel()
@@ -226,7 +244,9 @@ func TestSnapshot(t *testing.T) {
 		t.Fatal(err)
 	}
 	for i := range uint64(2) {
-		if err := c.SendChunk(pb.Chunk{ShardID: 3, ChunkId: i, ChunkCount: 2, Data: make([]byte, 1<<20)}); err != nil {
+		chunk := chunkOf(7, i)
+		chunk.Data = append(chunk.Data, make([]byte, 1<<20-len(chunk.Data))...)
+		if err := c.SendChunk(chunk); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -251,32 +271,38 @@ func TestSnapshotCut(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := c.SendChunk(pb.Chunk{ShardID: 3, Index: index, Data: []byte("x")}); err != nil {
+		if err := c.SendChunk(chunkOf(index, 0)); err != nil {
 			t.Fatal(err)
 		}
 		return c
 	}
-	next := func(index uint64, data string) {
+	next := func(index, id uint64, damaged bool) {
 		t.Helper()
-		if got := <-b.chunks; got.Index != index || got.ChunkId != 0 || string(bytes.ReplaceAll(got.Data, []byte{0xff}, nil)) != data {
-			t.Fatalf("%d, chunk %d, %q where %d and %q were due", got.Index, got.ChunkId, got.Data, index, data)
+		got := <-b.chunks
+		if broken := bytes.Equal(got.Data, bytes.Repeat([]byte{0xff}, noHeader)); got.Index != index || got.ChunkId != id || broken != damaged {
+			t.Fatalf("%d, chunk %d, damaged: %t where %d, %d, %t were due", got.Index, got.ChunkId, broken, index, id, damaged)
 		}
 	}
+	dropped := func(index uint64) {
+		t.Helper()
+		next(index, 1, true) // the last one
+		next(index, 0, true)
+	}
 	first := begin(7)
-	next(7, "x")
+	next(7, 0, false)
 	second := begin(8)
-	next(7, "")
-	next(8, "x")
+	dropped(7)
+	next(8, 0, false)
 	// The first has lost its place: nothing of it is taken, and the second stays.
-	if err := first.SendChunk(pb.Chunk{ShardID: 3, Index: 7, ChunkId: 1, ChunkCount: 2}); err != nil {
+	if err := first.SendChunk(chunkOf(7, 1)); err != nil {
 		t.Fatal(err)
 	}
 	first.Close()
 	second.Close()
-	next(8, "")
+	dropped(8)
 	begin(9).Close()
-	next(9, "x")
-	next(9, "")
+	next(9, 0, false)
+	dropped(9)
 	if len(b.chunks) != 0 {
 		t.Errorf("%d more chunks", len(b.chunks))
 	}

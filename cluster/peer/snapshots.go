@@ -3,14 +3,12 @@ package peer
 import (
 	"bytes"
 	"errors"
-	"fmt"
 	"sync"
 
 	pb "github.com/lni/dragonboat/v4/raftpb"
-)
 
-// noHeader is the size of the header that a snapshot begins with in its first chunk.
-const noHeader = 1 << 10
+	"leat/internal/fault"
+)
 
 // place is where a shard's snapshot comes in: from one connection at a time, the one that
 // began last.
@@ -22,8 +20,10 @@ type place struct {
 // arrival is the chunks of a connection, which are of one snapshot. One goroutine uses it.
 type arrival struct {
 	network *Network
+	from    *Hello
 	place   *place   // nil before the first chunk
-	first   pb.Chunk // with noHeader bytes for data
+	first   pb.Chunk // without its data
+	next    uint64   // number of the chunk that is due
 }
 
 // place is that of a shard; there is one for each shard that a snapshot ever came of.
@@ -41,24 +41,26 @@ func (n *Network) place(shard uint64) *place {
 // chunk hands a chunk on.
 func (s *arrival) chunk(body []byte) error {
 	var chunk pb.Chunk
-	if err := chunk.Unmarshal(body); err != nil {
-		return fmt.Errorf("decode a chunk: %w", err)
+	if err := decode(&chunk, body); err != nil {
+		return fault.New(fault.Invalid, codeMalformed, "decode a chunk: %w", err)
+	}
+	if err := s.checkChunk(&chunk); err != nil {
+		return err
 	}
 	if s.place == nil {
 		s.place = s.network.place(chunk.ShardID)
-	} else if chunk.ShardID != s.first.ShardID {
-		return fmt.Errorf("a chunk of shard %d in a snapshot of shard %d", chunk.ShardID, s.first.ShardID)
 	}
 	s.place.mu.Lock()
 	defer s.place.mu.Unlock()
 	if chunk.ChunkId == 0 {
 		s.place.drop()
 		s.place.from, s.first = s, chunk
-		s.first.Data = bytes.Repeat([]byte{0xff}, noHeader)
+		s.first.Data = nil
 	}
 	if s.place.from != s {
 		return errors.New("a chunk without those before it")
 	}
+	s.next = chunk.ChunkId + 1
 	if !s.network.chunks(chunk) {
 		return errors.New("a chunk was not taken")
 	}
@@ -82,11 +84,20 @@ func (s *arrival) end() {
 
 // drop has dragonboat remove what it has stored of the stream under way, which it keeps
 // for a quarter of an hour otherwise: streams that are cut one after the other would fill
-// the disk. It does so when the snapshot seems to begin anew, and it refuses this chunk,
-// whose header says that it is too long. It needs mu.
+// the disk, and with 128 of them nothing is received any more. It forgets a snapshot whose
+// last chunk has come and which is none, as what is sent here for a last chunk makes it.
+// Where that comes too early for it to look at, a snapshot that seems to begin anew, with a
+// header that says that it is too long, has it remove the files. It needs mu.
 func (p *place) drop() {
-	if p.from != nil {
-		_ = p.from.network.chunks(p.from.first)
-		p.from = nil
+	s := p.from
+	if s == nil {
+		return
 	}
+	p.from = nil
+	last := s.first
+	last.ChunkId, last.FileChunkId, last.ChunkCount, last.Data = s.next, s.next, pb.LastChunkCount, bytes.Repeat([]byte{0xff}, noHeader)
+	_ = s.network.chunks(last)
+	anew := s.first
+	anew.Data = last.Data
+	_ = s.network.chunks(anew)
 }
