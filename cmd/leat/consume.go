@@ -42,8 +42,9 @@ after what the group has committed, and what was printed is committed. With
 
 With --decode the values are shown as rows in JSON, and of a record that cannot be read why
 not: -o json has a member "row" or the members "error" and "value_b64". A record with a
-schema's id in front is read by that; others by --schema or --subject, else by the newest
-schema of the subject TOPIC-value, else as JSON. With --to the rows are written to an Avro
+schema's id in front is read by that, one with a fingerprint (C3 01) by the version of the
+subject TOPIC-value that has it; others by --schema or --subject, else by the newest
+schema of that subject, else as JSON. With --to the rows are written to an Avro
 container file instead, with the schema that --schema names; --format json says that the
 records are JSON.`,
 		Example: `  leat consume flights

@@ -2,8 +2,8 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
+	"net/url"
 	"strconv"
 	"strings"
 
@@ -29,8 +29,12 @@ type registeredSchema struct {
 const maxSchemas = 128
 
 // subjectVersion asks for a version of a subject: a number, or "latest".
-func (c *client) subjectVersion(ctx context.Context, subject, version string) (s registeredSchema, err error) {
-	body, err := c.get(ctx, route("subjects", subject, "versions", version), nil)
+func (c *client) subjectVersion(ctx context.Context, subject, version string) (registeredSchema, error) {
+	return c.versionWith(ctx, subject, version, nil)
+}
+
+func (c *client) versionWith(ctx context.Context, subject, version string, query url.Values) (s registeredSchema, err error) {
+	body, err := c.get(ctx, route("subjects", subject, "versions", version), query)
 	if err == nil {
 		err = readAnswer(body, &s)
 	}
@@ -126,93 +130,4 @@ func (f *formatFlags) registered(ctx context.Context, c *client) (*rowFormat, er
 		return nil, usage("--format is %s, and the schema of %q is one of %s", f.format, f.subject, r.name)
 	}
 	return r, nil
-}
-
-// framedRows reads records that may name their schema in front; others by the topic's.
-// Not safe for concurrent use.
-type framedRows struct {
-	ctx    context.Context
-	client *client
-	bare   *rowFormat            // of records without a frame
-	byID   map[uint32]*rowFormat // nil: there is no such schema
-	types  map[string]*rowFormat // of Protobuf, by id and message index
-}
-
-// row implements rowReader.
-func (f *framedRows) row(record []byte) (row []byte, reason string) {
-	id, value, framed := codecs.CutConfluent(record)
-	if !framed {
-		return f.bare.row(record)
-	}
-	format, known := f.byID[id]
-	if !known {
-		var err error
-		if format, err = f.find(id); err != nil {
-			return nil, fmt.Sprintf("the schema with the id %d: %v", id, err)
-		}
-		f.byID[id] = format
-	}
-	if format == nil {
-		row, reason = f.bare.row(record)
-		if reason != "" {
-			reason += fmt.Sprintf("; it starts like a frame of the schema id %d, which is not registered", id)
-		}
-		return row, reason
-	}
-	if format.types == nil {
-		return format.row(value)
-	}
-	return f.message(format, id, value)
-}
-
-// message reads a framed Protobuf record, of the type that its index names.
-func (f *framedRows) message(format *rowFormat, id uint32, value []byte) (row []byte, reason string) {
-	index, message, ok := protocodec.CutIndex(nil, value)
-	if !ok {
-		return nil, "there is no message index behind the schema's id"
-	}
-	key := fmt.Sprint(id, index)
-	typed := f.types[key]
-	if typed == nil {
-		m, err := format.types.MessageAt(index)
-		if err != nil {
-			return nil, err.Error()
-		}
-		typed = protobufRowsOf(m)
-		f.types[key] = typed
-	}
-	return typed.row(message)
-}
-
-// find asks the server for a schema; nil where there is none.
-func (f *framedRows) find(id uint32) (*rowFormat, error) {
-	s, err := f.client.schemaByID(f.ctx, id)
-	var refused *failure
-	if errors.As(err, &refused) && refused.exit == exitNotFound {
-		return nil, nil
-	}
-	if err != nil {
-		return nil, err
-	}
-	return f.client.rowsOf(f.ctx, s, "")
-}
-
-// newFramedRows makes the reader of a topic's records without a frame: by the newest
-// version of its subject, or as JSON.
-func (c *client) newFramedRows(ctx context.Context, topic string, bare *rowFormat) (*framedRows, error) {
-	if bare == nil {
-		bare = &rowFormat{name: rowsJSON, decode: jsoncodec.New([]codecs.Path{{}})}
-		s, err := c.subjectVersion(ctx, topic+"-value", "latest")
-		var refused *failure
-		switch {
-		case errors.As(err, &refused) && refused.exit == exitNotFound:
-		case err != nil:
-			return nil, err
-		default:
-			if bare, err = c.rowsOf(ctx, s, ""); err != nil {
-				return nil, err
-			}
-		}
-	}
-	return &framedRows{ctx: ctx, client: c, bare: bare, byID: map[uint32]*rowFormat{}, types: map[string]*rowFormat{}}, nil
 }

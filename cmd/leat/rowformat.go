@@ -45,6 +45,7 @@ type rowFormat struct {
 	text   string             // of an Avro schema
 	types  *protocodec.Schema // of registered Protobuf, whose frames name the message
 	frame  []byte             // goes in front of every record
+	mark   *uint64            // fingerprint of an Avro schema
 	encode func(dst, row []byte) ([]byte, error)
 	decode codecs.Decoder // of the whole row, without the frame
 }
@@ -114,8 +115,9 @@ func avroRowsOf(schema *avrocodec.Schema, text string) (*rowFormat, error) {
 	if err != nil {
 		return nil, err
 	}
+	mark := schema.Fingerprint()
 	return &rowFormat{
-		name: rowsAvro, text: text, encode: avrocodec.NewEncoder(schema).AppendJSON, decode: decoder,
+		name: rowsAvro, text: text, mark: &mark, encode: avrocodec.NewEncoder(schema).AppendJSON, decode: decoder,
 	}, nil
 }
 

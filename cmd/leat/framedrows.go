@@ -1,0 +1,166 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/url"
+	"slices"
+	"strconv"
+
+	"leat/codecs"
+	"leat/codecs/jsoncodec"
+	"leat/codecs/protocodec"
+)
+
+// framedRows reads records that may name their schema in front: by its id, or by its
+// fingerprint among the versions of the topic's subject. Others are read by the topic's
+// schema. Not safe for concurrent use.
+type framedRows struct {
+	ctx     context.Context
+	client  *client
+	subject string
+	bare    *rowFormat            // of records without a frame
+	byID    map[uint32]*rowFormat // nil: there is no such schema
+	byMark  map[uint64]*rowFormat // by fingerprint; nil: the subject has no such schema
+	types   map[string]*rowFormat // of Protobuf, by id and message index
+}
+
+// row implements rowReader.
+func (f *framedRows) row(record []byte) (row []byte, reason string) {
+	id, value, framed := codecs.CutConfluent(record)
+	if !framed {
+		return f.single(record)
+	}
+	format, known := f.byID[id]
+	if !known {
+		var err error
+		if format, err = f.find(id); err != nil {
+			return nil, fmt.Sprintf("the schema with the id %d: %v", id, err)
+		}
+		f.byID[id] = format
+	}
+	if format == nil {
+		row, reason = f.bare.row(record)
+		if reason != "" {
+			reason += fmt.Sprintf("; it starts like a frame of the schema id %d, which is not registered", id)
+		}
+		return row, reason
+	}
+	if format.types == nil {
+		return format.row(value)
+	}
+	return f.message(format, id, value)
+}
+
+// single reads a record that has a fingerprint in front, or nothing.
+func (f *framedRows) single(record []byte) (row []byte, reason string) {
+	mark, value, framed := codecs.CutSingleObject(record)
+	if !framed {
+		return f.bare.row(record)
+	}
+	format, known := f.byMark[mark]
+	if !known {
+		var err error
+		if format, err = f.findMark(mark); err != nil {
+			return nil, fmt.Sprintf("the schema with the fingerprint %016x: %v", mark, err)
+		}
+		f.byMark[mark] = format
+	}
+	if format != nil {
+		return format.row(value)
+	}
+	row, reason = f.bare.row(record)
+	if reason != "" {
+		reason += fmt.Sprintf("; it starts like a frame of the schema fingerprint %016x, which %q does not have", mark, f.subject)
+	}
+	return row, reason
+}
+
+// message reads a framed Protobuf record, of the type that its index names.
+func (f *framedRows) message(format *rowFormat, id uint32, value []byte) (row []byte, reason string) {
+	index, message, ok := protocodec.CutIndex(nil, value)
+	if !ok {
+		return nil, "there is no message index behind the schema's id"
+	}
+	key := fmt.Sprint(id, index)
+	typed := f.types[key]
+	if typed == nil {
+		m, err := format.types.MessageAt(index)
+		if err != nil {
+			return nil, err.Error()
+		}
+		typed = protobufRowsOf(m)
+		f.types[key] = typed
+	}
+	return typed.row(message)
+}
+
+// find asks the server for a schema; nil where there is none.
+func (f *framedRows) find(id uint32) (*rowFormat, error) {
+	s, err := f.client.schemaByID(f.ctx, id)
+	var refused *failure
+	if errors.As(err, &refused) && refused.exit == exitNotFound {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	return f.client.rowsOf(f.ctx, s, "")
+}
+
+// findMark looks for an Avro schema among all versions of the subject, deleted ones too;
+// nil where there is none.
+func (f *framedRows) findMark(mark uint64) (*rowFormat, error) {
+	if f.bare.mark != nil && *f.bare.mark == mark {
+		return f.bare, nil
+	}
+	deletedToo := url.Values{"deleted": {"true"}}
+	var versions []int
+	body, err := f.client.get(f.ctx, route("subjects", f.subject, "versions"), deletedToo)
+	if err == nil {
+		err = readAnswer(body, &versions)
+	}
+	var refused *failure
+	if errors.As(err, &refused) && refused.exit == exitNotFound {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	for _, v := range slices.Backward(versions) {
+		s, err := f.client.versionWith(f.ctx, f.subject, strconv.Itoa(v), deletedToo)
+		if err != nil {
+			return nil, err
+		}
+		format, err := f.client.rowsOf(f.ctx, s, "")
+		if err == nil && format.mark != nil && *format.mark == mark {
+			return format, nil
+		}
+	}
+	return nil, nil
+}
+
+// newFramedRows makes the reader of a topic's records without a frame: by the newest
+// version of its subject, or as JSON.
+func (c *client) newFramedRows(ctx context.Context, topic string, bare *rowFormat) (*framedRows, error) {
+	subject := topic + "-value"
+	if bare == nil {
+		bare = &rowFormat{name: rowsJSON, decode: jsoncodec.New([]codecs.Path{{}})}
+		s, err := c.subjectVersion(ctx, subject, "latest")
+		var refused *failure
+		switch {
+		case errors.As(err, &refused) && refused.exit == exitNotFound:
+		case err != nil:
+			return nil, err
+		default:
+			if bare, err = c.rowsOf(ctx, s, ""); err != nil {
+				return nil, err
+			}
+		}
+	}
+	return &framedRows{
+		ctx: ctx, client: c, subject: subject, bare: bare,
+		byID: map[uint32]*rowFormat{}, byMark: map[uint64]*rowFormat{}, types: map[string]*rowFormat{},
+	}, nil
+}
