@@ -173,7 +173,7 @@ func (f *fleet) replace(t *testing.T, i int) {
 	}
 	testenv.Succeeds(t, fmt.Sprintf("node %d may rejoin", i), func() error {
 		cmd := exec.CommandContext(t.Context(), path, "cluster", "rejoin", "--node-id", fmt.Sprintf("n%d", i),
-			"--data-dir", filepath.Join(f.dir, fmt.Sprintf("n%d", i)), "--server", f.urls[(i+1)%3])
+			"--data-dir", filepath.Join(f.dir, fmt.Sprintf("n%d", i)), "--server", f.other(i))
 		cmd.Env = append(os.Environ(), "LEAT_TOKEN="+testToken)
 		out, err := cmd.CombinedOutput()
 		if err != nil {
@@ -190,4 +190,14 @@ func (f *fleet) replace(t *testing.T, i int) {
 			t.Fatal(err)
 		}
 	}
+}
+
+// other is the address of a node that runs, and is not node i.
+func (f *fleet) other(i int) string {
+	for j, n := range f.nodes {
+		if j != i && n != nil {
+			return f.urls[j]
+		}
+	}
+	return ""
 }
