@@ -188,7 +188,7 @@ func (m *Manager) clean(ctx context.Context, doc bus.Doc) error {
 			return fmt.Errorf("delete the log %q: %w", name, err)
 		}
 	}
-	txns := []bus.Txn{{Shard: left.Shard, Deletes: append(sinkKeys(left.ID), checkpointKey(left.ID))}}
+	txns := []bus.Txn{{Shard: left.Shard, Deletes: append(sinkKeys(left.ID), checkpointKey(left.ID), verdictKey(left.ID))}}
 	if left.KVShard != 0 {
 		txns = append(txns, bus.Txn{Shard: left.KVShard, Deletes: sinkKeys(left.ID)})
 	}

@@ -2,6 +2,7 @@ package queries
 
 import (
 	"context"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -9,6 +10,7 @@ import (
 
 	"leat/internal/bus"
 	"leat/internal/fault"
+	"leat/queries/fakebus"
 )
 
 // seats says which of two nodes leads everything.
@@ -126,4 +128,96 @@ func TestOvertakenQueryIsClaimedBack(t *testing.T) {
 			t.Error("who is overtaken")
 		}
 	})
+}
+
+// TestFailureIsKnownEverywhere: every node tells that a query has failed and why, whoever
+// runs it, until it is started again.
+func TestFailureIsKnownEverywhere(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct {
+		spec   string
+		reason string
+		do     func(t *testing.T, b *fakebus.Bus)
+	}{
+		"a record": {strings.Replace(liveSpec, `{`, `{"on_error":"stop",`, 1), "event time is missing", func(t *testing.T, b *fakebus.Bus) { appendRows(t, b, 0, `{"k":"a"}`) }},
+		"the source": {liveSpec, `topic "in"`, func(t *testing.T, b *fakebus.Bus) {
+			if err := b.DeleteTopic(t.Context(), "in"); err != nil {
+				t.Fatal(err)
+			}
+		}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				b := newBus(t, []string{`{"t":1,"k":"a"}`, `{"t":2,"k":"a"}`})
+				s := &seats{leader: "one", changed: make(chan struct{})}
+				on := func(name string) *managed {
+					return startManager(t, b, name, func(c *ManagerConfig) { c.Leaders = seat{s, name} })
+				}
+				one, two := on("one"), on("two")
+				one.create(tt.spec)
+				synctest.Wait()
+				if st := two.status("q"); st.State != "running" {
+					t.Fatalf("it is %s: %s", st.State, st.Error)
+				}
+				tt.do(t, b)
+				for range 2 { // the one that runs it, then the other
+					time.Sleep(time.Minute) // of the bubble
+					for _, m := range []*managed{one, two} {
+						if st := m.status("q"); st.State != "failed" || !strings.Contains(st.Error, tt.reason) {
+							t.Errorf("it is %s: %s", st.State, st.Error)
+						}
+						if rows, err := m.Results("q", 0, 10); err != nil || rows.Stopped == nil {
+							t.Errorf("results: %+v, %v", rows, err)
+						}
+					}
+					s.move("two")
+				}
+				startedLater(t, b, two)
+				if st := one.status("q"); st.State != "running" || st.Error != "" {
+					t.Errorf("started again it is %s: %s", st.State, st.Error)
+				}
+				if err := one.Pause(t.Context(), "q"); err != nil {
+					t.Fatal(err)
+				}
+				if st := one.status("q"); st.State != "paused" {
+					t.Errorf("paused it is %s", st.State)
+				}
+				if err := one.Delete(t.Context(), "q"); err != nil {
+					t.Fatal(err)
+				}
+				time.Sleep(time.Minute) // of the bubble
+				if _, there := b.Topic("in"); !there {
+					if err := b.CreateTopic("in", 1); err != nil {
+						t.Fatal(err)
+					}
+				}
+				checkClean(t, b)
+				one.stop()
+				two.stop()
+			})
+		})
+	}
+}
+
+// startedLater has the query be claimed once more, as if by a third node.
+func startedLater(t *testing.T, b *fakebus.Bus, m *managed) {
+	t.Helper()
+	e, err := m.lookup("q")
+	if err != nil {
+		t.Fatal(err)
+	}
+	doc, _ := b.Doc(e.Shard, checkpointKey(e.ID))
+	saved, err := decodeCheckpoint(doc)
+	if err != nil {
+		t.Fatal(err)
+	}
+	saved.Generation, saved.Owner = saved.Generation+1, "three"
+	value, err := saved.encode()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := b.Transact(t.Context(), bus.Txn{Shard: e.Shard, Puts: []bus.Doc{{Key: doc.Key, Value: value}}}); err != nil {
+		t.Fatal(err)
+	}
 }

@@ -2,8 +2,8 @@ package queries
 
 import (
 	"context"
-	"fmt"
 	"log/slog"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -215,6 +215,7 @@ func (m *Manager) supervise(r *queryRun) {
 		case !passing(err) && !m.overtaken(err):
 			m.logger.Error("queries: a query has failed", "query", r.entry.Name, "err", err)
 			r.end(stateFailed, err)
+			m.condemn(r, err)
 			return
 		}
 		m.logger.Warn("queries: a query is tried again", "query", r.entry.Name, "err", err)
@@ -240,9 +241,11 @@ func (m *Manager) overtaken(err error) bool {
 
 func (m *Manager) runJob(r *queryRun, attempt int) (err error) {
 	if doc, found := m.docs.Doc(r.entry.Shard, checkpointKey(r.entry.ID)); found {
-		if saved, err := decodeCheckpoint(doc); err != nil || saved.Completed {
+		saved, err := decodeCheckpoint(doc)
+		if err != nil || saved.Completed {
 			return err // ended before this process began; its source may be gone
 		}
+		r.finds(saved.Generation)
 	}
 	plan, err := m.compile(r.ctx, r.entry)
 	if err != nil {
@@ -255,7 +258,7 @@ func (m *Manager) runJob(r *queryRun, attempt int) (err error) {
 	}()
 	r.trouble(nil)
 	return NewJob(JobConfig{
-		ID: r.entry.ID, Owner: fmt.Sprintf("%s/%s/%d", m.owner, r.entry.ID, attempt), Shard: r.entry.Shard,
+		ID: r.entry.ID, Owner: m.ownerOf(r.entry.ID) + strconv.Itoa(attempt), Shard: r.entry.Shard,
 		Plan: plan, Topics: m.topics, Docs: m.docs, Values: m.values, Clock: m.clock, Options: m.options, budget: m.budget,
 	}).Run(r.ctx)
 }

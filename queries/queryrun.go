@@ -26,7 +26,8 @@ type queryRun struct {
 
 	mu      sync.Mutex
 	state   string
-	err     error // why it has failed or, while it runs, is being tried again
+	err     error  // why it has failed or, while it runs, is being tried again
+	found   uint64 // generation before it was claimed here
 	waiters map[log.Offset]chan struct{}
 	sinks   map[string]error // by log: why a sink is being tried again
 }
@@ -55,10 +56,17 @@ func (r *queryRun) end(state string, err error) {
 	r.state, r.err = state, err
 }
 
-// fail ends the query for good, completed or not.
-func (r *queryRun) fail(err error) {
-	r.end(stateFailed, err)
-	r.stop()
+// finds notes the generation that the query is at before a job of this run claims it.
+func (r *queryRun) finds(generation uint64) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.found = generation
+}
+
+func (r *queryRun) foundGeneration() uint64 {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.found
 }
 
 func (r *queryRun) trouble(err error) {

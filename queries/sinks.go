@@ -69,7 +69,9 @@ func (m *Manager) fill(r *queryRun, sources []string, sink SinkPlan) {
 		// After a conflict the standing is another one, or what was created is there.
 		if !passing(err) && fault.KindOf(err) != fault.Conflict {
 			m.logger.Error("queries: a sink has failed", "query", r.entry.Name, "sink", sink.target(), "err", err)
-			r.fail(err)
+			r.end(stateFailed, err) // completed or not
+			m.condemn(r, err)
+			r.stop()
 			return
 		}
 		m.logger.Warn("queries: a sink is tried again", "query", r.entry.Name, "sink", sink.target(), "err", err)

@@ -81,7 +81,8 @@ func (m *Manager) status(e entry) (Status, error) {
 	s := Status{
 		Name: e.Name, State: stateRunning, Partitions: []PartitionStatus{}, CreatedMs: e.CreatedMs, Spec: e.Spec,
 	}
-	if r := m.run(e.ID); r != nil {
+	r := m.run(e.ID)
+	if r != nil {
 		state, err := r.standing()
 		if s.State = state; err != nil {
 			s.Error = err.Error()
@@ -102,12 +103,23 @@ func (m *Manager) status(e entry) (Status, error) {
 		return s, err
 	}
 	doc, found := m.docs.Doc(e.Shard, checkpointKey(e.ID))
+	var saved checkpoint
+	if found {
+		if saved, err = decodeCheckpoint(doc); err != nil {
+			return s, err
+		}
+	}
+	if r == nil && !e.Paused {
+		v, err := m.verdict(e, saved.Generation)
+		if err != nil {
+			return s, err
+		}
+		if v != nil {
+			s.State, s.Error = stateFailed, v.Error
+		}
+	}
 	if !found {
 		return s, nil
-	}
-	saved, err := decodeCheckpoint(doc)
-	if err != nil {
-		return s, err
 	}
 	if saved.Completed && s.State != stateFailed {
 		s.State = stateCompleted
