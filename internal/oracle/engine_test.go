@@ -18,8 +18,13 @@ import (
 // MB takes more time than it saves memory.
 const gcPercent = 800
 
-// TestOracle holds the engine against the oracle, each case in JSON and again in mixed
-// formats with schemas that change from record to record. LEAT_ORACLE_CASES says over how many
+// versionsEvery is how many cases there are to one that is also written in versions of a
+// schema, which takes as long as ten that are not.
+const versionsEvery = 8
+
+// TestOracle holds the engine against the oracle, each case in JSON, again in mixed
+// formats with schemas that change from record to record, and some once more with records
+// that are written with other versions of the query's schema. LEAT_ORACLE_CASES says over how many
 // cases, LEAT_ORACLE_SEED which one is the first.
 func TestOracle(t *testing.T) {
 	t.Parallel()
@@ -34,7 +39,7 @@ func TestOracle(t *testing.T) {
 			*into = n
 		}
 	}
-	var next, refused, failed atomic.Uint64
+	var next, refused, untyped, failed atomic.Uint64
 	var passedOver, tooLate, takenBack atomic.Uint64
 	var workers sync.WaitGroup
 	for range runtime.GOMAXPROCS(0) {
@@ -51,6 +56,8 @@ func TestOracle(t *testing.T) {
 					tooLate.Add(min(1, uint64(max(0, with.Counts.Late-without.Counts.Late))))
 				}
 				switch {
+				case errors.Is(err, errUntyped):
+					untyped.Add(1)
 				case errors.Is(err, errRefused):
 					refused.Add(1)
 				case err != nil:
@@ -64,14 +71,17 @@ func TestOracle(t *testing.T) {
 	if r := refused.Load(); cases >= 100 && r > cases/10 {
 		t.Errorf("%d of %d queries were refused: the generator makes too few that run", r, cases)
 	}
+	if u := untyped.Load(); cases >= defaultCases && u > cases/versionsEvery/2 {
+		t.Errorf("%d of %d queries were refused over a schema", u, cases/versionsEvery)
+	}
 	if cases >= defaultCases && (passedOver.Load() == 0 || tooLate.Load() == 0) {
 		t.Errorf("idle marks closed windows in %d cases and made rows late in %d", passedOver.Load(), tooLate.Load())
 	}
 	if cases >= defaultCases && takenBack.Load() == 0 {
 		t.Error("rows were withdrawn in no case")
 	}
-	t.Logf("idle marks closed windows in %d cases and made rows late in %d; rows were withdrawn in %d",
-		passedOver.Load(), tooLate.Load(), takenBack.Load())
+	t.Logf("idle marks closed windows in %d cases and made rows late in %d; rows were withdrawn in %d; %d were refused over a schema",
+		passedOver.Load(), tooLate.Load(), takenBack.Load(), untyped.Load())
 }
 
 // FuzzOracle is TestOracle with seeds chosen by what they reach.
@@ -86,15 +96,26 @@ func FuzzOracle(f *testing.F) {
 	})
 }
 
-// checkBoth runs a case as it is and in several formats, and returns what it had to give
-// and what the first run has left behind.
+// checkBoth runs a case as it is, in several formats and, if it is one of those, in
+// versions of a schema, and returns what it had to give and what the first run has left
+// behind.
 func checkBoth(ctx context.Context, c *Case) (*Outcome, *observed, error) {
 	want, got, err := check(ctx, c)
 	if err == nil {
 		_, _, err = check(ctx, InFormats(c))
 	}
+	if err == nil && c.Seed%versionsEvery == 0 {
+		versions, _ := InVersions(c)
+		if _, _, err = check(ctx, versions); errors.Is(err, errRefused) {
+			err = fmt.Errorf("%w: %w", errUntyped, err)
+		}
+	}
 	return want, got, err
 }
+
+// errUntyped says that a query runs over records of any shape, and not over those of the
+// schema that has been made for it.
+var errUntyped = errors.New("not over types")
 
 // check runs a case on one schedule of its seed, and returns what it had to give and what
 // it has left behind, nil where it did not run.
@@ -114,8 +135,10 @@ func explain(ctx context.Context, seed uint64, err error) string {
 		return err != nil && !errors.Is(err, errRefused)
 	}
 	c := Generate(seed)
-	if !fails(c) {
-		c = InFormats(c)
+	for _, in := range []func() *Case{func() *Case { return InFormats(Generate(seed)) }, func() *Case { c, _ := InVersions(Generate(seed)); return c }} {
+		if !fails(c) {
+			c = in()
+		}
 	}
 	c = Shrink(c, fails)
 	_, _, left := check(ctx, c)

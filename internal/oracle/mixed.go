@@ -14,6 +14,7 @@ import (
 type Schema struct {
 	Language string // AVRO, or JSON for records that are JSON behind a frame
 	Text     string
+	Topic    string // that has it when the query is made; "" for none
 }
 
 // InFormats is the case with its records written in several formats and, among those that
@@ -63,7 +64,7 @@ func (m *mixer) record(r Record, shapes, cut float64) Record {
 	}
 	deep := v.depth()
 	if m.chance(0.1) || deep > 4 {
-		id := m.id(Schema{"JSON", "{}"})
+		id := m.id(Schema{Language: "JSON", Text: "{}"})
 		r.Stored = append(binary.BigEndian.AppendUint32([]byte{0}, uint32(id)), r.Value...)
 		return r
 	}
@@ -78,7 +79,7 @@ func (m *mixer) record(r Record, shapes, cut float64) Record {
 		text = `{"type":"map","values":` + anyOf(deep-1) + "}"
 		m.entries(v, deep-1)
 	}
-	id := m.id(Schema{"AVRO", text})
+	id := m.id(Schema{Language: "AVRO", Text: text})
 	r.Stored = append(binary.BigEndian.AppendUint32([]byte{0}, uint32(id)), m.b...)
 	if r.Value = []byte(v.plain()); m.chance(cut) && len(m.b) > 0 {
 		r.Value, r.Stored = nil, r.Stored[:len(r.Stored)-1]

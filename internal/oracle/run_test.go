@@ -133,18 +133,24 @@ func runEngine(ctx context.Context, c *Case, s *schedule) (*observed, error) {
 	return e.observe()
 }
 
-// names are what the spec is compiled with, and register what is done then. The schemas
-// are registered when the query is there, and not known here before somebody asks.
+// names are what the spec is compiled with, and register what is done then. But for those
+// of topics, schemas are registered when the query is there, and not known here before
+// somebody asks.
 func (e *engine) names() (names queries.Names, register func()) {
 	names.Topics = e
 	if e.c.Schemas == nil {
 		return names, func() {}
 	}
 	registry := formatstest.New()
+	known := 0
+	for ; known < len(e.c.Schemas) && e.c.Schemas[known].Topic != ""; known++ {
+		s := e.c.Schemas[known]
+		registry.Register(s.Topic+"-value", s.Language, s.Text)
+	}
 	registry.Lag()
 	names.Formats = formats.New(registry)
 	return names, func() {
-		for _, s := range e.c.Schemas {
+		for _, s := range e.c.Schemas[known:] {
 			registry.Register("others", s.Language, s.Text)
 		}
 	}
