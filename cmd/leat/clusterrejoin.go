@@ -73,11 +73,11 @@ func rejoin(ctx context.Context, c *client, dir, node string) (json.RawMessage, 
 	}
 	// A rejoin that was cut off after the directory was made goes on with it.
 	if !cluster.Seated(dir, invitation, node) {
-		if seat.Reachable {
-			return nil, &failure{exit: exitConflict, code: "node_runs", text: fmt.Sprintf("node %q answers the others, so it runs and has its directory; end it first", node)}
-		}
 		if err := cluster.Rejoinable(dir, node, invitation); err != nil {
 			return nil, err
+		}
+		if seat.Reachable {
+			return nil, &failure{exit: exitConflict, code: "node_runs", text: fmt.Sprintf("node %q answers the others, so it runs and has its directory; end it first", node)}
 		}
 		if _, err := c.post(ctx, "/cluster/members", map[string]any{"id": node, "replaces": seat.ReplicaID}); err != nil {
 			return nil, err
