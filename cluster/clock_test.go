@@ -29,7 +29,9 @@ func TestClockOfOneNode(t *testing.T) {
 			})
 			const shard = firstDataShard
 			g.createTopic("orders", 1)
-			must(t, g.nodes[0].Forwarding().SetRetention(within(t, 10*time.Second), "orders", 0, bus.Retention{TTLMs: 10 * time.Minute.Milliseconds()}))
+			g.do(bus.MetaShard, func(n *Node) error { // who leads it knows the topic, the others soon
+				return n.SetRetention(within(t, 10*time.Second), "orders", 0, bus.Retention{TTLMs: 10 * time.Minute.Milliseconds()})
+			})
 			g.append("orders", 0, "a record")
 			g.do(shard, func(n *Node) error {
 				_, err := n.Transact(within(t, 10*time.Second), bus.Txn{Shard: shard, Puts: []bus.Doc{{Key: "k", Value: []byte("v"), TTLMs: 10 * time.Minute.Milliseconds()}}})
