@@ -98,25 +98,7 @@ func TestOvertakenQueryIsClaimedBack(t *testing.T) {
 		m := startManager(t, b, "one", func(c *ManagerConfig) { c.Leaders = seat{s, "one"} })
 		m.create(liveSpec)
 		synctest.Wait()
-		m.mu.Lock()
-		var e entry
-		for _, r := range m.runs {
-			e = r.entry
-		}
-		m.mu.Unlock()
-		doc, _ := b.Doc(e.Shard, checkpointKey(e.ID))
-		saved, err := decodeCheckpoint(doc)
-		if err != nil {
-			t.Fatal(err)
-		}
-		saved.Generation, saved.Owner = saved.Generation+1, "two"
-		value, err := saved.encode()
-		if err != nil {
-			t.Fatal(err)
-		}
-		if _, err := b.Transact(context.Background(), bus.Txn{Shard: e.Shard, Puts: []bus.Doc{{Key: doc.Key, Value: value}}}); err != nil {
-			t.Fatal(err)
-		}
+		claimElsewhere(t, b, m, "two")
 		appendRows(t, b, 0, `{"t":12,"k":"a"}`)
 		time.Sleep(time.Second) // of the bubble: longer than the first pause between tries
 		m.wantResults(firstRow)
@@ -173,7 +155,7 @@ func TestFailureIsKnownEverywhere(t *testing.T) {
 					}
 					s.move("two")
 				}
-				startedLater(t, b, two)
+				claimElsewhere(t, b, two, "three")
 				if st := one.status("q"); st.State != "running" || st.Error != "" {
 					t.Errorf("started again it is %s: %s", st.State, st.Error)
 				}
@@ -200,8 +182,8 @@ func TestFailureIsKnownEverywhere(t *testing.T) {
 	}
 }
 
-// startedLater has the query be claimed once more, as if by a third node.
-func startedLater(t *testing.T, b *fakebus.Bus, m *managed) {
+// claimElsewhere has the query "q" be claimed once more, as if by another node.
+func claimElsewhere(t *testing.T, b *fakebus.Bus, m *managed, owner string) {
 	t.Helper()
 	e, err := m.lookup("q")
 	if err != nil {
@@ -212,7 +194,7 @@ func startedLater(t *testing.T, b *fakebus.Bus, m *managed) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	saved.Generation, saved.Owner = saved.Generation+1, "three"
+	saved.Generation, saved.Owner = saved.Generation+1, owner
 	value, err := saved.encode()
 	if err != nil {
 		t.Fatal(err)

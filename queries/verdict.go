@@ -6,7 +6,6 @@ import (
 	"strings"
 
 	"leat/internal/bus"
-	"leat/internal/fault"
 )
 
 // verdict is the document "failed/{id}" in the shard of the query: why it has failed for
@@ -75,12 +74,9 @@ func (m *Manager) verdict(e entry, generation uint64) (*verdict, error) {
 	if !found {
 		return nil, nil
 	}
-	var v verdict
-	if err := json.Unmarshal(doc.Value, &v); err != nil {
-		return nil, fault.New(fault.Corrupt, "corrupt_record", "document %q: %w", doc.Key, err)
-	}
-	if v.Generation < generation {
-		return nil, nil
+	v, err := decodeDoc[verdict](doc)
+	if err != nil || v.Generation < generation {
+		return nil, err
 	}
 	return &v, nil
 }

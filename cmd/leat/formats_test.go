@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"net/url"
 	"slices"
 	"strings"
 	"testing"
@@ -193,28 +194,40 @@ func (c *client) resultRows(t *testing.T, name string) (rows []string) {
 	return rows
 }
 
+// values are the values of the records of partition 0 of a topic that a query picks.
+func (c *client) values(t *testing.T, topic string, query url.Values) (values [][]byte, err error) {
+	t.Helper()
+	query.Set("encoding", "b64")
+	body, err := c.get(t.Context(), "/broker/consume/"+topic+"/g/0", query)
+	if err != nil {
+		return nil, err
+	}
+	var page struct {
+		Messages []struct {
+			Value []byte `json:"value_b64"`
+		}
+	}
+	err = json.Unmarshal(body, &page)
+	for _, m := range page.Messages {
+		values = append(values, m.Value)
+	}
+	return values, err
+}
+
 // awaitFramed waits until the topic has so many records, all behind the same id.
 func (c *client) awaitFramed(t *testing.T, topic string, records int, id uint32) {
 	t.Helper()
 	testenv.Succeeds(t, "the sink has all rows", func() error {
-		body, err := c.get(t.Context(), "/broker/consume/"+topic+"/g/0", map[string][]string{"encoding": {"b64"}})
+		values, err := c.values(t, topic, url.Values{})
 		if err != nil {
 			return err
 		}
-		var page struct {
-			Messages []struct {
-				Value []byte `json:"value_b64"`
-			}
-		}
-		if err := json.Unmarshal(body, &page); err != nil {
-			return err
-		}
-		if n := len(page.Messages); n != records {
+		if n := len(values); n != records {
 			return fmt.Errorf("there are %d records of %d", n, records)
 		}
-		for _, m := range page.Messages {
-			if got, _, framed := codecs.CutConfluent(m.Value); !framed || got != id {
-				t.Fatalf("record %q is not framed with the schema %d", m.Value, id)
+		for _, value := range values {
+			if got, _, framed := codecs.CutConfluent(value); !framed || got != id {
+				t.Fatalf("record %q is not framed with the schema %d", value, id)
 			}
 		}
 		return nil

@@ -41,11 +41,7 @@ func (f *framedRows) row(record []byte) (row []byte, reason string) {
 		f.byID[id] = format
 	}
 	if format == nil {
-		row, reason = f.bare.row(record)
-		if reason != "" {
-			reason += fmt.Sprintf("; it starts like a frame of the schema id %d, which is not registered", id)
-		}
-		return row, reason
+		return f.unframed(record, fmt.Sprintf("id %d, which is not registered", id))
 	}
 	if format.types == nil {
 		return format.row(value)
@@ -70,9 +66,13 @@ func (f *framedRows) single(record []byte) (row []byte, reason string) {
 	if format != nil {
 		return format.row(value)
 	}
-	row, reason = f.bare.row(record)
-	if reason != "" {
-		reason += fmt.Sprintf("; it starts like a frame of the schema fingerprint %016x, which %q does not have", mark, f.subject)
+	return f.unframed(record, fmt.Sprintf("fingerprint %016x, which %q does not have", mark, f.subject))
+}
+
+// unframed reads a record as one without a frame that starts like one of an unknown schema.
+func (f *framedRows) unframed(record []byte, unknown string) (row []byte, reason string) {
+	if row, reason = f.bare.row(record); reason != "" {
+		reason += "; it starts like a frame of the schema " + unknown
 	}
 	return row, reason
 }
@@ -99,8 +99,7 @@ func (f *framedRows) message(format *rowFormat, id uint32, value []byte) (row []
 // find asks the server for a schema; nil where there is none.
 func (f *framedRows) find(id uint32) (*rowFormat, error) {
 	s, err := f.client.schemaByID(f.ctx, id)
-	var refused *failure
-	if errors.As(err, &refused) && refused.exit == exitNotFound {
+	if isNotFound(err) {
 		return nil, nil
 	}
 	if err != nil {
@@ -121,8 +120,7 @@ func (f *framedRows) findMark(mark uint64) (*rowFormat, error) {
 	if err == nil {
 		err = readAnswer(body, &versions)
 	}
-	var refused *failure
-	if errors.As(err, &refused) && refused.exit == exitNotFound {
+	if isNotFound(err) {
 		return nil, nil
 	}
 	if err != nil {
@@ -141,6 +139,12 @@ func (f *framedRows) findMark(mark uint64) (*rowFormat, error) {
 	return nil, nil
 }
 
+// isNotFound tells whether the server has answered that there is no such thing.
+func isNotFound(err error) bool {
+	var refused *failure
+	return errors.As(err, &refused) && refused.exit == exitNotFound
+}
+
 // newFramedRows makes the reader of a topic's records without a frame: by the newest
 // version of its subject, or as JSON.
 func (c *client) newFramedRows(ctx context.Context, topic string, bare *rowFormat) (*framedRows, error) {
@@ -148,9 +152,8 @@ func (c *client) newFramedRows(ctx context.Context, topic string, bare *rowForma
 	if bare == nil {
 		bare = &rowFormat{name: rowsJSON, decode: jsoncodec.New([]codecs.Path{{}})}
 		s, err := c.subjectVersion(ctx, subject, "latest")
-		var refused *failure
 		switch {
-		case errors.As(err, &refused) && refused.exit == exitNotFound:
+		case isNotFound(err):
 		case err != nil:
 			return nil, err
 		default:

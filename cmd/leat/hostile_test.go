@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"net/url"
 	"strings"
 	"syscall"
 	"testing"
@@ -135,22 +136,14 @@ func checkDeadLetter(t *testing.T, c *client, topic string, i int, name string, 
 		Value                   []byte `json:"value_b64"`
 	}
 	testenv.Succeeds(t, name+" is a dead letter", func() error {
-		body, err := c.get(t.Context(), "/broker/consume/"+topic+"/g/0", map[string][]string{"encoding": {"b64"}, "offset": {fmt.Sprint(i)}, "limit": {"1"}})
+		values, err := c.values(t, topic, url.Values{"offset": {fmt.Sprint(i)}, "limit": {"1"}})
 		if err != nil {
 			return err
 		}
-		var page struct {
-			Messages []struct {
-				Value []byte `json:"value_b64"`
-			}
+		if len(values) != 1 {
+			return fmt.Errorf("%d records at offset %d", len(values), i)
 		}
-		if err := json.Unmarshal(body, &page); err != nil {
-			return err
-		}
-		if len(page.Messages) != 1 {
-			return fmt.Errorf("%d records at offset %d", len(page.Messages), i)
-		}
-		return json.Unmarshal(page.Messages[0].Value, &letter)
+		return json.Unmarshal(values[0], &letter)
 	})
 	if letter.Topic != "hostile" || letter.Partition != 0 || letter.Offset != int64(2*i+1) || letter.Operator != "decode" || letter.Reason == "" || strings.Contains(letter.Reason, "\n") {
 		letter.Value = nil
