@@ -93,7 +93,7 @@ func findText(b []byte, i int) (from, end int) {
 		if end > len(b) {
 			return from, -1
 		}
-		if utf8text.Short(b, from, n) {
+		if utf8text.Short(b, end, n) {
 			return from, end
 		}
 	} else {

@@ -89,7 +89,7 @@ func (m *machine) text(a *action, b []byte, i int) int {
 	switch {
 	case uint(end) > uint(len(b)): // also -1
 		return m.fault.length(b, i)
-	case !utf8text.Short(b, from, end-from) && !utf8text.Valid(b, from, end):
+	case !utf8text.Short(b, end, end-from) && !utf8text.Valid(b, from, end):
 		return m.fault.at(from, "a string that is not UTF-8")
 	case a.col >= 0:
 		c := &m.cols[a.col]

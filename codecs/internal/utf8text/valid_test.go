@@ -26,7 +26,7 @@ func TestValid(t *testing.T) {
 		for _, c := range b[from:end] {
 			ascii = ascii && c < 0x80
 		}
-		if short := Short(b, from, end-from); short && !ascii || !short && ascii && end-from <= 8 && len(b)-from >= 8 {
+		if short := Short(b, end, end-from); short && !ascii || !short && ascii && end-from <= 8 && end >= 8 {
 			t.Fatalf("% x from %d to %d is short: %v", b, from, end, short)
 		}
 	}
