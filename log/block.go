@@ -65,23 +65,36 @@ type Cursor struct {
 
 // Next returns the next record, false at the end or at damage: see Err.
 func (c *Cursor) Next() (Record, bool) {
+	key, value, ok := c.next()
+	if !ok {
+		return Record{}, false
+	}
+	return Record{Offset: c.offset - 1, TimeMs: c.timeMs, Key: key, Value: value}, true
+}
+
+// NextValue is Next for who reads millions of records and no keys: what it returns
+// stays in registers, where a Record goes through memory.
+func (c *Cursor) NextValue() (offset Offset, timeMs int64, value []byte, ok bool) {
+	_, value, ok = c.next()
+	return c.offset - 1, c.timeMs, value, ok
+}
+
+// next moves past a record, which has the offset before c.offset.
+func (c *Cursor) next() (key, value []byte, ok bool) {
 	for {
 		for c.left == 0 {
 			if !c.nextFrame() {
-				return Record{}, false
+				return nil, nil, false
 			}
 		}
-		key, value, rest, ok := splitRecord(c.rest)
-		if !ok {
+		if key, value, c.rest, ok = splitRecord(c.rest); !ok {
 			c.fail("record %d is malformed, %d more expected", c.offset, c.left)
-			return Record{}, false
+			return nil, nil, false
 		}
-		r := Record{Offset: c.offset, TimeMs: c.timeMs, Key: key, Value: value}
-		c.rest = rest
 		c.left--
 		c.offset++
-		if r.Offset >= c.from {
-			return r, true
+		if c.offset > c.from {
+			return key, value, true
 		}
 	}
 }

@@ -20,13 +20,21 @@ func TestBlockRoundTrip(t *testing.T) {
 				t.Fatalf("%v\n%s", err, rerun(t, seed))
 			}
 			c := block.Records(log.Offset(at), 9)
+			apart := c
 			for r, ok := c.Next(); ok; r, ok = c.Next() {
 				b := h.batches[0]
 				if int(r.Offset) != at || r.TimeMs != 9 || !bytes.Equal(r.Key, b.keys[at]) ||
 					(r.Key == nil) != (b.keys[at] == nil) || !bytes.Equal(r.Value, b.values[at]) {
 					t.Fatalf("record %d is %v\n%s", at, r, rerun(t, seed))
 				}
+				offset, timeMs, value, ok := apart.NextValue()
+				if !ok || offset != r.Offset || timeMs != r.TimeMs || !bytes.Equal(value, r.Value) {
+					t.Fatalf("record %d apart is %d %d %q %v\n%s", at, offset, timeMs, value, ok, rerun(t, seed))
+				}
 				at++
+			}
+			if _, _, _, ok := apart.NextValue(); ok {
+				t.Fatalf("a value after the last record\n%s", rerun(t, seed))
 			}
 		}
 		if at != len(h.batches[0].values) {

@@ -72,25 +72,25 @@ func (l *lane) move(f *fill, rows, bytes int) error {
 	f.from = l.cursor
 	for len(f.values) < rows {
 		before := l.cursor
-		r, ok := l.cursor.Next()
+		offset, timeMs, value, ok := l.cursor.NextValue()
 		if !ok {
 			if err := l.cursor.Err(); err != nil {
 				return fmt.Errorf("read %s: %w", l, err)
 			}
 			break
 		}
-		if l.stop >= 0 && r.Offset >= l.stop {
+		if l.stop >= 0 && offset >= l.stop {
 			l.cursor = log.Cursor{}
 			break
 		}
-		if len(f.values) > 0 && f.bytes+len(r.Value) > bytes {
+		if len(f.values) > 0 && f.bytes+len(value) > bytes {
 			l.cursor = before
 			break
 		}
-		f.values = append(f.values, r.Value)
-		f.offsets = append(f.offsets, r.Offset)
-		f.times = append(f.times, dataflow.Time(r.TimeMs))
-		f.bytes += len(r.Value)
+		f.values = append(f.values, value)
+		f.offsets = append(f.offsets, offset)
+		f.times = append(f.times, dataflow.Time(timeMs))
+		f.bytes += len(value)
 	}
 	return nil
 }
