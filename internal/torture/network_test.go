@@ -3,12 +3,10 @@ package torture
 import (
 	"errors"
 	"fmt"
-	"io"
 	"math/rand/v2"
 	"net"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"regexp"
 	"strings"
 	"sync"
@@ -359,44 +357,6 @@ func (l *link) carry(from, to net.Conn) {
 		}
 		if err != nil {
 			return
-		}
-	}
-}
-
-// sameFiles checks that nodes that have ended hold the same records to the byte: the
-// segments of all partitions.
-func (f *fleet) sameFiles(t *testing.T) {
-	t.Helper()
-	var first map[string]string
-	for i := range f.nodes {
-		root := filepath.Join(f.dir, fmt.Sprintf("n%d", i), "shards")
-		found := make(map[string]string)
-		names, err := filepath.Glob(filepath.Join(root, "*", "p", "*", "*.seg"))
-		if err != nil || len(names) == 0 {
-			t.Fatalf("no segments in %s, %v", root, err)
-		}
-		for _, name := range names {
-			in, err := os.Open(name)
-			if err != nil {
-				t.Fatal(err)
-			}
-			data, err := io.ReadAll(in)
-			if err = errors.Join(err, in.Close()); err != nil {
-				t.Fatal(err)
-			}
-			found[strings.TrimPrefix(name, root)] = string(data)
-		}
-		if i == 0 {
-			first = found
-			continue
-		}
-		for name, data := range first {
-			if found[name] != data {
-				t.Errorf("%s is not the same on nodes 0 and %d: %d and %d bytes", name, i, len(data), len(found[name]))
-			}
-		}
-		if len(found) != len(first) {
-			t.Errorf("node %d has %d segments, node 0 has %d", i, len(found), len(first))
 		}
 	}
 }
