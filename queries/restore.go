@@ -197,7 +197,7 @@ func (j *Job) restore(ctx context.Context) error {
 		return fmt.Errorf("look at the state log: %w", err)
 	}
 	j.stateNext = standing.Next
-	end, err := j.replay(j.saved.StateFrom, standing.Next)
+	end, err := j.replay(ctx, j.saved.StateFrom, standing.Next)
 	if err != nil {
 		return err
 	}
@@ -206,7 +206,7 @@ func (j *Job) restore(ctx context.Context) error {
 		if err := j.build(); err != nil {
 			return err
 		}
-		if _, err := j.replay(j.saved.StateFrom, end); err != nil {
+		if _, err := j.replay(ctx, j.saved.StateFrom, end); err != nil {
 			return err
 		}
 		j.wantFull = true
@@ -250,12 +250,18 @@ func (j *Job) build() error {
 }
 
 // replay applies the state log from one offset to another and returns the offset
-// after the last epoch mark it met.
-func (j *Job) replay(from, to log.Offset) (marked log.Offset, err error) {
+// after the last epoch mark it met. Entries behind that need not fit what is before them:
+// a full snapshot that was begun there does not say what is no more. From one that does
+// not fit on, only marks are looked for.
+func (j *Job) replay(ctx context.Context, from, to log.Offset) (marked log.Offset, err error) {
 	topic := stateTopic(j.id)
 	marked = from
+	var misfit error
 	var buf []byte
 	for at := from; at < to; {
+		if ctx.Err() != nil {
+			return 0, context.Cause(ctx)
+		}
 		frames, err := j.topics.Read(topic, 0, at, j.options.ReadBytes, buf)
 		if err != nil {
 			return 0, fmt.Errorf("read the state log from offset %d: %w", at, err)
@@ -266,12 +272,15 @@ func (j *Job) replay(from, to log.Offset) (marked log.Offset, err error) {
 		buf = frames.Bytes()
 		cursor := frames.Records(at)
 		for r, ok := cursor.Next(); ok && r.Offset < to; r, ok = cursor.Next() {
-			if bytes.Equal(r.Key, []byte{epochMark}) {
+			switch {
+			case bytes.Equal(r.Key, []byte{epochMark}) && misfit != nil:
+				return 0, misfit // it was committed
+			case bytes.Equal(r.Key, []byte{epochMark}):
 				marked = r.Offset + 1
-				continue
-			}
-			if err := j.graph.Restore(r.Key, r.Value); err != nil {
-				return 0, fault.New(fault.Corrupt, "corrupt_record", "state log, offset %d: %w", r.Offset, err)
+			case misfit == nil:
+				if err := j.graph.Restore(r.Key, r.Value); err != nil {
+					misfit = fault.New(fault.Corrupt, "corrupt_record", "state log, offset %d: %w", r.Offset, err)
+				}
 			}
 		}
 		if err := cursor.Err(); err != nil {

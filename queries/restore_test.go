@@ -2,6 +2,7 @@ package queries
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"sync"
@@ -158,4 +159,101 @@ func TestPartitionNotOpen(t *testing.T) {
 			t.Errorf("after the topic is gone: %s, %q", s.State, s.Error)
 		}
 	})
+}
+
+// TestTailOfAnotherTime: a query goes on after a full snapshot that was cut off, in which
+// two sessions are one that were still two when the last epoch was committed.
+func TestTailOfAnotherTime(t *testing.T) {
+	t.Parallel()
+	const spec = `{"name":"q","source":{"topic":"in","event_time":"t","until":"end","max_out_of_orderness":1000},` +
+		`"group_by":["k"],"window":{"session":5},"aggregate":{"n":"count()"}}`
+	rows := []string{
+		`{"t":0,"k":"a"}`, `{"t":10,"k":"a"}`, `{"t":0,"k":"b"}`, // committed
+		`{"t":1,"k":"b"}`, `{"t":0,"k":"c"}`, `{"t":1,"k":"c"}`, // cut off: the next epoch writes all there is
+		`{"t":4,"k":"a"}`, `{"t":8,"k":"a"}`, // cut off again: all of a is one session
+		`{"t":0,"k":"d"}`,
+	}
+	b := newBus(t, rows)
+	epochs := 0
+	b.Interfere(func(_ int, txn bus.Txn) fakebus.Outcome {
+		if len(txn.Puts) == 0 || len(txn.Appends) == 0 {
+			return fakebus.Pass // a claim, or state that goes ahead of its epoch
+		}
+		if epochs++; epochs == 2 || epochs == 3 {
+			return fakebus.KillBefore
+		}
+		return fakebus.Pass
+	})
+	config := trialConfig(b, compilePlan(t, b, spec), RunOptions{BatchRows: 1, StateChunkBytes: 1, FixedEpochs: true})
+	var ahead []log.Offset
+	for i, epochRows := range []int{3, 5} {
+		config.Owner, config.Options.EpochRows = fmt.Sprint("owner ", i), epochRows
+		if err := NewJob(config).Run(t.Context()); !errors.Is(err, fakebus.ErrKilled) {
+			t.Fatalf("job %d ended with %v", i, err)
+		}
+		state, err := b.Partition(stateTopic("q1"), 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ahead = append(ahead, state.Next)
+	}
+	if ahead[0] != 5 || ahead[1] <= ahead[0]+1 {
+		t.Fatalf("the state log ended at %v: what was cut off is not what this test is about", ahead)
+	}
+	config.Owner = "the last"
+	got, err := RunTrial(t.Context(), config, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	wantRows(t, "results", got.Results,
+		`{"k":"d","n":1,"window_start":0,"window_end":5}`,
+		`{"k":"b","n":2,"window_start":0,"window_end":6}`, `{"k":"c","n":2,"window_start":0,"window_end":6}`,
+		`{"k":"a","n":4,"window_start":0,"window_end":15}`)
+}
+
+// pausedRestore is a bus that ends ctx when the state log is read, and counts how often.
+type pausedRestore struct {
+	*fakebus.Bus
+	stop  context.CancelFunc
+	reads int
+}
+
+func (b *pausedRestore) Read(topic string, p int32, from log.Offset, most int, buf []byte) (log.Frames, error) {
+	if topic == stateTopic("q1") && b.stop != nil {
+		b.reads++
+		b.stop()
+	}
+	return b.Bus.Read(topic, p, from, most, buf)
+}
+
+// TestRestoreCanBeStopped: a query that is stopped does not read the rest of its state.
+func TestRestoreCanBeStopped(t *testing.T) {
+	t.Parallel()
+	var rows []string
+	for i := range 100 {
+		rows = append(rows, fmt.Sprintf(`{"t":1,"k":"key-%d"}`, i))
+	}
+	b := &pausedRestore{Bus: newBus(t, rows)}
+	epochs := 0
+	b.Interfere(func(_ int, txn bus.Txn) fakebus.Outcome {
+		if len(txn.Appends) > 0 {
+			epochs++
+		}
+		if epochs > 50 {
+			return fakebus.KillBefore
+		}
+		return fakebus.Pass
+	})
+	config := trialConfig(b.Bus, compilePlan(t, b.Bus, countSpec), RunOptions{BatchRows: 1, EpochRows: 1, ReadBytes: 1})
+	config.Topics = b
+	if err := NewJob(config).Run(t.Context()); !errors.Is(err, fakebus.ErrKilled) {
+		t.Fatal(err)
+	}
+	b.Interfere(nil)
+	ctx, stop := context.WithCancel(t.Context())
+	defer stop()
+	b.stop = stop
+	if err := NewJob(config).Run(ctx); !errors.Is(err, context.Canceled) || b.reads != 1 {
+		t.Errorf("after %d reads it ended with %v", b.reads, err)
+	}
 }
