@@ -197,6 +197,9 @@ func (g *Graph) StateBytes() int64 {
 	return g.sum(Stateful.StateBytes)
 }
 
+// StateBytesOf is the memory that the state of one operator, which keeps some, takes.
+func (g *Graph) StateBytesOf(node int) int64 { return g.nodes[node].can.state.StateBytes() }
+
 // ChangedBytes is about what the next incremental Snapshot will write.
 func (g *Graph) ChangedBytes() int64 {
 	return g.sum(Stateful.ChangedBytes)

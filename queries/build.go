@@ -27,6 +27,7 @@ type pipeline struct {
 	// prepare are the decoders that have to be prepared for each batch, by source
 	// partition; nil for others.
 	prepare []codecs.FramedDecoder
+	endless int // node whose state no watermark drops, 0 for none
 }
 
 func (p *Plan) pipeline(partitions []int, values Values) (pipeline, error) {
@@ -55,6 +56,9 @@ func (p *Plan) pipeline(partitions []int, values Values) (pipeline, error) {
 		var err error
 		if last, err = p.addWindow(g, last, behind); err != nil {
 			return pipeline{}, err
+		}
+		if p.Window.Running && p.Window.TTLMs == 0 {
+			built.endless = last
 		}
 	}
 	project := operators.NewProject(p.members(), total)

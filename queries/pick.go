@@ -42,10 +42,14 @@ func (j *Job) pick() ([]int, error) {
 }
 
 // survey finds the lanes that are ready and, of them, those that are held: while the
-// state is above its soft bound, only lanes at the watermark of the query are read.
-// What is ahead of it would make the state grow and closes no window.
+// state that the watermark drops is above its soft bound, only lanes at the watermark of
+// the query are read. What is ahead of it would make that state grow and closes no window.
 func (j *Job) survey() error {
-	bounded := j.graph.StateBytes() > j.options.LeadBytes
+	held := j.graph.StateBytes()
+	if j.endless > 0 {
+		held -= j.graph.StateBytesOf(j.endless) // it grows whichever lane is read
+	}
+	bounded := held > j.options.LeadBytes
 	for _, l := range j.lanes {
 		var err error
 		if l.ready, err = l.hasRows(j.topics); err != nil {

@@ -129,3 +129,22 @@ func TestRunningGroupsThatFail(t *testing.T) {
 		m.stop()
 	})
 }
+
+// TestRunningGroupsDoNotWait: the state of groups that never end is there whichever
+// partition is read: none waits for another, not for one that is empty either.
+func TestRunningGroupsDoNotWait(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var rows []string
+		for i := range 100 {
+			rows = append(rows, fmt.Sprintf(`{"t":%d,"k":"key-%d"}`, i, i))
+		}
+		b := newBus(t, rows, nil)
+		m := startManager(t, b, "one", func(c *ManagerConfig) { c.Options = RunOptions{BatchRows: 1, LeadBytes: 1} })
+		m.create(runningSpec + `"max_state_bytes":1000000}`)
+		if s := m.status("q"); s.Rows.Used != 100 || s.Partitions[0].Lag != 0 {
+			t.Errorf("status %+v", s)
+		}
+		m.stop()
+	})
+}
