@@ -47,9 +47,11 @@ type Aggregate struct {
 	changed  []*segment // since the last snapshot
 	dropped  []pane
 
-	pending  []changedGroup // changes to be given; what they view stays until then
-	ranked   []ranked       // memory of the sorting
-	partials []partial      // of closing
+	giving   bool          // changes are: see OnChanges
+	given    dataflow.Time // end of the window whose changes are, or of the last one that has left
+	pending  [][]byte      // keys of its groups that are still to be given, views
+	ranked   []ranked      // memory of the sorting
+	partials []partial     // of closing
 	key      []byte
 	value    []byte
 }

@@ -14,13 +14,7 @@ import (
 // each group of an open window that has changed since it was last asked: the rows of a
 // group and window replace each other, and the one that leaves with the window is the
 // last. What has changed is not part of the state: after a restore every group that is
-// there has.
-
-// changedGroup is a group of an open window that has changed. key is a view.
-type changedGroup struct {
-	end dataflow.Time
-	key []byte
-}
+// there has. One window is listed at a time: a group of hopping windows is in many.
 
 // markDirty remembers that a slot has changed since changes were given.
 func (s *share) markDirty(p *panes, slot uint32) {
@@ -69,11 +63,15 @@ func (a *Aggregate) OnChanges(out dataflow.Emitter) (done bool, err error) {
 	if !a.changes {
 		return true, nil
 	}
-	if len(a.pending) == 0 {
+	if !a.giving {
 		a.gatherAll()
-		a.collectChanges()
+		a.giving, a.given = true, a.progress.closed
 	}
-	for limit := chunkRows; len(a.pending) > 0; {
+	for limit := chunkRows; ; {
+		if len(a.pending) == 0 && !a.collectChanges() {
+			a.changesGiven()
+			return true, nil
+		}
 		next := a.fillChanges(limit)
 		if len(a.out.Selected) == 0 {
 			a.note(false)
@@ -95,56 +93,81 @@ func (a *Aggregate) OnChanges(out dataflow.Emitter) (done bool, err error) {
 		a.pending = a.pending[next:]
 		return false, nil
 	}
-	a.pending = nil
-	return true, nil
 }
 
-// collectChanges lists what has changed in open windows, each group of a window once.
-func (a *Aggregate) collectChanges() {
+// endBehind is the first end behind t of the windows that the rows of a pane count in. t
+// is before them all, or such an end.
+func (of pane) endBehind(t dataflow.Time, every int64) (end dataflow.Time, ok bool) {
+	switch {
+	case t < of.first:
+		return of.first, true
+	case t < of.last:
+		return t.Plus(every), true
+	}
+	return t, false
+}
+
+// collectChanges lists the groups that have changed in the next open window in which some
+// have; false where there is no such window any more.
+func (a *Aggregate) collectChanges() (found bool) {
+	end := a.given
 	for _, s := range a.shares {
 		for _, p := range s.dirty {
-			for end := p.first; end <= p.last; end = end.Plus(a.every) {
-				if end <= a.progress.closed {
-					continue
-				}
-				for _, slot := range p.dirty {
-					a.pending = append(a.pending, changedGroup{end, p.key(slot)})
-				}
+			if next, ok := p.endBehind(a.given, a.every); ok && len(p.dirty) > 0 && (!found || next < end) {
+				end, found = next, true
 			}
+		}
+	}
+	if !found {
+		return false
+	}
+	a.given, a.pending = end, a.pending[:0]
+	for _, s := range a.shares {
+		for _, p := range s.dirty {
+			if p.first > end || end > p.last {
+				continue
+			}
+			for _, slot := range p.dirty {
+				a.pending = append(a.pending, p.key(slot))
+			}
+		}
+	}
+	slices.SortFunc(a.pending, bytes.Compare)
+	a.pending = slices.CompactFunc(a.pending, bytes.Equal)
+	return true
+}
+
+// changesGiven notes that all changes have been.
+func (a *Aggregate) changesGiven() {
+	a.giving, a.pending = false, nil
+	for _, s := range a.shares {
+		for _, p := range s.dirty {
 			p.forgetDirty()
 		}
 		clear(s.dirty)
 		s.dirty = s.dirty[:0]
 	}
-	slices.SortFunc(a.pending, func(x, y changedGroup) int {
-		return cmp.Or(cmp.Compare(x.end, y.end), bytes.Compare(x.key, y.key))
-	})
-	a.pending = slices.CompactFunc(a.pending, func(x, y changedGroup) bool { return x.end == y.end && bytes.Equal(x.key, y.key) })
 }
 
 // fillChanges makes the next chunk, of at most limit rows, and returns how many groups it
 // is of.
 func (a *Aggregate) fillChanges(limit int) (next int) {
 	a.beginChunk(limit)
-	var over []*segment // those with rows of the window
-	size := 0
+	over, size := a.segmentsOf(a.given), 0
 	for ; next < limit && next < len(a.pending) && size < chunkBytes; next++ {
-		g := a.pending[next]
-		if next == 0 || g.end != a.pending[next-1].end {
-			over = a.segmentsOf(g.end)
-		}
-		hash := codecs.KeyHash(g.key)
+		key := a.pending[next]
+		hash := codecs.KeyHash(key)
 		parts := a.partials[:0]
 		for source := range a.shares {
 			for i, s := range over {
 				if p := s.bySource[source]; p != nil {
-					if slot, found := p.lookup(hash, g.key); found {
+					if slot, found := p.lookup(hash, key); found {
 						parts = append(parts, partial{p, slot, int32(source*len(over) + i)})
 					}
 				}
 			}
 		}
-		size += len(g.key) + a.fillRow(next, g.key, parts, g.end.Minus(a.size), g.end, dataflow.PutOut)
+		size += len(key) + a.fillRow(next, key, parts, a.given.Minus(a.size), a.given, dataflow.PutOut)
 		clear(parts)
 	}
 	a.endChunk(next)

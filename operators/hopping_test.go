@@ -230,3 +230,69 @@ func BenchmarkHopping(b *testing.B) {
 	}
 	b.ReportMetric(float64(b.N)*4096/b.Elapsed().Seconds()/1e6, "Mrows/s")
 }
+
+// TestChangesOfManyWindows: changes are given by end and key, and listed for one window at
+// a time: a group can be in thousands.
+func TestChangesOfManyWindows(t *testing.T) {
+	t.Parallel()
+	const groups, windows = 50, 1000
+	a, err := NewAggregate(AggregateConfig{
+		SizeMs: windows, EveryMs: 1, Keys: []int{0}, Aggregates: []AggregateSpec{{Fn: "count", Text: "count()"}}, Partitions: 1, Changes: true,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	give := func() (lines []string) {
+		t.Helper()
+		var out changelog
+		for done := false; !done; {
+			if done, err = a.OnChanges(&out); err != nil {
+				t.Fatal(err)
+			}
+			if len(a.pending) > groups {
+				t.Fatalf("%d changes of %d groups are listed", len(a.pending), groups)
+			}
+		}
+		return out.lines
+	}
+	feed := func(at dataflow.Time, keys ...int64) {
+		t.Helper()
+		var values []codecs.Value
+		for _, k := range keys {
+			values = append(values, codecs.IntValue(k))
+		}
+		b := column(values...)
+		for i := range keys {
+			b.Times[i], b.Watermarks = at, append(b.Watermarks, a.progress.closed)
+		}
+		if err := NewHopping(windows, 1).Process(0, b, into{a, &collector{}}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var keys []int64
+	var want []string
+	for k := range int64(groups) {
+		keys = append(keys, k)
+	}
+	for start := 1 - windows; start <= 0; start++ {
+		for _, k := range keys {
+			want = append(want, fmt.Sprintf("put out %d at %d", k, start))
+		}
+	}
+	feed(0, keys...)
+	if got := give(); !slices.Equal(got, want) {
+		t.Errorf("%d changes, want %d", len(got), len(want))
+	}
+	if got := give(); len(got) > 0 {
+		t.Errorf("given again: %d", len(got))
+	}
+	for done := false; !done; { // all windows but three leave
+		if done, err = a.OnWatermark(windows-3, &collector{}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	feed(0, 7)
+	if got := give(); !slices.Equal(got, []string{"put out 7 at -2", "put out 7 at -1", "put out 7 at 0"}) {
+		t.Errorf("after the others have left: %q", got)
+	}
+}
