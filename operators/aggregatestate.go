@@ -215,9 +215,13 @@ func (a *Aggregate) isPane(of pane) bool {
 	return span < a.size && span%a.every == 0 && (int64(of.first)-a.size)%a.every == 0
 }
 
+// segmentBytes is the memory of a segment beside its panes: with its places in the map
+// and in the heap, about.
+const segmentBytes = 192
+
 // StateBytes implements dataflow.Stateful.
 func (a *Aggregate) StateBytes() int64 {
-	total := a.shown.bytes()
+	total := a.shown.bytes() + int64(len(a.segments)*(segmentBytes+8*len(a.shares)))
 	for _, s := range a.shares {
 		total += s.bytes
 	}

@@ -68,8 +68,11 @@ func (b *joinBucket) keyOf(i uint32) []byte { return b.data[b.from(i):b.keyEnds[
 // cells are the columns of a row that are kept, as appendValue writes them; a view.
 func (b *joinBucket) cells(i uint32) []byte { return b.data[b.keyEnds[i]:b.ends[i]:b.ends[i]] }
 
+// bucketPlaces is the memory of a bucket's places in maps and in its slab, about.
+const bucketPlaces = 128
+
 func (b *joinBucket) bytes() int64 {
-	return int64(8*(cap(b.times)+cap(b.offsets)+cap(b.hashes)+cap(b.keyEnds)+cap(b.ends)) + cap(b.data))
+	return int64(int(unsafe.Sizeof(*b)) + bucketPlaces + 8*(cap(b.times)+cap(b.offsets)+cap(b.hashes)+cap(b.keyEnds)+cap(b.ends)) + cap(b.data))
 }
 
 func bucketOf(t dataflow.Time, length int64) int64 {

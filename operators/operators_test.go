@@ -3,11 +3,13 @@ package operators
 import (
 	"math"
 	"math/rand/v2"
+	"runtime"
 	"slices"
 	"testing"
 
 	"leat/codecs"
 	"leat/dataflow"
+	"leat/log"
 )
 
 // collector is an Emitter that remembers.
@@ -297,4 +299,68 @@ func BenchmarkAggregate(b *testing.B) {
 		}
 	}
 	b.ReportMetric(float64(b.N)*4096/b.Elapsed().Seconds()/1e6, "Mrows/s")
+}
+
+// TestSemantics04StateIsCounted: StateBytes, by which state is bounded, is not much less
+// than the memory that state takes, however it is made up.
+func TestSemantics04StateIsCounted(t *testing.T) {
+	const many = 20_000
+	x := dataflow.Column(0)
+	hour := func(aggregates ...AggregateSpec) dataflow.Stateful {
+		a, err := NewAggregate(AggregateConfig{SizeMs: many, EveryMs: many, Keys: []int{0}, Aggregates: aggregates, Partitions: 1})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return a
+	}
+	moment, err := NewAggregate(AggregateConfig{SizeMs: 1, EveryMs: 1, Aggregates: []AggregateSpec{{Fn: "count", Text: "count()"}}, Partitions: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	session, err := NewSessionAggregate(SessionAggregateConfig{GapMs: 10, Keys: []int{0}, Aggregates: []AggregateSpec{{Fn: "count", Text: "count()"}}, Partitions: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	join := NewJoin(JoinConfig{
+		Reach: TumblingJoin(1000), Keys: [2][]int{{0}, {0}}, Partitions: [2]int{1, 1}, Columns: []JoinColumn{{Side: Left, Column: 0}},
+	})
+	for name, tt := range map[string]struct {
+		state dataflow.Stateful
+		apart dataflow.Time // event times of two rows
+	}{
+		"groups": {hour(AggregateSpec{Fn: "sum", Arg: x, Text: "sum(x)"}), 0}, "sessions": {session, 1}, "windows": {moment, 1}, "buckets of a join": {join, 1000},
+		"tallies": {hour(AggregateSpec{Fn: "count_distinct", Arg: x, Text: "count_distinct(x)"}), 0},
+		"lists":   {hour(AggregateSpec{Fn: "collect", Arg: x, Text: "collect(x)"}), 0},
+	} {
+		heap := func() int64 {
+			runtime.GC()
+			var m runtime.MemStats
+			runtime.ReadMemStats(&m)
+			return int64(m.HeapAlloc)
+		}
+		b := column(make([]codecs.Value, many)...)
+		b.Watermarks, b.Windows, b.Offsets = make([]dataflow.Time, many), make([]dataflow.Time, many), make([]log.Offset, many)
+		for row := range b.Rows {
+			b.Columns.Cols[0].Set(row, codecs.IntValue(int64(row)))
+			b.Times[row], b.Watermarks[row] = dataflow.Time(row)*tt.apart, dataflow.MinTime
+			b.Offsets[row] = log.Offset(row)
+			if name == "windows" {
+				b.Windows[row] = b.Times[row]
+			}
+		}
+		before := heap()
+		if err := tt.state.(dataflow.Operator).Process(0, b, &collector{}); err != nil {
+			t.Fatal(err)
+		}
+		if err := tt.state.Snapshot(&dataflow.StateWriter{ChunkBytes: 1 << 20}); err != nil {
+			t.Fatal(err)
+		}
+		taken, counted := heap()-before, tt.state.StateBytes()
+		t.Logf("%s: %d bytes, counted %d", name, taken, counted)
+		if taken > counted*3/2 || counted > 3*taken {
+			t.Errorf("%s take %d bytes, and %d are counted", name, taken, counted)
+		}
+		runtime.KeepAlive(tt.state)
+		runtime.KeepAlive(b)
+	}
 }

@@ -147,9 +147,10 @@ func (p *panes) forgetChanges() {
 	p.changed, p.changedBytes = p.changed[:0], 0
 }
 
-// bytes is the memory held.
+// bytes is the memory held. What p itself takes counts too: there may be few rows in each
+// of many panes, and a tally in each of many groups.
 func (p *panes) bytes() int64 {
-	return p.bagBytes + int64(4*cap(p.table)+8*cap(p.hashes)+8*cap(p.ends)+cap(p.keys)+8*cap(p.words)+
+	return p.bagBytes + int64(int(unsafe.Sizeof(*p))+4*cap(p.table)+8*cap(p.hashes)+8*cap(p.ends)+cap(p.keys)+8*cap(p.words)+
 		cap(p.text)+4*cap(p.changed)+8*cap(p.isChanged)+4*cap(p.dirty)+8*cap(p.isDirty)+int(unsafe.Sizeof(bag{}))*cap(p.bags))
 }
 
