@@ -174,14 +174,18 @@ func (m *Manager) Delete(ctx context.Context, name string) error {
 	return nil
 }
 
-// clean deletes what a deleted query has left behind. Its job has been stopped. It
-// may be repeated from any point.
+// clean deletes what a deleted query has left behind, if it is this node that ran it: so
+// its job has been stopped, and makes nothing anew of what is deleted. It may be repeated
+// from any point.
 func (m *Manager) clean(ctx context.Context, doc bus.Doc) error {
 	left, err := decodeDoc[leavings](doc)
 	if err != nil {
 		return err
 	}
 	m.views.forget(left.ID)
+	if !m.leads(left.Shard) {
+		return nil
+	}
 	for _, name := range internalTopics(left.ID) {
 		err := m.topics.DeleteTopic(ctx, name)
 		if err != nil && fault.KindOf(err) != fault.NotFound {

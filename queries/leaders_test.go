@@ -203,3 +203,47 @@ func claimElsewhere(t *testing.T, b *fakebus.Bus, m *managed, owner string) {
 		t.Fatal(err)
 	}
 }
+
+// parted leads nothing but the queries, or all the rest.
+type parted struct{ queries bool }
+
+func (p parted) Leads(shard uint64) bool         { return (shard == fakebus.DataShard) == p.queries }
+func (p parted) LeadersChanged() <-chan struct{} { return nil }
+
+// slowBus takes its time to make a log, whatever becomes of who asked.
+type slowBus struct {
+	*fakebus.Bus
+	log            string
+	asked, granted chan struct{}
+}
+
+func (b *slowBus) CreateInternal(ctx context.Context, name string, shard uint64) (bus.Topic, error) {
+	if name == b.log {
+		close(b.asked)
+		<-b.granted
+	}
+	return b.Bus.CreateInternal(ctx, name, shard)
+}
+
+// TestCleanedUpByWhoRanIt: nothing is left of a query that is deleted while the node that
+// runs it makes its logs, though another one leads the metadata.
+func TestCleanedUpByWhoRanIt(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		b := newBus(t, []string{`{"t":1,"k":"a"}`})
+		slow := &slowBus{Bus: b, log: lateTopic("1"), asked: make(chan struct{}), granted: make(chan struct{})}
+		one := startManager(t, b, "one", func(c *ManagerConfig) { c.Leaders = parted{} })
+		two := startManager(t, b, "two", func(c *ManagerConfig) { c.Leaders, c.Topics = parted{queries: true}, slow })
+		one.create(liveSpec)
+		<-slow.asked
+		if err := one.Delete(t.Context(), "q"); err != nil {
+			t.Fatal(err)
+		}
+		synctest.Wait()
+		close(slow.granted)
+		synctest.Wait()
+		checkClean(t, b)
+		one.stop()
+		two.stop()
+	})
+}

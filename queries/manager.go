@@ -139,9 +139,8 @@ func (m *Manager) reconcile(ctx context.Context) error {
 		}
 	}
 	m.stopUnwanted(wanted, resting)
-	if !m.leads(bus.MetaShard) {
-		return failed // who leads the metadata cleans up
-	}
+	ctx, stop := context.WithTimeout(ctx, cleanTime)
+	defer stop()
 	for _, doc := range m.docs.Docs(bus.MetaShard, leavingsPrefix) {
 		if wanted[strings.TrimPrefix(doc.Key, leavingsPrefix)] {
 			continue // deleted since; the next round sees it
@@ -152,6 +151,10 @@ func (m *Manager) reconcile(ctx context.Context) error {
 	}
 	return failed
 }
+
+// cleanTime is how long the other queries wait for what is deleted, once: a shard may have
+// no quorum for now.
+const cleanTime = 5 * time.Second
 
 func (m *Manager) start(ctx context.Context, e entry) {
 	m.mu.Lock()

@@ -4,6 +4,7 @@ import (
 	"context"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -318,6 +319,44 @@ func TestWaitResults(t *testing.T) {
 		appendRows(t, b, 0, `{"t":12,"k":"a"}`)
 		<-first
 		m.wantResults(firstRow)
+		m.stop()
+	})
+}
+
+// stuckBus is a bus on which no topic can be deleted for now.
+type stuckBus struct {
+	*fakebus.Bus
+	stuck atomic.Bool
+}
+
+func (b *stuckBus) DeleteTopic(ctx context.Context, name string) error {
+	if b.stuck.Load() {
+		<-ctx.Done()
+		return fault.New(fault.Unavailable, "no_quorum", "no majority answers")
+	}
+	return b.Bus.DeleteTopic(ctx, name)
+}
+
+// TestCleaningDoesNotHoldUpOthers: while a deleted query cannot be cleaned up after, others
+// are started; it is once it can be.
+func TestCleaningDoesNotHoldUpOthers(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		b := &stuckBus{Bus: newBus(t, []string{`{"t":1,"k":"a"}`, `{"t":2,"k":"a"}`, `{"t":12,"k":"a"}`})}
+		m := startManager(t, b.Bus, "one", func(c *ManagerConfig) { c.Topics = b })
+		m.create(strings.Replace(liveSpec, `"q"`, `"other"`, 1))
+		b.stuck.Store(true)
+		if err := m.Delete(t.Context(), "other"); err != nil {
+			t.Fatal(err)
+		}
+		synctest.Wait()
+		m.create(liveSpec)
+		time.Sleep(time.Minute) // of the bubble
+		m.wantResults(firstRow)
+		b.stuck.Store(false)
+		m.must(m.Delete)
+		time.Sleep(time.Minute)
+		checkClean(t, b.Bus)
 		m.stop()
 	})
 }

@@ -372,3 +372,22 @@ func TestSinkSpecs(t *testing.T) {
 		}
 	}
 }
+
+// brokenSinks has a defect that one row is enough for.
+type brokenSinks struct{ *fakebus.Sinks }
+
+func (brokenSinks) KeyPartition([]byte, int32) int32 { panic("broken") }
+
+// TestSinkPanics: a panic over a row ends the query that has it, and nothing else.
+func TestSinkPanics(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		b := newBus(t, []string{`{"t":1,"k":"a"}`, `{"t":2,"k":"a"}`, `{"t":12,"k":"a"}`})
+		m := startManager(t, b, "one", func(c *ManagerConfig) { c.Sinks = brokenSinks{b.Sinks()} })
+		m.create(liveSpec[:len(liveSpec)-1] + `,"sink":{"topic":"out","key":"k"}}`)
+		if s := m.status("q"); s.State != stateFailed || !strings.Contains(s.Error, "broken") {
+			t.Errorf("it is %s: %s", s.State, s.Error)
+		}
+		m.stop()
+	})
+}

@@ -62,7 +62,7 @@ func (m *Manager) fill(r *queryRun, sources []string, sink SinkPlan) {
 	backoff := firstRunBackoff
 	for {
 		p := m.filler(r, sources, sink)
-		err := p.run(r.ctx)
+		err := runFiller(r.ctx, p)
 		if r.ctx.Err() != nil {
 			return
 		}
@@ -86,6 +86,17 @@ func (m *Manager) fill(r *queryRun, sources []string, sink SinkPlan) {
 		}
 		backoff = min(2*backoff, maxRunBackoff)
 	}
+}
+
+// runFiller runs a filler, and has a panic over a row be an error that ends the query, not
+// the process.
+func runFiller(ctx context.Context, f filler) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fault.New(fault.Internal, "internal", "write to a sink: %v", p)
+		}
+	}()
+	return f.run(ctx)
 }
 
 // sinkStatus tells about the sinks that have begun.
