@@ -119,7 +119,7 @@ type Queries interface {
 	Resume(ctx context.Context, name string) error
 	Restart(ctx context.Context, name string) error
 	// Plan prints the plan in the format json, text or mermaid.
-	Plan(name, format string) ([]byte, error)
+	Plan(ctx context.Context, name, format string) ([]byte, error)
 	// Results returns at most limit rows from offset on, fewer where they are
 	// large; none where offset is the next one or above.
 	Results(ctx context.Context, name string, offset log.Offset, limit int) (Rows, error)

@@ -382,7 +382,10 @@ func (f *fakeQueries) alter(name string, alter func(*fakeQuery)) error {
 	return nil
 }
 
-func (f *fakeQueries) Plan(name, format string) ([]byte, error) {
+func (f *fakeQueries) Plan(ctx context.Context, name, format string) ([]byte, error) {
+	if _, ends := ctx.Deadline(); !ends {
+		return nil, fault.New(fault.Internal, "internal", "the call may go on for ever")
+	}
 	if format == "json" {
 		return []byte(`{"name":"` + name + `","operators":["source","filter"]}`), nil
 	}

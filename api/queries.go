@@ -278,7 +278,9 @@ func (c *call) plan() error {
 	if err != nil {
 		return err
 	}
-	text, err := c.server.queries.Plan(q.Name, format)
+	ctx, cancel := c.deadline()
+	defer cancel()
+	text, err := c.server.queries.Plan(ctx, q.Name, format)
 	if err != nil {
 		return err
 	}

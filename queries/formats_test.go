@@ -3,8 +3,10 @@ package queries
 import (
 	"context"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"leat/codecs"
 	"leat/codecs/avrocodec"
@@ -173,12 +175,12 @@ func TestTopicEvolves(t *testing.T) {
 		appendRows(t, b, 0, inAvro(t, 0, eventV1, `{"t":4,"k":"d","v":4,"old":"o"}`))
 		rows = append(rows, `{"t":4,"k":"d","v":4,"old":"o"}`)
 		m.wantResults(rows...)
-		plan, err := m.Plan("q", "text")
+		plan, err := m.Plan(t.Context(), "q", "text")
 		if err != nil || !strings.Contains(string(plan), "format: avro, schema in-value version 1") {
 			t.Errorf("plan %s, %v", plan, err)
 		}
 		m.must(m.Restart)
-		if plan, err = m.Plan("q", "text"); err != nil || !strings.Contains(string(plan), "format: avro, schema in-value version 2") {
+		if plan, err = m.Plan(t.Context(), "q", "text"); err != nil || !strings.Contains(string(plan), "format: avro, schema in-value version 2") {
 			t.Errorf("plan after a restart of the query %s, %v", plan, err)
 		}
 		synctest.Wait()
@@ -299,4 +301,36 @@ func TestKeysThatNeverMatch(t *testing.T) {
 			t.Errorf("%s and %s: %q, want %q", c.left, c.right, got, c.warning)
 		}
 	}
+}
+
+// silentFormats are formats whose registry has stopped to answer.
+type silentFormats struct {
+	Formats
+	silent atomic.Bool
+}
+
+func (f *silentFormats) Source(ctx context.Context, spec codecs.FormatSpec) (codecs.Format, error) {
+	if f.silent.Load() {
+		<-ctx.Done()
+		return nil, fault.New(fault.Unavailable, "no_quorum", "no majority answers")
+	}
+	return f.Formats.Source(ctx, spec)
+}
+
+// TestPlanEndsWithItsCall: a plan waits for schemas no longer than who asks for it.
+func TestPlanEndsWithItsCall(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		b := newBus(t, []string{`{"t":1,"k":"a"}`})
+		known := &silentFormats{Formats: formats.New(formatstest.New())}
+		m := startManager(t, b, "one", func(c *ManagerConfig) { c.Formats = known })
+		defer m.stop()
+		m.create(liveSpec)
+		known.silent.Store(true)
+		ctx, stop := context.WithTimeout(t.Context(), time.Second)
+		defer stop()
+		if plan, err := m.Plan(ctx, "q", "text"); fault.KindOf(err) != fault.Unavailable {
+			t.Errorf("plan %s, %v", plan, err)
+		}
+	})
 }

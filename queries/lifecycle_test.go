@@ -4,12 +4,14 @@ import (
 	"context"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"leat/internal/bus"
 	"leat/internal/fault"
+	"leat/log"
 	"leat/queries/fakebus"
 )
 
@@ -121,4 +123,38 @@ func TestLifecycleOfUnknownQueries(t *testing.T) {
 			t.Errorf("got %v", err)
 		}
 	}
+}
+
+// readCounter counts the readings of the source.
+type readCounter struct {
+	*fakebus.Bus
+	reads atomic.Int64
+}
+
+func (b *readCounter) Read(topic string, p int32, from log.Offset, most int, buf []byte) (log.Frames, error) {
+	if topic == "in" {
+		b.reads.Add(1)
+	}
+	return b.Bus.Read(topic, p, from, most, buf)
+}
+
+// TestResultsDoNotReadTheSource: what a page of results costs does not depend on how far
+// the query is behind.
+func TestResultsDoNotReadTheSource(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		b := &readCounter{Bus: newBus(t, []string{`{"t":1,"k":"a"}`, `{"t":2,"k":"a"}`, `{"t":12,"k":"a"}`})}
+		m := startManager(t, b.Bus, "one", func(c *ManagerConfig) { c.Topics = b })
+		m.create(liveSpec)
+		m.must(m.Pause)
+		appendRows(t, b.Bus, 0, `{"t":22,"k":"a"}`)
+		before := b.reads.Load()
+		if rows := m.wantResults(firstRow); b.reads.Load() != before || rows.Watermark == nil || *rows.Watermark != 12 {
+			t.Errorf("%d readings, %+v", b.reads.Load()-before, rows)
+		}
+		if s := m.status("q"); b.reads.Load() == before || s.Partitions[0].Lag != 1 || s.Partitions[0].LagMs == 0 {
+			t.Errorf("%d readings, status %+v", b.reads.Load()-before, s)
+		}
+		m.stop()
+	})
 }

@@ -291,13 +291,14 @@ func (m *Manager) Validate(ctx context.Context, body []byte) (Warnings, error) {
 	return warnings, nil
 }
 
-// Plan prints the plan of a query in the format json, text or mermaid.
-func (m *Manager) Plan(name, format string) ([]byte, error) {
+// Plan prints the plan of a query in the format json, text or mermaid. It may have to wait
+// for the schemas that have been registered.
+func (m *Manager) Plan(ctx context.Context, name, format string) ([]byte, error) {
 	e, err := m.lookup(name)
 	if err != nil {
 		return nil, err
 	}
-	plan, err := m.compile(context.Background(), e)
+	plan, err := m.compile(ctx, e)
 	if err != nil {
 		return nil, err
 	}

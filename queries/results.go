@@ -93,7 +93,7 @@ func (m *Manager) rows(name string, topicOf func(id string) string, offset log.O
 		return Rows{}, err
 	}
 	// Standing first: a checkpoint is seen only with the rows that came with it.
-	s, err := m.status(e)
+	s, err := m.status(e, false)
 	if err != nil {
 		return Rows{}, err
 	}

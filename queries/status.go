@@ -5,6 +5,7 @@ import (
 
 	"leat/dataflow"
 	"leat/internal/bus"
+	"leat/log"
 )
 
 // Status is the standing of a query as of its last epoch.
@@ -56,7 +57,7 @@ func (m *Manager) Get(name string) (Status, error) {
 	if err != nil {
 		return Status{}, err
 	}
-	return m.status(e)
+	return m.status(e, true)
 }
 
 // List returns the status of all queries, by name.
@@ -68,7 +69,7 @@ func (m *Manager) List() ([]Status, error) {
 		if err != nil {
 			return nil, err
 		}
-		s, err := m.status(e)
+		s, err := m.status(e, true)
 		if err != nil {
 			return nil, err
 		}
@@ -77,7 +78,9 @@ func (m *Manager) List() ([]Status, error) {
 	return list, nil
 }
 
-func (m *Manager) status(e entry) (Status, error) {
+// status is that of a query, LagMs only where ages are asked for: they have records of the
+// sources be read.
+func (m *Manager) status(e entry, ages bool) (Status, error) {
 	s := Status{
 		Name: e.Name, State: stateRunning, Partitions: []PartitionStatus{}, CreatedMs: e.CreatedMs, Spec: e.Spec,
 	}
@@ -129,7 +132,7 @@ func (m *Manager) status(e entry) (Status, error) {
 		Epoch: saved.Epoch, Generation: saved.Generation,
 		StateFrom: int64(saved.StateFrom), StateLogBytes: saved.StateLogBytes,
 	}
-	s.Partitions = m.partitions(sources, saved)
+	s.Partitions = m.partitions(sources, saved, ages)
 	return s, nil
 }
 
@@ -144,14 +147,17 @@ func sourcesOf(e entry) ([]SourcePlan, error) {
 
 // partitions are those of all sources. A partition holds the watermark back if it is the
 // lowest of those that are not idle, or of all where all are.
-func (m *Manager) partitions(sources []SourcePlan, saved checkpoint) []PartitionStatus {
+func (m *Manager) partitions(sources []SourcePlan, saved checkpoint, ages bool) []PartitionStatus {
 	list := []PartitionStatus{}
 	lowest, active := dataflow.MaxTime, dataflow.MaxTime
+	var buf []byte
 	for i := range saved.Sources {
 		topic := sources[i].Topic
 		for number, p := range saved.Sources[i].Partitions {
 			s := PartitionStatus{Topic: topic, Partition: int32(number), Offset: int64(p.Offset)}
-			s.Lag, s.LagMs = m.lag(topic, s.Partition, p)
+			if s.Lag = m.lag(topic, s.Partition, p); ages && s.Lag > 0 {
+				s.LagMs = m.age(topic, s.Partition, p.Offset, &buf)
+			}
 			s.Idle = p.Idle != nil && p.Idle.Offset == p.Offset && s.Lag == 0
 			mark := p.watermark(sources[i])
 			if w := int64(mark); mark != dataflow.MinTime {
@@ -193,25 +199,32 @@ func (p *standing) watermark(source SourcePlan) dataflow.Time {
 }
 
 // lag is 0 where it cannot be told.
-func (m *Manager) lag(topic string, p int32, s standing) (records, ms int64) {
+func (m *Manager) lag(topic string, p int32, s standing) (records int64) {
 	now, err := m.topics.Partition(topic, p)
 	if err != nil {
-		return 0, 0
+		return 0
 	}
 	end := now.Next
 	if s.Stop != nil {
 		end = min(end, *s.Stop)
 	}
-	if end <= s.Offset {
-		return 0, 0
-	}
-	frames, err := m.topics.Read(topic, p, max(s.Offset, now.First), 1, nil)
+	return max(0, int64(end-s.Offset))
+}
+
+// age is that of the first record from an offset on, 0 where it cannot be told.
+func (m *Manager) age(topic string, p int32, from log.Offset, buf *[]byte) (ms int64) {
+	now, err := m.topics.Partition(topic, p)
 	if err != nil {
-		return int64(end - s.Offset), 0
+		return 0
 	}
-	cursor := frames.Records(s.Offset)
+	frames, err := m.topics.Read(topic, p, max(from, now.First), 1, *buf)
+	if err != nil {
+		return 0
+	}
+	*buf = frames.Bytes()
+	cursor := frames.Records(from)
 	if r, ok := cursor.Next(); ok {
 		ms = max(0, m.clock.Now().UnixMilli()-r.TimeMs)
 	}
-	return int64(end - s.Offset), ms
+	return ms
 }

@@ -150,7 +150,9 @@ func (q *queryCalls) Restart(ctx context.Context, name string) error {
 }
 
 // Plan prints the plan of a query.
-func (q *queryCalls) Plan(name, format string) ([]byte, error) { return q.manager.Plan(name, format) }
+func (q *queryCalls) Plan(ctx context.Context, name, format string) ([]byte, error) {
+	return q.manager.Plan(ctx, name, format)
+}
 
 // Results reads the result log.
 func (q *queryCalls) Results(_ context.Context, name string, offset log.Offset, limit int) (api.Rows, error) {
