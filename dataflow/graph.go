@@ -174,7 +174,7 @@ func (g *Graph) Snapshot(w *StateWriter) error {
 			return fmt.Errorf("write the state of %s: %w", n.name, err)
 		}
 	}
-	return nil
+	return w.err
 }
 
 // Restore applies one record of the state log.

@@ -1,10 +1,14 @@
 package dataflow
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
+	"reflect"
 	"slices"
 	"testing"
+
+	"leat/log"
 )
 
 // stub is an operator that drops its highest row, and holds a counter as state.
@@ -256,6 +260,37 @@ func TestStateGoesToItsOperator(t *testing.T) {
 		if err := other.Restore([]byte(bad[0]), []byte(bad[1])); err == nil {
 			t.Errorf("the record %q was taken", bad)
 		}
+	}
+}
+
+// TestSnapshotAhead: chunks go ahead in order, all but the last, and are those that would
+// have been kept; after an error nothing more is asked for.
+func TestSnapshotAhead(t *testing.T) {
+	t.Parallel()
+	snapshot := func(w *StateWriter) error {
+		g, operators := diamond()
+		for i, op := range operators {
+			op.seen = i
+		}
+		w.ChunkBytes = 20
+		return g.Snapshot(w)
+	}
+	var kept, ahead StateWriter
+	var chunks []log.Block
+	ahead.Ahead = func(b log.Block) error {
+		b.Bytes = bytes.Clone(b.Bytes)
+		chunks = append(chunks, b)
+		return nil
+	}
+	if err := errors.Join(snapshot(&kept), snapshot(&ahead)); err != nil {
+		t.Fatal(err)
+	}
+	if got := append(chunks, ahead.Chunks...); len(ahead.Chunks) != 1 || len(got) < 3 || !reflect.DeepEqual(got, kept.Chunks) || ahead.Bytes() != kept.Bytes() {
+		t.Errorf("%d chunks went ahead and %d were kept of %d", len(chunks), len(ahead.Chunks), len(kept.Chunks))
+	}
+	calls, broken := 0, errors.New("broken")
+	if err := snapshot(&StateWriter{Ahead: func(log.Block) error { calls++; return broken }}); !errors.Is(err, broken) || calls != 1 {
+		t.Errorf("after %d calls: %v", calls, err)
 	}
 }
 

@@ -46,9 +46,15 @@ type StateWriter struct {
 	Full       bool // all entries are wanted, not only the changed ones
 	ChunkBytes int
 	Chunks     []log.Block
+	// Ahead, if it is set, takes each chunk that another one follows, which then is not kept
+	// in memory. The chunk is valid during the call. After an error nothing more is
+	// written, and Snapshot of the graph returns it.
+	Ahead func(log.Block) error
 
 	node       byte
 	key, value []byte
+	bytes      int64
+	err        error
 }
 
 // Put writes an entry, which takes the place of any earlier one with its group and key.
@@ -67,22 +73,28 @@ func (w *StateWriter) Delete(group byte, key []byte) {
 }
 
 func (w *StateWriter) add() {
+	if w.err != nil {
+		return
+	}
 	last := len(w.Chunks) - 1
-	if last < 0 || len(w.Chunks[last].Bytes) >= w.ChunkBytes {
+	switch {
+	case last >= 0 && len(w.Chunks[last].Bytes) < w.ChunkBytes:
+	case last >= 0 && w.Ahead != nil:
+		if w.err = w.Ahead(w.Chunks[last]); w.err != nil {
+			return
+		}
+		w.Chunks[last] = log.Block{Bytes: w.Chunks[last].Bytes[:0]}
+	default:
 		w.Chunks = append(w.Chunks, log.Block{})
 		last++
 	}
+	before := len(w.Chunks[last].Bytes)
 	w.Chunks[last].Add(w.key, w.value)
+	w.bytes += int64(len(w.Chunks[last].Bytes) - before)
 }
 
 // Bytes is the size of what has been written.
-func (w *StateWriter) Bytes() int64 {
-	var total int64
-	for i := range w.Chunks {
-		total += int64(len(w.Chunks[i].Bytes))
-	}
-	return total
-}
+func (w *StateWriter) Bytes() int64 { return w.bytes }
 
 func decodeState(key, value []byte) (e StateEntry, node int, err error) {
 	if len(key) < 2 || len(value) < 1 || value[0] > stateLive {

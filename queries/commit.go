@@ -20,7 +20,8 @@ const fullSnapshotFactor = 4
 // become durable together.
 //
 // State that is too large for one transaction goes ahead of it in transactions of
-// its own, under the same fence. Without the mark at its end it counts for nothing.
+// its own, under the same fence, while it is encoded: of a snapshot of everything only a
+// chunk is in memory. Without the mark at its end it counts for nothing.
 func (j *Job) cut(ctx context.Context, completed bool) error {
 	marks, err := j.idleMarks(ctx)
 	if err != nil {
@@ -36,7 +37,10 @@ func (j *Job) cut(ctx context.Context, completed bool) error {
 		return err
 	}
 	next.Completed = completed
-	state := dataflow.StateWriter{ChunkBytes: j.options.StateChunkBytes}
+	state := dataflow.StateWriter{
+		ChunkBytes: j.options.StateChunkBytes,
+		Ahead:      func(chunk log.Block) error { return j.writeAhead(ctx, chunk) },
+	}
 	live := next.StateBytes
 	logged := j.saved.StateLogBytes + j.graph.ChangedBytes()
 	state.Full = j.wantFull || logged > max(j.options.StateLogBytes, fullSnapshotFactor*live)
@@ -50,9 +54,9 @@ func (j *Job) cut(ctx context.Context, completed bool) error {
 	}
 	next.StateLogBytes += state.Bytes()
 	if state.Full || len(state.Chunks) > 0 {
-		last, err := j.writeAhead(ctx, state.Chunks)
-		if err != nil {
-			return err
+		var last log.Block
+		if len(state.Chunks) > 0 {
+			last = state.Chunks[0]
 		}
 		addEpochMark(&last, next.Epoch)
 		txn.Appends = append(txn.Appends, bus.Append{Topic: stateTopic(j.id), Block: last})
@@ -124,28 +128,23 @@ const (
 	maxWarningBytes = 1 << 10
 )
 
-// writeAhead appends all chunks but the last, which it returns.
-func (j *Job) writeAhead(ctx context.Context, chunks []log.Block) (last log.Block, err error) {
-	if len(chunks) == 0 {
-		return log.Block{}, nil
+// writeAhead appends a chunk of state.
+func (j *Job) writeAhead(ctx context.Context, chunk log.Block) error {
+	txn := bus.Txn{
+		Shard:   j.shard,
+		Fence:   &bus.Fence{Key: checkpointKey(j.id), Version: j.version},
+		Appends: []bus.Append{{Topic: stateTopic(j.id), Block: chunk}},
 	}
-	for _, chunk := range chunks[:len(chunks)-1] {
-		txn := bus.Txn{
-			Shard:   j.shard,
-			Fence:   &bus.Fence{Key: checkpointKey(j.id), Version: j.version},
-			Appends: []bus.Append{{Topic: stateTopic(j.id), Block: chunk}},
-		}
-		// Applied twice, also late, a chunk does no harm: within an epoch each key is
-		// written once, and after the epoch the fence is closed.
-		err := j.retry(ctx, func() error {
-			_, err := j.docs.Transact(ctx, txn)
-			return err
-		})
-		if err != nil {
-			return last, fmt.Errorf("write state: %w", err)
-		}
+	// Applied twice, also late, a chunk does no harm: within an epoch each key is
+	// written once, and after the epoch the fence is closed.
+	err := j.retry(ctx, func() error {
+		_, err := j.docs.Transact(ctx, txn)
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("write state: %w", err)
 	}
-	return chunks[len(chunks)-1], nil
+	return nil
 }
 
 // write makes c the checkpoint, together with the rest of txn.
