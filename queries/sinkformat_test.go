@@ -10,6 +10,7 @@ import (
 	"testing/synctest"
 
 	"leat/codecs"
+	"leat/codecs/codecstest"
 	"leat/codecs/formats"
 	"leat/codecs/formatstest"
 	"leat/internal/bus"
@@ -36,7 +37,7 @@ func decoded(t *testing.T, names Names, b *fakebus.Bus, topic string, p int32) [
 		key, value, _ := strings.Cut(r, "=")
 		keys, values = append(keys, key), append(values, []byte(value))
 	}
-	d := f.Decoder(parsePathsOf(t, "k", "w"))
+	d := f.Decoder(codecstest.Paths(t, "k", "w"))
 	var into codecs.Columns
 	if bad := d.Decode(values, &into); len(bad) > 0 {
 		t.Fatalf("record %d of %s: %s: %q", bad[0].Row, topic, bad[0].Reason, values[bad[0].Row])
@@ -46,18 +47,6 @@ func decoded(t *testing.T, names Names, b *fakebus.Bus, topic string, p int32) [
 		rows[i] = fmt.Sprintf("%s=%s %s", keys[i], codecs.AppendJSON(nil, into.Cols[0].Value(i)), codecs.AppendJSON(nil, into.Cols[1].Value(i)))
 	}
 	return rows
-}
-
-func parsePathsOf(t *testing.T, texts ...string) []codecs.Path {
-	t.Helper()
-	paths := make([]codecs.Path, len(texts))
-	for i, text := range texts {
-		var err error
-		if paths[i], err = codecs.ParsePath(text); err != nil {
-			t.Fatal(err)
-		}
-	}
-	return paths
 }
 
 // TestSinkFormats: whatever fails at whatever write, each row that has a place in the

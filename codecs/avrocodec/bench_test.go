@@ -144,7 +144,7 @@ func BenchmarkDecode(b *testing.B) {
 		{"program/row", []string{""}},
 	} {
 		b.Run(c.name, func(b *testing.B) {
-			d, err := NewDecoder(schema, nil, parsePaths(b, c.paths...))
+			d, err := NewDecoder(schema, nil, codecstest.Paths(b, c.paths...))
 			if err != nil {
 				b.Fatal(err)
 			}

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"leat/codecs"
+	"leat/codecs/codecstest"
 	"leat/internal/testenv"
 )
 
@@ -38,7 +39,7 @@ func TestOnlyWhatIsAskedFor(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		fits := parsePaths(t, c.path+"b", c.path+"e", c.path+"d")
+		fits := codecstest.Paths(t, c.path+"b", c.path+"e", c.path+"d")
 		fitting, misfits, err := NewFittingDecoder(w, r, fits)
 		if err != nil || len(misfits) > 0 {
 			t.Errorf("%s: %v, %v", c.path, misfits, err)
@@ -49,13 +50,13 @@ func TestOnlyWhatIsAskedFor(t *testing.T) {
 			continue
 		}
 		for _, d := range []*Decoder{strict, fitting} {
-			cells, reason := decodeWith(d, record)
+			cells, reason := codecstest.One(d, record)
 			if want := []codecs.Value{codecs.BytesValue("x"), codecs.StringValue("Z"), codecs.IntValue(7)}; reason != "" || !slices.Equal(cells, want) {
 				t.Errorf("%s is %v (%s), want %v", c.path, cells, reason, want)
 			}
 		}
 		// What does not fit is read as it is written, and all that fits as before.
-		all := append(fits, parsePaths(t, c.path+"n", c.path+"new")...)
+		all := append(fits, codecstest.Paths(t, c.path+"n", c.path+"new")...)
 		if _, err := NewDecoder(w, r, all); err == nil && !strings.Contains(c.around, "null") {
 			t.Errorf("%s: a string is read as an int", c.path)
 		}
@@ -64,17 +65,17 @@ func TestOnlyWhatIsAskedFor(t *testing.T) {
 			misfits[1] != `I as written has no field "new", and the field has no default` {
 			t.Errorf("%s: %q, %v", c.path, misfits, err)
 		}
-		cells, reason := decodeWith(fitting, record)
+		cells, reason := codecstest.One(fitting, record)
 		if want := []codecs.Value{codecs.BytesValue("x"), codecs.StringValue("Z"), codecs.IntValue(7), codecs.StringValue("one"), {}}; reason != "" || !slices.Equal(cells, want) {
 			t.Errorf("%s is %v (%s), want %v", c.path, cells, reason, want)
 		}
 		// Values without a place refuse the records in which they are asked for.
 		for _, path := range []string{c.path + "u", c.path + "w", c.path[:len(c.path)-1]} {
-			fitting, _, err = NewFittingDecoder(w, r, parsePaths(t, path))
+			fitting, _, err = NewFittingDecoder(w, r, codecstest.Paths(t, path))
 			if err != nil {
 				t.Fatal(err)
 			}
-			if _, reason := decodeWith(fitting, record); reason == "" {
+			if _, reason := codecstest.One(fitting, record); reason == "" {
 				t.Errorf("%s: a value without a place is read", path)
 			}
 		}
@@ -115,12 +116,12 @@ func TestFitting(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		d, misfits, err := NewFittingDecoder(w, r, parsePaths(t, c.path))
+		d, misfits, err := NewFittingDecoder(w, r, codecstest.Paths(t, c.path))
 		if got := strings.Join(misfits, "; "); err != nil || got != c.misfits {
 			t.Errorf("%s as %s at %q: %q, want %q, %v", c.writer, c.reader, c.path, got, c.misfits, err)
 			continue
 		}
-		cells, reason := decodeWith(d, record)
+		cells, reason := codecstest.One(d, record)
 		if got := fmt.Sprintf("%v %s", cells[0].Kind, codecs.AppendJSON(nil, cells[0])); reason != "" || got != c.want {
 			t.Errorf("%s as %s at %q: %s (%s), want %s", c.writer, c.reader, c.path, got, reason, c.want)
 		}
@@ -147,12 +148,12 @@ func TestPartsReadTheSame(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			want, refused := decodeWith(whole, record)
+			want, refused := codecstest.One(whole, record)
 			part, misfits, err := NewFittingDecoder(w, reader, paths)
 			if err != nil || len(misfits) > 0 {
 				t.Fatalf("%s at %v: %v, %v", readerText, paths, misfits, err)
 			}
-			got, reason := decodeWith(part, record)
+			got, reason := codecstest.One(part, record)
 			if refused != "" {
 				continue // perhaps for what is not asked for
 			}

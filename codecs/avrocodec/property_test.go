@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"leat/codecs"
+	"leat/codecs/codecstest"
 	"leat/internal/testenv"
 )
 
@@ -69,10 +70,10 @@ func everyWay(t testing.TB, r *rand.Rand, schema *Schema, tree any) []*Decoder {
 // agree checks that all decoders find a record good or all bad, and returns which.
 func agree(t testing.TB, decoders []*Decoder, record []byte) bool {
 	t.Helper()
-	first, reason := decodeWith(decoders[0], record)
+	first, reason := codecstest.One(decoders[0], record)
 	_ = first
 	for _, d := range decoders[1:] {
-		if cells, other := decodeWith(d, record); (other == "") != (reason == "") {
+		if cells, other := codecstest.One(d, record); (other == "") != (reason == "") {
 			t.Fatalf("% x: %q if nothing is asked for, %q otherwise", record, reason, other)
 		} else if other != "" {
 			for _, cell := range cells {

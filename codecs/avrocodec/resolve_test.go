@@ -9,6 +9,7 @@ import (
 	twmb "github.com/twmb/avro"
 
 	"leat/codecs"
+	"leat/codecs/codecstest"
 	"leat/internal/testenv"
 )
 
@@ -47,12 +48,12 @@ func TestResolve(t *testing.T) {
 		if err != nil {
 			t.Fatalf("%s: %s: %v", c.writer, c.json, err)
 		}
-		d, err := NewDecoder(parse(t, fieldSchema(c.writer)), parse(t, fieldSchema(c.reader)), parsePaths(t, "f"))
+		d, err := NewDecoder(parse(t, fieldSchema(c.writer)), parse(t, fieldSchema(c.reader)), codecstest.Paths(t, "f"))
 		if err != nil {
 			t.Errorf("%s as %s: %v", c.writer, c.reader, err)
 			continue
 		}
-		if cells, reason := decodeWith(d, record); reason != "" || !same(cells[0], c.want) {
+		if cells, reason := codecstest.One(d, record); reason != "" || !same(cells[0], c.want) {
 			t.Errorf("%s, written as %s, is %v as %s, want %v (%s)", c.json, c.writer, cells[0], c.reader, c.want, reason)
 		}
 	}
@@ -75,7 +76,7 @@ func TestUnresolvable(t *testing.T) {
 		{`{"type":"bytes","logicalType":"decimal","precision":9,"scale":2}`, `{"type":"bytes","logicalType":"decimal","precision":9,"scale":3}`, "scale 2 cannot be read as one of scale 3"},
 	} {
 		for _, path := range []string{"f", ""} {
-			_, err := NewDecoder(parse(t, fieldSchema(c.writer)), parse(t, fieldSchema(c.reader)), parsePaths(t, path))
+			_, err := NewDecoder(parse(t, fieldSchema(c.writer)), parse(t, fieldSchema(c.reader)), codecstest.Paths(t, path))
 			if err == nil || !strings.Contains(err.Error(), c.says) {
 				t.Errorf("%s as %s at %q: %v, want %q", c.writer, c.reader, path, err, c.says)
 			}
@@ -95,11 +96,11 @@ func TestUnresolvable(t *testing.T) {
 				t.Fatal(err)
 			}
 			for _, path := range []string{"f", ""} {
-				d, err := NewDecoder(parse(t, fieldSchema(c.writer)), parse(t, fieldSchema(c.reader)), parsePaths(t, path))
+				d, err := NewDecoder(parse(t, fieldSchema(c.writer)), parse(t, fieldSchema(c.reader)), codecstest.Paths(t, path))
 				if err != nil {
 					t.Fatal(err)
 				}
-				if _, reason := decodeWith(d, record); (reason == "") != ok {
+				if _, reason := codecstest.One(d, record); (reason == "") != ok {
 					t.Errorf("%s, written as %s and read as %s at %q: %q", text, c.writer, c.reader, path, reason)
 				}
 			}
@@ -205,7 +206,7 @@ func TestResolutionsAgree(t *testing.T) {
 		for range 4 {
 			rec := &recordMaker{r: r}
 			rec.value(w.root, 5)
-			cells, reason := decodeWith(d, rec.b)
+			cells, reason := codecstest.One(d, rec.b)
 			tree, err := decodeTwmb(reference, reader.root, rec.b)
 			if (reason == "") != (err == nil) {
 				t.Fatalf("%s as %s: % x: %q, twmb says %v", text, readerText, rec.b, reason, err)
@@ -247,7 +248,7 @@ func TestTypeOf(t *testing.T) {
 		{"lines[0].price", codecs.Kinds(codecs.Float, codecs.Missing)}, {"attributes.any", codecs.Kinds(codecs.Int, codecs.Missing)},
 		{"address", codecs.Kinds(codecs.Object)}, {"", codecs.Kinds(codecs.Object)},
 	} {
-		if got, err := s.TypeOf(parsePaths(t, c.path)[0]); err != nil || got != c.want {
+		if got, err := s.TypeOf(codecstest.Paths(t, c.path)[0]); err != nil || got != c.want {
 			t.Errorf("%q is %v, %v, want %v", c.path, got, err, c.want)
 		}
 	}
@@ -257,7 +258,7 @@ func TestTypeOf(t *testing.T) {
 		"ts.x":         `"ts" is int and has no members`,
 		"address[0]":   `"address" is object and has no elements`,
 	} {
-		if _, err := s.TypeOf(parsePaths(t, path)[0]); err == nil || !strings.Contains(err.Error(), says) {
+		if _, err := s.TypeOf(codecstest.Paths(t, path)[0]); err == nil || !strings.Contains(err.Error(), says) {
 			t.Errorf("%q: %v, want %q", path, err, says)
 		}
 	}

@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"leat/codecs"
+	"leat/codecs/codecstest"
 )
 
 // TestManyWays: branches of unions that lead to each other are as many ways as there are
@@ -19,7 +20,7 @@ func TestManyWays(t *testing.T) {
 				{"name":"n","type":["null","A","B"]},{"name":"v","type":"` + v + `"}]}]}]}`
 	}
 	s := parse(t, loop("long"))
-	paths := parsePaths(t, strings.Repeat("n.", steps)+"v", strings.Repeat("n.", steps)+"n", strings.Repeat("n.", steps-1)+"n")
+	paths := codecstest.Paths(t, strings.Repeat("n.", steps)+"v", strings.Repeat("n.", steps)+"n", strings.Repeat("n.", steps-1)+"n")
 	for _, p := range paths {
 		if kinds, err := s.TypeOf(p); err != nil || !kinds.Has(codecs.Missing) {
 			t.Errorf("%v: %v %v", p, kinds, err)
@@ -44,7 +45,7 @@ func TestManyWays(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	cells, reason := decodeWith(d, record)
+	cells, reason := codecstest.One(d, record)
 	if reason != "" || !same(cells[0], codecs.IntValue(7)) || !same(cells[1], codecs.NullValue()) {
 		t.Errorf("%v (%s)", cells, reason)
 	}

@@ -44,7 +44,7 @@ func RunHostile(t *testing.T, format string, decoder func(schema string, paths [
 		for _, texts := range [][]string{nil, {""}, {"f"}, {"k", "f.f.f", "f[0]", "f[0].f", "g"}} {
 			took, taken := time.Duration(math.MaxInt64), uint64(math.MaxUint64)
 			for range 3 {
-				t1, t2 := refuse(t, &h, decoder(h.Schema, parsePaths(t, texts)), record)
+				t1, t2 := refuse(t, &h, decoder(h.Schema, Paths(t, texts...)), record)
 				took, taken = min(took, t1), min(taken, t2)
 			}
 			if took > 50*time.Millisecond {
@@ -77,22 +77,6 @@ func refuse(t testing.TB, h *Hostile, d codecs.Decoder, record []byte) (took tim
 		t.Fatalf("%s: %s: %v", h.Format, h.Name, bad)
 	}
 	return took, after.TotalAlloc - before.TotalAlloc
-}
-
-func parsePaths(t testing.TB, texts []string) []codecs.Path {
-	t.Helper()
-	var paths []codecs.Path
-	for _, text := range texts {
-		var p codecs.Path
-		if text != "" {
-			var err error
-			if p, err = codecs.ParsePath(text); err != nil {
-				t.Fatal(err)
-			}
-		}
-		paths = append(paths, p)
-	}
-	return paths
 }
 
 func many(part string, n int) string { return strings.Repeat(part, n/len(part)) }

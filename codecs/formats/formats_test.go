@@ -83,19 +83,6 @@ func source(t testing.TB, l *formats.Library, spec codecs.FormatSpec) codecs.For
 	return f
 }
 
-func paths(t testing.TB, texts ...string) []codecs.Path {
-	t.Helper()
-	var list []codecs.Path
-	for _, text := range texts {
-		p, err := codecs.ParsePath(text)
-		if err != nil {
-			t.Fatal(err)
-		}
-		list = append(list, p)
-	}
-	return list
-}
-
 // decode prepares and decodes a batch, and shows each row.
 func decode(t testing.TB, d codecs.FramedDecoder, values ...[]byte) []string {
 	t.Helper()
@@ -254,13 +241,13 @@ func TestProtobuf(t *testing.T) {
 	id := registry.Register("t-value", formats.Protobuf, text)
 	avro := registry.Register("u-value", formats.Avro, versions[1])
 	f := source(t, formats.New(registry), codecs.FormatSpec{Topic: "t"})
-	if kinds, err := f.TypeOf(paths(t, "v")[0]); err != nil || !kinds.Has(codecs.Int) {
+	if kinds, err := f.TypeOf(codecstest.Paths(t, "v")[0]); err != nil || !kinds.Has(codecs.Int) {
 		t.Errorf("v is %v, %v", kinds, err)
 	}
-	if _, err := f.TypeOf(paths(t, "tga")[0]); err == nil || !strings.Contains(err.Error(), `did you mean "tag"?`) {
+	if _, err := f.TypeOf(codecstest.Paths(t, "tga")[0]); err == nil || !strings.Contains(err.Error(), `did you mean "tag"?`) {
 		t.Errorf("tga: %v", err)
 	}
-	d := f.Decoder(paths(t, "v", "tag"))
+	d := f.Decoder(codecstest.Paths(t, "v", "tag"))
 	for range 2 {
 		want(t, decode(t, d,
 			[]byte{8, 5, 0x12, 1, 'a'}, append(framed(id), 0, 8, 6), append(framed(id), 2, 0, 8, 7), append(framed(id), 2, 2, 0x0A, 1, 'b'),
@@ -281,7 +268,7 @@ func TestEvolution(t *testing.T) {
 	v1 := registry.Register("t-value", formats.Avro, versions[0])
 	v2 := registry.Register("t-value", formats.Avro, versions[1])
 	library := formats.New(registry)
-	d := source(t, library, codecs.FormatSpec{Topic: "t"}).Decoder(paths(t, "v", "tag"))
+	d := source(t, library, codecs.FormatSpec{Topic: "t"}).Decoder(codecstest.Paths(t, "v", "tag"))
 	v3 := registry.Register("t-value", formats.Avro, versions[2])
 	text := registry.Register("u-value", formats.JSONSchema, `{}`)
 	alien := registry.Register("u-value", formats.Avro, `{"type":"record","name":"R","fields":[{"name":"v","type":"string"}]}`)
@@ -311,7 +298,7 @@ func TestEvolution(t *testing.T) {
 			`not valid Avro at offset 2, field "tag": a length of -39; it starts like a frame of the schema fingerprint 000000000000004d, which the topic's subject does not have`,
 			`9 "y"`)
 	}
-	plain := source(t, library, codecs.FormatSpec{Topic: "t", Name: "json"}).Decoder(paths(t, "v", "tag"))
+	plain := source(t, library, codecs.FormatSpec{Topic: "t", Name: "json"}).Decoder(codecstest.Paths(t, "v", "tag"))
 	want(t, decode(t, plain,
 		[]byte(`{"v":1,"tag":null}`), encode(t, framed(v1), versions[0], `{"v":2}`), encode(t, framed(alien), `{"type":"record","name":"R","fields":[{"name":"v","type":"string"}]}`, `{"v":"3"}`),
 		append(framed(77), '{', '}')),
@@ -348,7 +335,7 @@ func TestEvolutionAgainstTheReader(t *testing.T) {
 		f := source(t, formats.New(registry), codecs.FormatSpec{Topic: "t"})
 		id := registry.Register("t-value", formats.Avro, c.schema)
 		t.Run(c.name, func(t *testing.T) {
-			d := f.Decoder(paths(t, "k", "v", "in.x"))
+			d := f.Decoder(codecstest.Paths(t, "k", "v", "in.x"))
 			for range 2 {
 				want(t, decode(t, d, encode(t, framed(id), c.schema, c.row)), c.want)
 				if got := strings.Join(d.Misfits(), "; "); got != c.misfits {
@@ -385,7 +372,7 @@ func TestEvolutionOfMessages(t *testing.T) {
 		} else {
 			record = encodeMessage(t, append(framed(id), 0), c.schema, c.row)
 		}
-		d := f.Decoder(paths(t, "v", "in.x"))
+		d := f.Decoder(codecstest.Paths(t, "v", "in.x"))
 		want(t, decode(t, d, record), c.want)
 		if got := strings.Join(d.Misfits(), "; "); got != c.misfits {
 			t.Errorf("%s: misfits %s, want %s", c.name, got, c.misfits)
@@ -401,7 +388,7 @@ func TestPrepareCatchesUp(t *testing.T) {
 	registry := formatstest.New()
 	registry.Register("t-value", formats.Avro, versions[0])
 	library := formats.New(registry)
-	d := source(t, library, codecs.FormatSpec{Topic: "t"}).Decoder(paths(t, "v"))
+	d := source(t, library, codecs.FormatSpec{Topic: "t"}).Decoder(codecstest.Paths(t, "v"))
 	registry.Lag()
 	v2 := registry.Register("t-value", formats.Avro, versions[1])
 	batch := [][]byte{encode(t, framed(v2), versions[1], `{"v":5}`), encode(t, framed(v2), versions[1], `{"v":6}`)}
@@ -434,7 +421,7 @@ func TestDecodersAreBounded(t *testing.T) {
 	registry := formatstest.New()
 	registry.Register("t-value", formats.Avro, versions[0])
 	library := formats.New(registry)
-	d := source(t, library, codecs.FormatSpec{Topic: "t"}).Decoder(paths(t, "v"))
+	d := source(t, library, codecs.FormatSpec{Topic: "t"}).Decoder(codecstest.Paths(t, "v"))
 	var batch [][]byte
 	var rows []string
 	for k := range 300 {
@@ -468,7 +455,7 @@ func TestReferences(t *testing.T) {
 	proto := registry.Register("t-value", formats.Protobuf, `syntax = "proto3"; import "in.proto"; message R { p.In v = 1; }`,
 		formats.Source{Name: "in.proto", Text: `syntax = "proto3"; package p; message In { int64 x = 1; }`})
 	missing := registry.Register("t-value", formats.Avro, outer)
-	d := source(t, formats.New(registry), codecs.FormatSpec{Topic: "t", Name: codecs.FormatAvro, Schema: "t-value:1"}).Decoder(paths(t, "v.x"))
+	d := source(t, formats.New(registry), codecs.FormatSpec{Topic: "t", Name: codecs.FormatAvro, Schema: "t-value:1"}).Decoder(codecstest.Paths(t, "v.x"))
 	want(t, decode(t, d, append(framed(avro), 14), append(framed(proto), 0, 0x0A, 2, 8, 9), append(framed(missing), 14)),
 		"7", "9", fmt.Sprintf(`the schema with the id %d: the Avro schema, R.v: unknown type "p.In"`, missing))
 }

@@ -11,6 +11,7 @@ import (
 
 	"leat/codecs"
 	"leat/codecs/avrocodec"
+	"leat/codecs/codecstest"
 	"leat/codecs/formats"
 	"leat/codecs/formatstest"
 	"leat/codecs/protocodec"
@@ -144,7 +145,7 @@ func (f *frameTrial) check(t testing.TB, record []byte) {
 		encode(t, framed(1), versions[0], `{"v":7}`), record, append(framed(4), `{"v":7}`...), append(framed(3), 0, 8, 7), record,
 	}
 	for _, spec := range f.specs {
-		for _, asked := range [][]codecs.Path{paths(t, "v", "tag"), paths(t, "v"), {{}}, nil} {
+		for _, asked := range [][]codecs.Path{codecstest.Paths(t, "v", "tag"), codecstest.Paths(t, "v"), {{}}, nil} {
 			d := source(t, f.library, spec).Decoder(asked)
 			var alone, mixed, plain codecs.Columns
 			if err := d.Prepare(t.Context(), among); err != nil {

@@ -11,6 +11,7 @@ import (
 
 	"leat/codecs"
 	"leat/codecs/avrocodec"
+	"leat/codecs/codecstest"
 	"leat/codecs/formats"
 	"leat/codecs/formatstest"
 	"leat/codecs/protocodec"
@@ -94,7 +95,7 @@ func TestSemantics11CrossFormatKeys(t *testing.T) {
 	for range 3000 {
 		k := randomKey(r)
 		member := k.members[r.IntN(len(k.members))]
-		d := f.Decoder(paths(t, member))
+		d := f.Decoder(codecstest.Paths(t, member))
 		row := fmt.Appendf(nil, `{"%s":%s}`, member, k.json)
 		var records [][]byte
 		if k.value.Kind != codecs.Bytes { // JSON has none

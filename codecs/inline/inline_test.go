@@ -6,6 +6,7 @@ import (
 
 	"leat/codecs"
 	"leat/codecs/avrocodec"
+	"leat/codecs/codecstest"
 	"leat/codecs/inline"
 	"leat/codecs/protocodec"
 	"leat/internal/fault"
@@ -27,15 +28,7 @@ const inlineProto = `syntax = "proto3"; import "google/protobuf/timestamp.proto"
 
 func decoder(t testing.TB, f codecs.InlineFormat, texts ...string) codecs.Decoder {
 	t.Helper()
-	list := []codecs.Path{{}}
-	for _, text := range texts {
-		p, err := codecs.ParsePath(text)
-		if err != nil {
-			t.Fatal(err)
-		}
-		list = append(list, p)
-	}
-	d, err := inline.Formats{}.Inline(t.Context(), f, list)
+	d, err := inline.Formats{}.Inline(t.Context(), f, append([]codecs.Path{{}}, codecstest.Paths(t, texts...)...))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -10,6 +10,7 @@ import (
 	"unsafe"
 
 	"leat/codecs"
+	"leat/codecs/codecstest"
 	"leat/internal/testenv"
 )
 
@@ -17,7 +18,7 @@ import (
 func decodeOne(t *testing.T, record string, paths ...string) ([]codecs.Value, string) {
 	t.Helper()
 	var into codecs.Columns
-	bad := New(parsePaths(t, paths...)).Decode([][]byte{[]byte(record)}, &into)
+	bad := New(codecstest.Paths(t, paths...)).Decode([][]byte{[]byte(record)}, &into)
 	cells := make([]codecs.Value, len(paths))
 	for k := range cells {
 		cells[k] = into.Cols[k].Value(0).Clone()
@@ -151,7 +152,7 @@ func TestDecodeDepth(t *testing.T) {
 
 func TestDecodeKeepsRowsApart(t *testing.T) {
 	t.Parallel()
-	d := New(parsePaths(t, "a", "b"))
+	d := New(codecstest.Paths(t, "a", "b"))
 	var into codecs.Columns
 	for range 2 { // the second time with memory in use and names learnt
 		bad := d.Decode([][]byte{
@@ -179,7 +180,7 @@ func TestDecodeArenaKeepsEarlierStrings(t *testing.T) {
 	for i := range records {
 		records[i] = fmt.Appendf(nil, `{"a":"\u0041%s%d"}`, strings.Repeat("x", i), i)
 	}
-	d := New(parsePaths(t, "a"))
+	d := New(codecstest.Paths(t, "a"))
 	var into codecs.Columns
 	for range 3 {
 		if bad := d.Decode(records, &into); len(bad) > 0 {
@@ -197,7 +198,7 @@ func TestDecodeViewsDoNotCopy(t *testing.T) {
 	t.Parallel()
 	record := []byte(`{"a":"plain","b":[1]}`)
 	var into codecs.Columns
-	New(parsePaths(t, "a", "b")).Decode([][]byte{record}, &into)
+	New(codecstest.Paths(t, "a", "b")).Decode([][]byte{record}, &into)
 	if got := unsafe.StringData(into.Cols[0].Strs[0]); got != &record[6] {
 		t.Error("the string is not a view of the record")
 	}
@@ -213,7 +214,7 @@ func TestDecodeDoesNotAllocate(t *testing.T) {
 			records[i] = []byte(`{"user":"a\u0041b", "ts" : 5, "tags":[{"x":1.5e3}], "a_long_name_that_is_learnt":null}`)
 		}
 	}
-	d := New(parsePaths(t, "ts", "user", "amount", "tags[0].x", "tags"))
+	d := New(codecstest.Paths(t, "ts", "user", "amount", "tags[0].x", "tags"))
 	var into codecs.Columns
 	d.Decode(records, &into)
 	if n := testing.AllocsPerRun(10, func() { d.Decode(records, &into) }); n > 0 {
@@ -234,7 +235,7 @@ func TestManyPaths(t *testing.T) {
 		fmt.Fprintf(&record, `"field_%d":{"x":%d}`, i, i)
 	}
 	record.WriteByte('}')
-	paths := parsePaths(t, texts...)
+	paths := codecstest.Paths(t, texts...)
 	checkAgainstOracle(t, New(paths), paths, [][]byte{record.Bytes(), record.Bytes(), []byte(`{"field_99":{"x":1},"field_0":2}`)})
 }
 
@@ -244,7 +245,7 @@ func TestDecodeRandomRecords(t *testing.T) {
 	t.Parallel()
 	r := testenv.Rand(t)
 	for range 300 {
-		paths := parsePaths(t, "a", "b.c", "user_name_long_enough", "b", "tags[1]", "", "x.y.z", "tags[0].a")
+		paths := codecstest.Paths(t, "a", "b.c", "user_name_long_enough", "b", "tags[1]", "", "x.y.z", "tags[0].a")
 		d := New(paths[:1+r.IntN(len(paths))])
 		for range 3 {
 			records := make([][]byte, 1+r.IntN(12))

@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"leat/codecs"
+	"leat/codecs/codecstest"
 )
 
 // grammarCases are written from the grammar of RFC 8259, rule by rule. A name starts
@@ -188,7 +189,7 @@ var grammarCases = [...]struct{ name, text string }{
 // is skipped.
 func TestGrammar(t *testing.T) {
 	t.Parallel()
-	decoded, skipped := New(parsePaths(t, "a", "a.b", "a[0]")), New(parsePaths(t, "z"))
+	decoded, skipped := New(codecstest.Paths(t, "a", "a.b", "a[0]")), New(codecstest.Paths(t, "z"))
 	seen := map[string]bool{}
 	for _, c := range grammarCases {
 		if seen[c.name] {

@@ -130,23 +130,6 @@ func descend(raw json.RawMessage, s codecs.Step) (json.RawMessage, error) {
 	return nil, nil
 }
 
-// parsePaths reads field paths; an empty text is the zero path.
-func parsePaths(t testing.TB, texts ...string) []codecs.Path {
-	t.Helper()
-	paths := make([]codecs.Path, len(texts))
-	for k, text := range texts {
-		if text == "" {
-			continue
-		}
-		p, err := codecs.ParsePath(text)
-		if err != nil {
-			t.Fatal(err)
-		}
-		paths[k] = p
-	}
-	return paths
-}
-
 // checkAgainstOracle decodes the records as one batch and compares every cell and
 // every refusal with those of both references.
 func checkAgainstOracle(t *testing.T, d *Decoder, paths []codecs.Path, records [][]byte) {

@@ -3,6 +3,8 @@ package jsoncodec
 import (
 	"fmt"
 	"testing"
+
+	"leat/codecs/codecstest"
 )
 
 func TestOrderMatchesWhatItLearnt(t *testing.T) {
@@ -54,14 +56,14 @@ func TestOrderIsBounded(t *testing.T) {
 // Rows with and without optional members settle into an order that fits both.
 func TestOrderSettles(t *testing.T) {
 	t.Parallel()
-	d := New(parsePaths(t, "a"))
+	d := New(codecstest.Paths(t, "a"))
 	rows := []string{
 		`{"first":1,"third":3,"last":"0123456789"}`,
 		`{"first":1,"second":2,"third":3,"last":"0123456789"}`,
 	}
 	for range 4 {
 		for _, row := range rows {
-			checkAgainstOracle(t, d, parsePaths(t, "a"), [][]byte{[]byte(row)})
+			checkAgainstOracle(t, d, codecstest.Paths(t, "a"), [][]byte{[]byte(row)})
 		}
 	}
 	var names []string

@@ -103,7 +103,7 @@ func BenchmarkDecode(b *testing.B) {
 		{"program/row", []string{""}},
 	} {
 		b.Run(c.name, func(b *testing.B) {
-			d := NewDecoder(m, parsePaths(b, c.paths...))
+			d := NewDecoder(m, codecstest.Paths(b, c.paths...))
 			var into codecs.Columns
 			b.ReportAllocs()
 			for b.Loop() {

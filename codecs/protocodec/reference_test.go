@@ -24,6 +24,7 @@ import (
 	"google.golang.org/protobuf/types/known/structpb"
 
 	"leat/codecs"
+	"leat/codecs/codecstest"
 	"leat/internal/testenv"
 )
 
@@ -194,7 +195,7 @@ func allowed(m protoreflect.Message, reason string) bool {
 func everyWay(t testing.TB, r *rand.Rand, what string, m *Message, record []byte, reason string) {
 	t.Helper()
 	paths := randomPaths(r, m.root, 8)
-	all, again := decodeWith(NewDecoder(m, paths), record)
+	all, again := codecstest.One(NewDecoder(m, paths), record)
 	if again != reason {
 		t.Fatalf("%s\n% x\nrefused as %q, with other paths as %q", what, record, reason, again)
 	}
@@ -203,7 +204,7 @@ func everyWay(t testing.TB, r *rand.Rand, what string, m *Message, record []byte
 		if reason == "" {
 			slow = definition(m, path, record)
 		}
-		alone, _ := decodeWith(NewDecoder(m, paths[k:k+1]), record)
+		alone, _ := codecstest.One(NewDecoder(m, paths[k:k+1]), record)
 		if !sameCell(all[k], slow) || !sameCell(alone[0], slow) {
 			t.Fatalf("%s\n% x\n%q is %v, alone %v, by definition %v", what, record, path, all[k], alone[0], slow)
 		}

@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"leat/codecs"
+	"leat/codecs/codecstest"
 )
 
 func TestSchemaErrors(t *testing.T) {
@@ -79,7 +80,7 @@ func TestReferences(t *testing.T) {
 	if err != nil || m.Name() != "shop.Order" {
 		t.Fatalf("%v, %v", m, err)
 	}
-	kinds, err := m.TypeOf(parsePaths(t, "price.units")[0])
+	kinds, err := m.TypeOf(codecstest.Paths(t, "price.units")[0])
 	if err != nil || kinds != codecs.Kinds(codecs.Int, codecs.Missing) {
 		t.Errorf("price.units is %v, %v", kinds, err)
 	}
