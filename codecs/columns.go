@@ -95,7 +95,7 @@ type RowError struct {
 // value at the path, or Missing where the row has none. A row that cannot be decoded
 // has all cells Missing and one RowError; the errors are in row order and belong to
 // the decoder until the next Decode. Whether a row is good does not depend on the
-// paths.
+// paths, but for one that has far more text than bytes in an object or array that is asked for.
 //
 // Strings are views into values, or into memory of the decoder that is reused by the
 // next Decode: whatever outlives the batch is cloned. values may not be modified

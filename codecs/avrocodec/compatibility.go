@@ -55,7 +55,7 @@ func (c *comparison) readable(w, r *node) bool {
 	if c.bad[pair] || c.seen[pair] {
 		return !c.bad[pair]
 	}
-	if c.steps++; c.steps > maxResolutions {
+	if c.steps += cost(w, r); c.steps > maxResolutions {
 		return true
 	}
 	c.seen[pair] = true
@@ -79,6 +79,14 @@ func (c *comparison) readable(w, r *node) bool {
 		c.bad[pair] = true
 	}
 	return good
+}
+
+// cost is about what it takes to look at a pair, without what is inside.
+func cost(w, r *node) int {
+	if w.kind != r.kind || w.kind == record && !sameName(w, r) {
+		return 1
+	}
+	return 1 + len(w.fields) + len(r.fields) + len(w.symbols) + len(r.symbols)
 }
 
 // inner are pairs of types inside a pair, all of which have to be readable, or any.

@@ -196,3 +196,27 @@ func hambaSchema(t *testing.T, text string) hamba.Schema {
 	}
 	return s
 }
+
+// TestLargeSchemas: two schemas of which each pair of types has much to compare are told
+// to be too large, and a name is found among however many aliases.
+func TestLargeSchemas(t *testing.T) {
+	t.Parallel()
+	list := func(n int, format string) string {
+		parts := make([]string, n)
+		for i := range parts {
+			parts[i] = fmt.Sprintf(format, i)
+		}
+		return strings.Join(parts, ",")
+	}
+	writer := parse(t, "["+list(2000, `{"type":"record","name":"A%d","fields":[]}`)+"]")
+	reader := func(fields string) *Schema {
+		return parse(t, `{"type":"record","name":"R","aliases":[`+list(2000, `"A%d"`)+`],"fields":[`+fields+`]}`)
+	}
+	if got := told(reader(list(10, `{"name":"f%d","type":"null","default":null}`)).Incompatibilities(writer)); got != "" {
+		t.Errorf("few fields: %s", got)
+	}
+	many := reader(list(10_000, `{"name":"f%d","type":"null","default":null}`))
+	if got := told(many.Incompatibilities(writer)); got != "TOO_LARGE / " {
+		t.Errorf("many fields: %s", got)
+	}
+}

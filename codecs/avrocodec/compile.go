@@ -189,7 +189,7 @@ func (c *compiler) record(pr *program, s scope, p *plan, t *trie) {
 		if p.recursive {
 			idle = p.idle
 		}
-		pr.emit(s, step{op: opEnter, col: -1, n: s.level, x: &detail{idle: idle}})
+		pr.emit(s, step{op: opEnter, col: -1, n: s.level + p.filled, x: &detail{idle: idle}})
 	}
 	for i := range p.fields {
 		f := &p.fields[i]

@@ -20,6 +20,12 @@ const (
 	// for each of its bytes: they make JSON text out of nothing.
 	idlePerRecord = 1 << 10
 	idlePerByte   = 16
+
+	// What one object or array may have as JSON text, and so much more for each byte of its
+	// record: names of fields and symbols can be a thousand times what stands for them in
+	// the record.
+	textPerRecord = 1 << 20
+	textPerByte   = 128
 )
 
 // Decoder implements codecs.Decoder for bare Avro records, without a frame in front.
@@ -31,7 +37,8 @@ const (
 // length, count or index that points outside, a boolean other than 0 and 1, a block that
 // is not as long as it says), if bytes are left over, if a string is not UTF-8, if a
 // decimal has more than 128 bytes, if it nests deeper than 512, if it has too many values
-// that take no bytes, or if it has a value that the reader's schema has no place for.
+// that take no bytes, if it has a value that the reader's schema has no place for, or if
+// what is asked for of it is far more text than it has bytes.
 //
 // Not safe for concurrent use. It allocates only for bad rows, for decimals of more than
 // 8 bytes, and while it grows to the size of the batches.
@@ -41,6 +48,7 @@ type Decoder struct {
 	width int
 	again []copied
 	free  int // values without bytes that a record of no bytes may have
+	most  int // text that an object or array of it may have
 	machine
 }
 
@@ -49,12 +57,15 @@ type copied struct{ from, to int32 }
 
 // machine is the state of a run.
 type machine struct {
-	cols  []codecs.Column // of the batch being decoded
-	row   int
-	arena []byte // JSON text and UUIDs of this batch
-	idle  int    // values without bytes that the record may still have
-	fault fault
-	bad   []codecs.RowError
+	cols    []codecs.Column // of the batch being decoded
+	row     int
+	arena   []byte // JSON text and UUIDs of this batch
+	idle    int    // values without bytes that the record may still have
+	longest int    // text that an object or array may have
+	room    int    // length of the arena that the text being written may reach
+	deepest int    // how deep the texts nest
+	fault   fault
+	bad     []codecs.RowError
 }
 
 // NewDecoder makes a decoder of records written with the schema writer, whose k-th
@@ -91,7 +102,7 @@ func NewFittingDecoder(writer, reader *Schema, paths []codecs.Path) (d *Decoder,
 
 // newDecoder makes a decoder without a program, and what that has to set.
 func newDecoder(paths []codecs.Path) (*Decoder, *trie) {
-	d := &Decoder{width: len(paths), free: idlePerRecord}
+	d := &Decoder{width: len(paths), free: idlePerRecord, most: textPerRecord}
 	t := newTrie()
 	for k, path := range paths {
 		if first := t.add(path.Steps(), int32(k)); first != int32(k) {
@@ -143,7 +154,7 @@ func (d *Decoder) Decode(values [][]byte, into *codecs.Columns) []codecs.RowErro
 
 // pass runs a program over a record.
 func (d *Decoder) pass(pr *program, b []byte) int {
-	d.idle = d.free + idlePerByte*len(b)
+	d.idle, d.longest = d.free+idlePerByte*len(b), d.most+textPerByte*len(b)
 	return d.run(pr, b, 0, 0)
 }
 
@@ -173,7 +184,7 @@ func (m *machine) set(col int32, kind codecs.Kind, num uint64, text string) {
 
 // decodeDefault decodes what t asks for of the default of f.
 func decodeDefault(f *planField, t *trie, width int) []codecs.Value {
-	d := Decoder{main: compile(f.p, t, width), width: width, free: beyond}
+	d := Decoder{main: compile(f.p, t, width), width: width, free: beyond, most: beyond}
 	var into codecs.Columns
 	cells := make([]codecs.Value, width)
 	if bad := d.Decode([][]byte{f.value}, &into); len(bad) > 0 {

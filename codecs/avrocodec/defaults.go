@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"math"
 	"slices"
+
+	"leat/codecs"
 )
 
 // What the defaults of one schema may cost, values and bytes, and how deep they may nest:
@@ -44,21 +46,22 @@ func (p *parser) checkDefaults() error {
 
 func (d *defaults) append(dst []byte, n *node, v any) ([]byte, error) {
 	d.steps++
+	switch v := v.(type) { // what it is written as is about as long, and is looked at even if it does not fit
+	case string:
+		d.bytes += len(v)
+	case json.Number:
+		d.bytes += len(v)
+	}
 	d.depth++
-	before := len(dst)
 	dst, err := d.write(dst, n, v)
 	d.depth--
-	if err != nil {
-		return nil, err
+	if err == nil && d.exhausted() { // by keys, the last of them
+		return nil, errTooManyDefaults
 	}
-	if n.kind < record {
-		d.bytes += len(dst) - before
-	}
-	if d.exhausted() {
-		return nil, errors.New("the defaults of the schema together are too large")
-	}
-	return dst, nil
+	return dst, err
 }
+
+var errTooManyDefaults = errors.New("the defaults of the schema together are too large")
 
 func (d *defaults) exhausted() bool {
 	return d.steps > maxDefaultSteps || d.bytes > maxDefaultBytes || d.depth > maxDefaultDepth
@@ -66,7 +69,7 @@ func (d *defaults) exhausted() bool {
 
 func (d *defaults) write(dst []byte, n *node, v any) ([]byte, error) {
 	if d.exhausted() {
-		return nil, errors.New("the defaults of the schema together are too large")
+		return nil, errTooManyDefaults
 	}
 	switch n.kind {
 	case null:
@@ -108,11 +111,29 @@ func (d *defaults) write(dst []byte, n *node, v any) ([]byte, error) {
 }
 
 func misfit(n *node, v any) error {
-	text, err := json.Marshal(v)
-	if err != nil || len(text) > 60 {
-		return fmt.Errorf("not a value of type %s", n.typeName())
+	return fmt.Errorf("%s is not a value of type %s", excerpt(v), n.typeName())
+}
+
+// excerpt is a default as a message shows it.
+func excerpt(v any) string {
+	switch v := v.(type) {
+	case []any:
+		return "an array"
+	case map[string]any:
+		return "an object"
+	case string:
+		if len(v) > 60 {
+			return fmt.Sprintf("a text of %d bytes", len(v))
+		}
+		return string(codecs.AppendJSONString(nil, v))
+	case json.Number:
+		if len(v) > 60 {
+			return fmt.Sprintf("a number of %d characters", len(v))
+		}
+	case nil:
+		return "null"
 	}
-	return fmt.Errorf("%s is not a value of type %s", text, n.typeName())
+	return fmt.Sprint(v)
 }
 
 func appendDefaultFloat(dst []byte, k kind, v any) ([]byte, error) {
@@ -179,6 +200,7 @@ func (d *defaults) mapping(dst []byte, n *node, v any) ([]byte, error) {
 		dst = appendLong(dst, int64(len(members)))
 	}
 	for _, key := range sortedKeys(members) {
+		d.bytes += len(key)
 		dst = append(appendLong(dst, int64(len(key))), key...)
 		var err error
 		if dst, err = d.append(dst, n.items, members[key]); err != nil {

@@ -74,8 +74,9 @@ type node struct {
 	meant   string // the name of the logical type, as it is written
 	isError bool   // a record declared as an error, which only the canonical form tells
 
-	name    string   // full name of a record, enum or fixed
-	aliases []string // full names
+	name    string          // full name of a record, enum or fixed
+	aliases []string        // full names
+	also    map[string]bool // the aliases without their namespaces
 
 	fields     []field  // of a record
 	symbols    []string // of an enum

@@ -93,6 +93,9 @@ func (p *parser) named(name, namespace string) (*node, error) {
 	if near := codecs.NearestNames(full, known); len(near) > 0 {
 		return nil, fmt.Errorf("unknown type %q; did you mean %q?", full, near[0])
 	}
+	if len(full) > MaxNameBytes {
+		return nil, fmt.Errorf("a name of %d bytes, more than %d", len(full), MaxNameBytes)
+	}
 	return nil, fmt.Errorf("unknown type %q", full)
 }
 

@@ -38,11 +38,13 @@ func (p *parser) define(n *node, v map[string]any, namespace string) (inside str
 	if n.aliases, err = names(v["aliases"], "aliases"); err != nil {
 		return "", err
 	}
+	n.also = make(map[string]bool, len(n.aliases))
 	for i, alias := range n.aliases {
 		if err := checkName(alias, true); err != nil {
 			return "", err
 		}
 		n.aliases[i] = qualify(alias, inside)
+		n.also[unqualified(alias)] = true
 	}
 	p.names[n.name] = n
 	return inside, nil
@@ -181,7 +183,7 @@ func (p *parser) enum(v map[string]any, namespace string) (*node, error) {
 	n.symbols = symbols
 	if other, has := v["default"]; has {
 		if n.symbolElse, n.hasElse = other.(string); !n.hasElse || !seen[n.symbolElse] {
-			return nil, fmt.Errorf("the default %v is not one of the symbols", other)
+			return nil, fmt.Errorf("the default %v is not one of the symbols", excerpt(other))
 		}
 	}
 	p.where = p.where[:len(p.where)-1]

@@ -64,6 +64,7 @@ type plan struct {
 	constant  int // bytes of every value, none of which can be wrong; -1 if there are others
 	idle      int // values inside that take no bytes, at most
 	height    int // records, arrays and maps inside each other, this one included
+	filled    int // the most that are inside each other in what only the reader has
 	measured  bool
 	measuring bool
 }
@@ -203,8 +204,11 @@ func (p *plan) settleRecord() {
 		f := &p.fields[i]
 		f.p.settle()
 		if f.absent {
-			f.text = textOf(f.p, f.value)
+			var depth int
+			f.text, depth = textOf(f.p, f.value)
 			idle = min(idle+1+len(f.text)/8, beyond)
+			p.filled = max(p.filled, depth)
+			p.height = max(p.height, 1+depth)
 			continue
 		}
 		p.rise(f.p, 1)

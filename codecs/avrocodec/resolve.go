@@ -3,7 +3,6 @@ package avrocodec
 import (
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 
 	"leat/codecs"
@@ -225,9 +224,7 @@ func (res *resolver) collection(p plan, q resolution) (*plan, error) {
 // count, as the specification has it.
 func sameName(w, r *node) bool {
 	bare := unqualified(w.name)
-	return bare == unqualified(r.name) || slices.ContainsFunc(r.aliases, func(alias string) bool {
-		return alias == w.name || unqualified(alias) == bare
-	})
+	return bare == unqualified(r.name) || r.also[bare]
 }
 
 func unqualified(name string) string { return name[strings.LastIndexByte(name, '.')+1:] }
@@ -309,6 +306,7 @@ func (res *resolver) record(q resolution) (*plan, error) {
 
 func (res *resolver) fields(q resolution) ([]planField, error) {
 	w, r := q.w, q.r
+	res.steps += len(w.fields) + len(r.fields)
 	taken := make(map[string]bool, len(r.fields)) // the reader's fields that the writer has
 	readers := readersFields(w, r)
 	fields := make([]planField, 0, len(w.fields))

@@ -302,3 +302,68 @@ func TestLogicalTypes(t *testing.T) {
 		}
 	}
 }
+
+// TestDepthOfDefaults: what only the reader has counts where it stands: the text of a
+// record is never deeper than text may be.
+func TestDepthOfDefaults(t *testing.T) {
+	t.Parallel()
+	const levels, inDefault = 512, 50
+	nested := func(open, inside, end string) string {
+		return strings.Repeat(open, inDefault) + inside + strings.Repeat(end, inDefault)
+	}
+	writer := parse(t, `{"type":"record","name":"N","fields":[{"name":"next","type":["null","N"]}]}`)
+	reader := parse(t, `{"type":"record","name":"N","fields":[{"name":"next","type":["null","N"]},
+		{"name":"d","type":`+nested(`{"type":"array","items":`, `"int"`, "}")+`,"default":`+nested("[", "", "]")+`}]}`)
+	for _, c := range []struct {
+		records int
+		good    bool
+	}{{levels - inDefault, true}, {levels - inDefault + 1, false}, {levels, false}} {
+		record := append([]byte(strings.Repeat("\x02", c.records-1)), 0)
+		for _, path := range []string{"", "d", "next"} {
+			d, err := NewDecoder(writer, reader, codecstest.Paths(t, path))
+			if err != nil {
+				t.Fatal(err)
+			}
+			cells, reason := codecstest.One(d, record)
+			if path == "" && (reason == "") != c.good {
+				t.Errorf("%d records inside each other: %q", c.records, reason)
+			}
+			if reason != "" && !strings.Contains(reason, "nested more than 512 deep") {
+				t.Errorf("%d records inside each other at %q: %s", c.records, path, reason)
+			}
+			if v := cells[0]; v.Kind == codecs.Object { // which has to be JSON
+				codecs.AppendJSONWith(nil, v, "more", codecs.NullValue())
+			}
+		}
+	}
+}
+
+// TestLongTexts: a record is refused where an object or array of it would be far more text
+// than it has bytes.
+func TestLongTexts(t *testing.T) {
+	t.Parallel()
+	long := strings.Repeat("n", 1000)
+	const items = 20_000
+	for _, c := range []struct{ schema, record string }{
+		{`{"type":"array","items":{"type":"enum","name":"E","symbols":["` + long + `"]}}`, strings.Repeat("\x00", items)},
+		{`{"type":"array","items":{"type":"record","name":"In","fields":[{"name":"` + long + `","type":"boolean"}]}}`, strings.Repeat("\x01", items)},
+		{`{"type":"map","values":{"type":"record","name":"In","fields":[{"name":"` + long + `","type":"null"}]}}`, strings.Repeat("\x02k", items)},
+	} {
+		few, many := items/50, items
+		for n, good := range map[int]bool{few: true, many: false} {
+			record := append(append(appendLong(nil, int64(n)), c.record[:n*len(c.record)/items]...), 0)
+			for path, refused := range map[string]bool{"": !good, "f": !good, "f[7]": false, "none": false} {
+				d, err := NewDecoder(parse(t, fieldSchema(c.schema)), nil, codecstest.Paths(t, path))
+				if err != nil {
+					t.Fatal(err)
+				}
+				if _, reason := codecstest.One(d, record); (reason != "") != refused || refused && !strings.Contains(reason, "bytes as JSON text") {
+					t.Errorf("%.60s: %d at %q: %q", c.schema, n, path, reason)
+				}
+				if size := cap(d.arena); size > 16<<20 {
+					t.Errorf("%.60s: %d at %q take %d bytes", c.schema, n, path, size)
+				}
+			}
+		}
+	}
+}

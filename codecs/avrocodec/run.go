@@ -200,6 +200,7 @@ func (m *machine) nested(st *step, b []byte, i, depth int) int {
 		return m.run(st.x.body, b, i, depth+st.n)
 	case opText:
 		from := len(m.arena)
+		m.room = from + m.longest
 		end := m.text(st.x.plan, b, i, depth+st.n)
 		if end >= 0 {
 			kind := codecs.Object
@@ -222,6 +223,10 @@ func (m *machine) nested(st *step, b []byte, i, depth int) int {
 		}
 	}
 	return i
+}
+
+func (m *machine) tooLong(i int) int {
+	return m.fault.at(i, fmt.Sprintf("more than %d bytes as JSON text", m.longest))
 }
 
 func (m *machine) tooDeep(i int) int {

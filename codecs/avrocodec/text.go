@@ -11,13 +11,13 @@ import (
 	"leat/codecs/internal/utf8text"
 )
 
-// textOf is a checked record of p as JSON.
-func textOf(p *plan, record []byte) []byte {
-	m := machine{idle: beyond}
+// textOf is a checked record of p as JSON, and how deep that nests.
+func textOf(p *plan, record []byte) (text []byte, depth int) {
+	m := machine{idle: beyond, room: beyond}
 	if m.text(p, record, 0, 0) < 0 {
-		return []byte("null")
+		return []byte("null"), 0
 	}
-	return m.arena
+	return m.arena, m.deepest
 }
 
 // text appends the value of p at b[i] to the arena as JSON, and returns the index after
@@ -46,7 +46,7 @@ func (m *machine) text(p *plan, b []byte, i, depth int) int {
 }
 
 func (m *machine) recordText(p *plan, b []byte, i, depth int) int {
-	if depth > maxDepth {
+	if m.deepest = max(m.deepest, depth); depth+p.filled > maxDepth {
 		return m.tooDeep(i)
 	}
 	if p.recursive && !m.spend(i, p.idle) {
@@ -56,6 +56,9 @@ func (m *machine) recordText(p *plan, b []byte, i, depth int) int {
 	m.arena = append(m.arena, '{')
 	for k := range p.fields {
 		f := &p.fields[k]
+		if len(m.arena) > m.room {
+			return m.tooLong(i)
+		}
 		if f.unread {
 			from := len(m.arena)
 			i = m.text(f.p, b, i, depth)
@@ -80,7 +83,7 @@ func (m *machine) recordText(p *plan, b []byte, i, depth int) int {
 }
 
 func (m *machine) loopText(p *plan, b []byte, i, depth int) int {
-	if depth > maxDepth {
+	if m.deepest = max(m.deepest, depth); depth > maxDepth {
 		return m.tooDeep(i)
 	}
 	isMap := p.wire == wireMap
@@ -97,6 +100,9 @@ func (m *machine) loopText(p *plan, b []byte, i, depth int) int {
 		}
 		i = from
 		for range count {
+			if len(m.arena) > m.room {
+				return m.tooLong(i)
+			}
 			if len(m.arena) > open+1 {
 				m.arena = append(m.arena, ',')
 			}

@@ -66,7 +66,20 @@ func hostileAvroSchemas(file, address string) []HostileSchema {
 	add(false, "a default of itself", record("R", `{"name":"a","type":"R","default":{}}`))
 	add(false, "a default for each of many", `{"type":"record","name":"T","fields":[{"name":"d","type":{"type":"array","items":{"type":"record","name":"W","fields":[`+
 		numbered(2000, `{"name":"f%d","type":"string","default":"xxxxxxxxxxxxxxxx"}`)+`]}},"default":[`+strings.TrimSuffix(strings.Repeat("{},", 2000), ",")+`]}]}`)
+	// Defaults of few values and many bytes, each of which stands for itself many times.
+	wide := func(field string) string {
+		return record("T", `{"name":"d","type":{"type":"array","items":`+record("W", field)+`},"default":[`+strings.TrimSuffix(strings.Repeat("{},", 20_000), ",")+`]}`)
+	}
+	large := strings.Repeat("x", 400_000)
+	add(false, "a large fixed as a default for each of many", wide(`{"name":"f","type":{"type":"fixed","name":"F","size":400000},"default":"`+large+`"}`))
+	add(false, "a large key in a default for each of many", wide(`{"name":"f","type":{"type":"map","values":"null"},"default":{"`+large+`":null}}`))
+	add(false, "a number of many digits as a default for each of many", wide(`{"name":"f","type":"double","default":1.`+strings.Repeat("5", 400_000)+`}`))
+	add(false, "a large default and many branches that it does not fit",
+		record("T", `{"name":"d","type":[`+numbered(10_000, `{"type":"fixed","name":"F%d","size":400001}`)+`],"default":"`+large+`"}`))
+	add(false, "a list of branches that a large default does not fit",
+		record("T", `{"name":"d","type":[`+numbered(10_000, `{"type":"fixed","name":"F%d","size":1}`)+`],"default":["`+large+`"]}`))
 	add(false, "a name of 2,000 letters", record(strings.Repeat("a", 2000), ""))
+	add(false, "a type of a large name", `"`+large+`"`)
 	add(false, "a size of 2^63", `{"type":"fixed","name":"F","size":9223372036854775808}`)
 	add(false, "a size of -1", `{"type":"fixed","name":"F","size":-1}`)
 	add(false, "a size of 1e400", `{"type":"fixed","name":"F","size":1e400}`)

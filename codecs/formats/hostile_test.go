@@ -1,12 +1,16 @@
 package formats_test
 
 import (
+	"fmt"
+	"runtime"
+	"strings"
 	"testing"
 
 	"leat/codecs"
 	"leat/codecs/codecstest"
 	"leat/codecs/formats"
 	"leat/codecs/formatstest"
+	"leat/codecs/protocodec"
 )
 
 // TestHostileRecords: what is in front of a record that is refused does not make it cost
@@ -40,4 +44,41 @@ func TestHostileRecords(t *testing.T) {
 			})
 		})
 	}
+}
+
+// TestManyMessages: records that each name another message of a schema do not have what
+// these share, and nobody asks for, made anew for each of them. It runs alone: it counts
+// what is kept.
+func TestManyMessages(t *testing.T) {
+	const messages, fields = 2000, 2000
+	var schema strings.Builder
+	schema.WriteString(`syntax = "proto3"; message Shared {`)
+	for i := range fields {
+		fmt.Fprintf(&schema, " int64 f%[1]d = %[2]d;", i, i+1)
+	}
+	schema.WriteString("}")
+	for i := range messages {
+		fmt.Fprintf(&schema, " message M%d { Shared s = 1; int64 v = 2; }", i)
+	}
+	registry := formatstest.New()
+	id := registry.Register("t-value", formats.Protobuf, schema.String())
+	d := source(t, formats.New(registry), codecs.FormatSpec{Topic: "t"}).Decoder(codecstest.Paths(t, "v"))
+	var batch [][]byte
+	var rows []string
+	for i := range messages {
+		record := protocodec.AppendIndex(framed(id), []int{i + 1})
+		batch = append(batch, append(record, 0x0a, 2, 0x40, 7, 0x10, byte(i%100)))
+		rows = append(rows, fmt.Sprint(i%100))
+	}
+	var before, after runtime.MemStats
+	runtime.GC()
+	runtime.ReadMemStats(&before)
+	got := decode(t, d, batch...)
+	runtime.GC()
+	runtime.ReadMemStats(&after)
+	want(t, got, rows...)
+	if taken := (int64(after.HeapAlloc) - int64(before.HeapAlloc)) >> 20; taken > 32 {
+		t.Errorf("%d messages that share one keep %d MiB", messages, taken)
+	}
+	want(t, decode(t, d, batch[:1]...), rows[0])
 }

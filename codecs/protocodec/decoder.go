@@ -20,6 +20,12 @@ const (
 	// more for each of its bytes.
 	fillPerRecord = 1 << 18
 	fillPerByte   = 128
+
+	// What one object or array may have as JSON text, and so much more for each byte of its
+	// record: names of fields and of values of enums can be a thousand times what stands for
+	// them in the record.
+	textPerRecord = 1 << 20
+	textPerByte   = 128
 )
 
 // Decoder implements codecs.Decoder for bare messages of one type, without a frame in
@@ -30,9 +36,10 @@ const (
 // A record is bad if it breaks the encoding's rules (a number of more than 64 bits, a
 // length that points outside, a field number out of range, a group without an end or an
 // end without a group, an unknown wire type), if a string is not UTF-8, if a required
-// field is missing, if messages nest deeper than 100, or if it stands for far more
-// defaults than it has bytes. Fields that are not in the schema, and fields written with
-// another wire type than the schema's, are passed over.
+// field is missing, if messages nest deeper than 100, if it stands for far more
+// defaults than it has bytes, or if what is asked for of it is far more text. Fields that
+// are not in the schema, and fields written with another wire type than the schema's, are
+// passed over.
 //
 // Not safe for concurrent use. It allocates only for bad rows, and while it grows to the
 // size of the batches.
@@ -66,6 +73,7 @@ type machine struct {
 	heads       []head
 	lean        bool // what is noted is for complete
 	lacking     bool // a message of a list or map has not what is required
+	room        int  // length of the arena that the text being written may reach
 }
 
 // NewDecoder makes a decoder whose k-th column is the value at paths[k].
@@ -85,7 +93,9 @@ func NewDecoder(m *Message, paths []codecs.Path) *Decoder {
 			d.rest = rest
 		}
 	}
-	c := compiler{programs: map[*message]*program{}}
+	m.built.mu.Lock()
+	defer m.built.mu.Unlock()
+	c := compiler{programs: m.built.programs}
 	d.main = c.compile(m.root, fast)
 	d.once = make([]uint64, c.slots)
 	return d
@@ -122,7 +132,7 @@ func (d *Decoder) one(b []byte) bool {
 	}
 	d.stamp++
 	d.twice = false
-	d.record = b
+	d.record, d.occurrences, d.heads = b, d.occurrences[:0], d.heads[:0]
 	d.fill = fillPerRecord + fillPerByte*len(b)
 	d.main.setDefaults(&d.machine)
 	if d.run(d.main, b, 0, 0, 1) < 0 {
@@ -145,8 +155,7 @@ func (d *Decoder) one(b []byte) bool {
 	case d.rest != nil:
 		d.evaluate(d.rest, d.root, d.whole())
 	}
-	d.occurrences, d.heads = d.occurrences[:0], d.heads[:0]
-	return true
+	return d.fault.reason == ""
 }
 
 // String words the fault as the reason of a bad row.
@@ -155,6 +164,21 @@ func (f *fault) String() string {
 		return fmt.Sprintf("not valid Protobuf at offset %d: %s", f.offset, f.reason)
 	}
 	return fmt.Sprintf("not valid Protobuf at offset %d, field %q: %s", f.offset, f.field, f.reason)
+}
+
+// begin starts a text, and returns where in the arena it begins.
+func (m *machine) begin() (from int) {
+	m.room = len(m.arena) + textPerRecord + textPerByte*len(m.record)
+	return len(m.arena)
+}
+
+// full tells that the text has become too long, which is a fault of the record.
+func (m *machine) full() bool {
+	if len(m.arena) <= m.room {
+		return false
+	}
+	m.fault.at(0, fmt.Sprintf("more than %d bytes as JSON text", textPerRecord+textPerByte*len(m.record)))
+	return true
 }
 
 // set fills a cell.

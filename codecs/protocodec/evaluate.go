@@ -83,7 +83,7 @@ func (m *machine) scalarCell(f *field, o occurrence) codecs.Value {
 
 func (m *machine) evaluateMany(w *want, f *field, h head) {
 	if w.col >= 0 {
-		from := len(m.arena)
+		from := m.begin()
 		m.manyText(f, h)
 		if f.list {
 			m.set(w.col, codecs.ArrayValue(view(m.arena[from:])))
@@ -220,7 +220,7 @@ func (m *machine) messageCell(t *message, pieces int32) codecs.Value {
 	if t.special == anyValue {
 		return m.valueCell(t, pieces)
 	}
-	from := len(m.arena)
+	from := m.begin()
 	m.messageText(t, pieces)
 	if t.special == list {
 		return codecs.ArrayValue(view(m.arena[from:]))

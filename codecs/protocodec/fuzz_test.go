@@ -41,7 +41,7 @@ func FuzzDecodeGenerated(f *testing.F) {
 		f.Fatal(err)
 	}
 	f.Add(uint64(0), text)
-	m := newMessage(d)
+	m := newBuilder().message(d)
 	f.Fuzz(func(t *testing.T, seed uint64, record []byte) {
 		agree(t, rand.New(rand.NewPCG(seed, 2)), "FileDescriptorProto", m, &descriptorpb.FileDescriptorProto{}, record)
 	})

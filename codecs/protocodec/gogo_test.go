@@ -100,7 +100,7 @@ func gogoTypes(t testing.TB) []gogoType {
 	load("test.proto", "test_proto/test.proto") // as it is imported
 	load("proto3.proto", "proto3.proto")
 	message := func(file, name string) *Message {
-		return newMessage(find(file).Messages().ByName(protoreflect.Name(name)))
+		return newBuilder().message(find(file).Messages().ByName(protoreflect.Name(name)))
 	}
 	const two, three = "test_proto/test.proto", "proto3.proto"
 	return []gogoType{

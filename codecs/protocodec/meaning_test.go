@@ -4,10 +4,12 @@ import (
 	"bytes"
 	"encoding/hex"
 	"math"
+	"slices"
 	"strings"
 	"testing"
 
 	"leat/codecs"
+	"leat/codecs/codecstest"
 	"leat/codecs/internal/varint"
 )
 
@@ -183,3 +185,45 @@ func TestDefaultsAreBounded(t *testing.T) {
 }
 
 func codecsInt(i int) string { return string(codecs.AppendJSON(nil, codecs.IntValue(int64(i)))) }
+
+// TestLongTexts: a record is refused where an object or array of it would be far more text
+// than it has bytes.
+func TestLongTexts(t *testing.T) {
+	t.Parallel()
+	long := strings.Repeat("n", 1000)
+	m := parse(t, `syntax = "proto2"; message M { repeated E e = 1 [packed = true]; repeated In in = 2; map<int32, In> map = 3; }
+		enum E { `+long+` = 0; } message In { optional bool `+long+` = 1; }`)
+	const items = 20_000
+	packed := func(n int) []byte { return append(varint.Append([]byte{0x0a}, uint64(n)), make([]byte, n)...) }
+	repeated := func(part string) func(int) []byte {
+		return func(n int) []byte { return bytes.Repeat([]byte(part), n) }
+	}
+	for field, record := range map[string]func(int) []byte{"e": packed, "in": repeated("\x12\x02\x08\x01"), "map": repeated("\x1a\x04\x12\x02\x08\x01")} {
+		for n, good := range map[int]bool{items / 50: true, items: false} {
+			for path, refused := range map[string]bool{"": !good, field: !good, field + "[7]": false, "none": false} {
+				d := NewDecoder(m, codecstest.Paths(t, path))
+				if _, reason := codecstest.One(d, record(n)); (reason != "") != refused || refused && !strings.Contains(reason, "bytes as JSON text") {
+					t.Errorf("%d at %q: %q", n, path, reason)
+				}
+				if size := cap(d.arena); size > 24<<20 {
+					t.Errorf("%d at %q take %d bytes", n, path, size)
+				}
+			}
+		}
+	}
+}
+
+// TestRefusedRecordsLeaveNothing: what is noted of a record goes with it, if it is refused too.
+func TestRefusedRecordsLeaveNothing(t *testing.T) {
+	t.Parallel()
+	m := parse(t, `syntax = "proto2"; message M { required int32 a = 1; optional M in = 2; }`)
+	d := NewDecoder(m, codecstest.Paths(t, "in"))
+	batch := slices.Repeat([][]byte{{0x12, 0}}, 1000)
+	var into codecs.Columns
+	if bad := d.Decode(batch, &into); len(bad) != len(batch) {
+		t.Fatalf("%d of %d are refused", len(bad), len(batch))
+	}
+	if len(d.occurrences) > 10 || len(d.heads) > 10 {
+		t.Errorf("%d occurrences and %d fields are left", len(d.occurrences), len(d.heads))
+	}
+}

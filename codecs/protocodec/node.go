@@ -1,6 +1,8 @@
 package protocodec
 
 import (
+	"sync"
+
 	"google.golang.org/protobuf/reflect/protoreflect"
 
 	"leat/codecs"
@@ -86,33 +88,53 @@ func (m *message) find(number uint32) int {
 	return -1
 }
 
-// builder makes the types that a message needs.
+// builder makes the types of a schema, and the programs that pass by their messages, each
+// once: a file of many messages that share a large one is not much larger than its text,
+// whichever of them records name. Safe for concurrent use.
 type builder struct {
+	mu       sync.Mutex
 	messages map[protoreflect.FullName]*message
 	enums    map[protoreflect.FullName]*enum
-	order    []*message
+	programs map[*message]*program
+	made     []*message // in this call
 }
 
-// build makes the type of d with all that are inside.
-func build(d protoreflect.MessageDescriptor) *message {
-	b := &builder{messages: map[protoreflect.FullName]*message{}, enums: map[protoreflect.FullName]*enum{}}
-	root := b.message(d)
-	for changed := true; changed; {
-		changed = false
-		for i := len(b.order) - 1; i >= 0; i-- {
-			m := b.order[i]
-			for k := range m.fields {
-				f := &m.fields[k]
-				if !m.needs && (f.required || f.msg != nil && f.msg.needs) {
-					m.needs, changed = true, true
-				}
+func newBuilder() *builder {
+	return &builder{messages: map[protoreflect.FullName]*message{}, enums: map[protoreflect.FullName]*enum{}, programs: map[*message]*program{}}
+}
+
+// message is the type of d, with all that are inside.
+func (b *builder) message(d protoreflect.MessageDescriptor) *Message {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.made = b.made[:0]
+	root := b.build(d)
+	users := map[*message][]*message{}
+	var needy []*message
+	for _, m := range b.made {
+		for k := range m.fields {
+			f := &m.fields[k]
+			m.needs = m.needs || f.required || f.msg != nil && f.msg.needs
+			if f.msg != nil {
+				users[f.msg] = append(users[f.msg], m)
+			}
+		}
+		if m.needs {
+			needy = append(needy, m)
+		}
+	}
+	for ; len(needy) > 0; needy = needy[1:] {
+		for _, user := range users[needy[0]] {
+			if !user.needs {
+				user.needs = true
+				needy = append(needy, user)
 			}
 		}
 	}
-	return root
+	return &Message{descriptor: d, root: root, built: b}
 }
 
-func (b *builder) message(d protoreflect.MessageDescriptor) *message {
+func (b *builder) build(d protoreflect.MessageDescriptor) *message {
 	if m := b.messages[d.FullName()]; m != nil {
 		return m
 	}
@@ -121,7 +143,7 @@ func (b *builder) message(d protoreflect.MessageDescriptor) *message {
 		special: specialOf(d), oneofs: d.Oneofs().Len(),
 	}
 	b.messages[d.FullName()] = m
-	b.order = append(b.order, m)
+	b.made = append(b.made, m)
 	fields := d.Fields()
 	highest := uint32(0)
 	for i := range fields.Len() {
@@ -184,7 +206,7 @@ func (b *builder) field(fd protoreflect.FieldDescriptor, ofEntry bool) field {
 		f.enum = b.enum(e)
 	}
 	if d := fd.Message(); d != nil {
-		f.msg = b.message(d)
+		f.msg = b.build(d)
 	}
 	switch {
 	case f.list:

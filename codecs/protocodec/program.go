@@ -157,7 +157,7 @@ func (pr *program) setDefaults(m *machine) {
 
 // compiler makes the programs of one decoder.
 type compiler struct {
-	programs map[*message]*program // of messages of which nothing is asked for
+	programs map[*message]*program // of messages of which nothing is asked for, of all decoders of a schema
 	slots    int32
 }
 

@@ -267,7 +267,7 @@ func TestAgainstGenerated(t *testing.T) {
 	for range 400 {
 		for _, into := range []proto.Message{&descriptorpb.FileDescriptorProto{}, &structpb.Struct{}} {
 			d := into.ProtoReflect().Descriptor()
-			m := newMessage(d)
+			m := newBuilder().message(d)
 			record := randomRecord(t, r, d)
 			agree(t, r, string(d.FullName()), m, into, record)
 			proto.Reset(into)

@@ -49,7 +49,8 @@ type Reference struct {
 
 // Schema is a compiled file with all that it imports. Immutable; safe for concurrent use.
 type Schema struct {
-	file protoreflect.FileDescriptor
+	file  protoreflect.FileDescriptor
+	built *builder // what its messages are made of
 }
 
 // SchemaError says what is wrong with the text of a schema, and where.
@@ -90,7 +91,7 @@ func ParseSchema(ctx context.Context, text string, references []Reference) (*Sch
 	if err != nil {
 		return nil, schemaError(ctx, err)
 	}
-	return &Schema{file: files[0]}, nil
+	return &Schema{file: files[0], built: newBuilder()}, nil
 }
 
 // checkTexts measures all files before any is compiled.
@@ -154,6 +155,7 @@ func oneLine(text string) string { return strings.Join(strings.Fields(text), " "
 type Message struct {
 	descriptor protoreflect.MessageDescriptor
 	root       *message
+	built      *builder
 }
 
 // Message is the type of the given name, in full or without the file's package, also one
@@ -164,7 +166,7 @@ func (s *Schema) Message(name string) (*Message, error) {
 		if all.Len() == 0 {
 			return nil, errors.New("the Protobuf schema has no message")
 		}
-		return newMessage(all.Get(0)), nil
+		return s.built.message(all.Get(0)), nil
 	}
 	full := strings.TrimPrefix(name, ".")
 	prefix := string(s.file.Package())
@@ -178,7 +180,7 @@ func (s *Schema) Message(name string) (*Message, error) {
 		}
 		return nil, fmt.Errorf("the Protobuf schema has no message %q", name)
 	}
-	return newMessage(found), nil
+	return s.built.message(found), nil
 }
 
 // findMessage looks for a name among messages and those inside them, and lists the names
@@ -217,14 +219,10 @@ func (s *Schema) MessageAt(index []int) (*Message, error) {
 		found = in.Get(i)
 		in = found.Messages()
 	}
-	if found == nil {
+	if found == nil || found.IsMapEntry() {
 		return nil, fmt.Errorf("the Protobuf schema has no message at index %v", index)
 	}
-	return newMessage(found), nil
-}
-
-func newMessage(d protoreflect.MessageDescriptor) *Message {
-	return &Message{descriptor: d, root: build(d)}
+	return s.built.message(found), nil
 }
 
 // Name is the full name of the type.

@@ -126,7 +126,7 @@ func TestMessageNames(t *testing.T) {
 	if _, err := s.Message("MEntry"); err == nil {
 		t.Error("the entry of a map is a message")
 	}
-	for _, index := range [][]int{nil, {2}, {-1}, {1, 2}, {1, 1, 0}} {
+	for _, index := range [][]int{nil, {2}, {-1}, {1, 2}, {1, 1, 0}, {0, 1}} { // the last one is the entry of a map
 		if m, err := s.MessageAt(index); err == nil {
 			t.Errorf("%v is %v", index, m.Name())
 		}

@@ -28,7 +28,7 @@ func (m *machine) messageText(t *message, pieces int32) {
 	}
 	m.arena = append(m.arena, '{')
 	open := len(m.arena)
-	for place := range t.fields {
+	for place := 0; place < len(t.fields) && !m.full(); place++ {
 		f := &t.fields[place]
 		h := m.heads[base+place]
 		if h.first < 0 && f.text == nil {
@@ -76,7 +76,7 @@ func (m *machine) manyText(f *field, h head) {
 	}
 	m.arena = append(m.arena, '[')
 	open := len(m.arena)
-	for c := m.values(f, h); c.next(); {
+	for c := m.values(f, h); !m.full() && c.next(); {
 		if len(m.arena) > open {
 			m.arena = append(m.arena, ',')
 		}
@@ -97,7 +97,7 @@ func (m *machine) mapText(t *message, h head) {
 	key, value := t.entry()
 	f := &t.fields[value]
 	m.arena = append(m.arena, '{')
-	for o := h.first; o >= 0; o = m.occurrences[o].next {
+	for o := h.first; o >= 0 && !m.full(); o = m.occurrences[o].next {
 		if o != h.first {
 			m.arena = append(m.arena, ',')
 		}
