@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strconv"
 
+	"leat/codecs"
 	"leat/internal/bus"
 	"leat/internal/fault"
 )
@@ -47,7 +48,7 @@ func (s *Server) appendNode(dst []byte, all []bus.Member, id uint64) []byte {
 	if !ok {
 		return append(dst, "null"...)
 	}
-	return appendString(dst, m.ID)
+	return codecs.AppendJSONString(dst, m.ID)
 }
 
 // appendAddress appends the address of a node, null where it is not known.
@@ -56,7 +57,7 @@ func (s *Server) appendAddress(dst []byte, all []bus.Member, id uint64) []byte {
 	if m.URL == "" {
 		return append(dst, "null"...)
 	}
-	return appendString(dst, m.URL)
+	return codecs.AppendJSONString(dst, m.URL)
 }
 
 // appendLag appends by how many entries a node is behind the one that is furthest in
@@ -89,7 +90,7 @@ func (c *call) metricsHA() error {
 		}
 	}
 	role, all := s.role(&meta), s.members()
-	out := appendString(append(c.out(), `{"node_id":`...), s.nodeID)
+	out := codecs.AppendJSONString(append(c.out(), `{"node_id":`...), s.nodeID)
 	out = append(out, `,"role":"`+role+`","leader_id":`...)
 	out = s.appendNode(out, all, meta.LeaderID)
 	out = append(out, `,"leader_url":`...)
@@ -104,7 +105,7 @@ func (c *call) metricsHA() error {
 		if i > 0 {
 			out = append(out, ',')
 		}
-		out = appendString(append(out, `{"id":`...), m.ID)
+		out = codecs.AppendJSONString(append(out, `{"id":`...), m.ID)
 		out = s.appendAddress(append(out, `,"url":`...), all, m.ReplicaID)
 		own := "follower"
 		switch m.ReplicaID {
@@ -125,9 +126,9 @@ func (c *call) metricsHA() error {
 func (c *call) clusterState() error {
 	s := c.server
 	all := s.members()
-	out := appendString(append(c.out(), `{"ok":true,"node_id":`...), s.nodeID)
+	out := codecs.AppendJSONString(append(c.out(), `{"ok":true,"node_id":`...), s.nodeID)
 	if s.version != "" {
-		out = appendString(append(out, `,"version":`...), s.version)
+		out = codecs.AppendJSONString(append(out, `,"version":`...), s.version)
 	}
 	out = append(out, `,"shards":[`...)
 	for i, shard := range s.cluster.Shards() {
@@ -162,7 +163,7 @@ func (c *call) clusterState() error {
 		if i > 0 {
 			out = append(out, ',')
 		}
-		out = appendString(append(out, `{"id":`...), all[i].ID)
+		out = codecs.AppendJSONString(append(out, `{"id":`...), all[i].ID)
 		out = s.appendAddress(append(out, `,"url":`...), all, all[i].ReplicaID)
 		if all[i].State != "" {
 			out = appendStanding(out, &all[i])
@@ -194,7 +195,7 @@ func appendReplicas(out []byte, all []bus.Member, shard uint64) []byte {
 		if i > 0 {
 			out = append(out, ',')
 		}
-		out = appendString(append(out, `{"id":`...), all[i].ID)
+		out = codecs.AppendJSONString(append(out, `{"id":`...), all[i].ID)
 		out = append(appendLag(out, &all[i], shard), '}')
 	}
 	return append(out, ']')
@@ -237,6 +238,6 @@ func (c *call) transferLeader() error {
 		return err
 	}
 	out := appendField(append(c.out(), `{"ok":true`...), "shard", shard)
-	out = appendString(append(out, `,"leader_id":`...), to)
+	out = codecs.AppendJSONString(append(out, `,"leader_id":`...), to)
 	return c.send(http.StatusOK, typeJSON, append(out, '}'))
 }

@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"strconv"
 
+	"leat/codecs"
 	"leat/internal/bus"
 	"leat/log"
 )
@@ -84,19 +85,19 @@ func (c *call) listGroups() error {
 	more := len(names) > most
 	names = names[:min(len(names), most)]
 	out := append(c.out(), `{"ok":true,"topic":`...)
-	out = append(appendString(out, t.Name), `,"groups":[`...)
+	out = append(codecs.AppendJSONString(out, t.Name), `,"groups":[`...)
 	for i, name := range names {
 		if i > 0 {
 			out = append(out, ',')
 		}
 		out = append(out, `{"group":`...)
-		out = append(appendString(out, name), `,"partitions":[`...)
+		out = append(codecs.AppendJSONString(out, name), `,"partitions":[`...)
 		out = append(c.appendStandings(out, t.Name, name, ends), "]}"...)
 	}
 	out = appendField(append(out, ']'), "count", int64(len(names)))
 	out = append(out, `,"next_after":`...)
 	if more {
-		out = appendString(out, names[len(names)-1])
+		out = codecs.AppendJSONString(out, names[len(names)-1])
 	} else {
 		out = append(out, "null"...)
 	}

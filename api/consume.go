@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"time"
 
+	"leat/codecs"
 	"leat/internal/bus"
 	"leat/internal/fault"
 	"leat/log"
@@ -216,10 +217,10 @@ func appendMessage(dst []byte, r log.Record, partition int32, asBase64 bool) []b
 		return append(dst, '}')
 	}
 	dst = append(dst, `,"value":`...)
-	dst = appendString(dst, r.Value)
+	dst = codecs.AppendJSONText(dst, r.Value)
 	if r.Key != nil {
 		dst = append(dst, `,"key":`...)
-		dst = appendString(dst, r.Key)
+		dst = codecs.AppendJSONText(dst, r.Key)
 	}
 	return append(dst, '}')
 }

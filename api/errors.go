@@ -7,6 +7,7 @@ import (
 	"sort"
 	"strconv"
 
+	"leat/codecs"
 	"leat/internal/fault"
 )
 
@@ -85,11 +86,11 @@ func classify(err error) *fault.Error {
 // the fault after them, sorted by name.
 func appendError(dst []byte, f *fault.Error) []byte {
 	dst = append(dst, `{"ok":false,"error":`...)
-	dst = appendString(dst, f.Code)
+	dst = codecs.AppendJSONString(dst, f.Code)
 	dst = append(dst, `,"message":`...)
-	dst = appendString(dst, f.Message)
+	dst = codecs.AppendJSONString(dst, f.Message)
 	dst = append(dst, `,"docs":`...)
-	dst = appendString(dst, docsOf(f.Code))
+	dst = codecs.AppendJSONString(dst, docsOf(f.Code))
 	if f.Kind == fault.Unavailable || f.Kind == fault.Timeout {
 		dst = append(dst, `,"retryable":true`...)
 	}
@@ -108,7 +109,7 @@ func appendError(dst []byte, f *fault.Error) []byte {
 			continue
 		}
 		dst = append(dst, ',')
-		dst = appendString(dst, name)
+		dst = codecs.AppendJSONString(dst, name)
 		dst = append(dst, ':')
 		dst = append(dst, value...)
 	}

@@ -6,6 +6,7 @@ import (
 	"math"
 	"strconv"
 
+	"leat/codecs"
 	"leat/internal/fault"
 	"leat/log"
 )
@@ -41,14 +42,11 @@ func (c *call) follow() error {
 	if err != nil {
 		return err
 	}
-	// The header counts, whatever the address says.
-	id, given, err := c.lastEventID()
+	offset, err := c.resume(int64(p.offset), 1)
 	if err != nil {
 		return err
 	}
-	if given {
-		p.offset = log.Offset(id) + 1
-	}
+	p.offset = log.Offset(offset)
 	f := &stream{page: p}
 	if err := f.read(c.server); err != nil {
 		return err
@@ -86,7 +84,7 @@ func (f *stream) read(s *Server) (err error) {
 // write timeout.
 func (f *stream) run() {
 	meta := append([]byte(nil), `{"query":`...)
-	meta = appendString(meta, f.page.query)
+	meta = codecs.AppendJSONString(meta, f.page.query)
 	f.event("meta", append(appendField(meta, "next_offset", int64(f.page.offset)), '}'))
 	for {
 		f.appendRows()

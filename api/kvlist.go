@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"strconv"
 
+	"leat/codecs"
 	"leat/internal/bus"
 	"leat/internal/fault"
 )
@@ -45,7 +46,7 @@ func (c *call) listDocuments() error {
 			out = append(out, ',')
 		}
 		out = append(out, `{"key":`...)
-		out = appendString(out, page[i].Key[len(prefix):])
+		out = codecs.AppendJSONString(out, page[i].Key[len(prefix):])
 		out = append(out, `,"cas":`...)
 		out = append(c.appendMeta(out, shard, &page[i]), '}')
 	}
@@ -53,7 +54,7 @@ func (c *call) listDocuments() error {
 	out = appendField(out, "count", int64(len(page)))
 	if more {
 		out = append(out, `,"next_after":`...)
-		out = appendString(out, page[len(page)-1].Key[len(prefix):])
+		out = codecs.AppendJSONString(out, page[len(page)-1].Key[len(prefix):])
 	} else {
 		out = append(out, `,"next_after":null`...)
 	}
@@ -94,12 +95,8 @@ func (c *call) watch() error {
 	if err != nil {
 		return err
 	}
-	id, given, err := c.lastEventID()
-	if err != nil {
+	if after, err = c.resume(after, 0); err != nil {
 		return err
-	}
-	if given {
-		after = id
 	}
 	if err := c.upToDate(shard); err != nil {
 		return err
@@ -128,7 +125,7 @@ func changesGone(version uint64) *fault.Error {
 // run writes the changes until the client is gone, the server shuts down or the
 // client has fallen too far behind.
 func (w *watcher) run() {
-	meta := appendString([]byte(`{"namespace":`), w.namespace)
+	meta := codecs.AppendJSONString([]byte(`{"namespace":`), w.namespace)
 	w.event("meta", append(appendField(meta, "version", int64(w.version)), '}'))
 	if !w.flush() {
 		return
@@ -166,7 +163,7 @@ func (w *watcher) run() {
 
 // change adds one change.
 func (w *watcher) change(change *bus.DocChange) {
-	line := appendString([]byte(`{"key":`), change.Key[len(w.prefix):])
+	line := codecs.AppendJSONString([]byte(`{"key":`), change.Key[len(w.prefix):])
 	line = append(line, `,"cas":`...)
 	line = strconv.AppendUint(line, change.Version, 10)
 	if change.Gone {

@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 
+	"leat/codecs"
 	"leat/internal/bus"
 	"leat/internal/fault"
 )
@@ -56,11 +57,11 @@ func appendTextOr(dst []byte, text string) []byte {
 	if text == "" {
 		return append(dst, "null"...)
 	}
-	return appendString(dst, text)
+	return codecs.AppendJSONString(dst, text)
 }
 
 func appendMember(out []byte, m *bus.Member) []byte {
-	out = appendString(append(out, `"id":`...), m.ID)
+	out = codecs.AppendJSONString(append(out, `"id":`...), m.ID)
 	out = appendField(out, "replica_id", int64(m.ReplicaID))
 	out = appendTextOr(append(out, `,"raft_address":`...), m.RaftAddress)
 	out = appendTextOr(append(out, `,"url":`...), m.URL)

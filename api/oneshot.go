@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"strconv"
 
+	"leat/codecs"
 	"leat/internal/bus"
 	"leat/internal/fault"
 	"leat/log"
@@ -99,11 +100,11 @@ func (c *call) oneShotQuery() error {
 	}
 	out := appendList(append(c.out(), `{"ok":true,"rows":`...), found.Rows)
 	out = appendList(append(out, `,"aggregates":`...), found.Aggregates)
-	out = appendString(append(out, `,"source":{"topic":`...), q.Source.Topic)
+	out = codecs.AppendJSONString(append(out, `,"source":{"topic":`...), q.Source.Topic)
 	if out = append(out, `,"group":`...); q.Source.Group == "" {
 		out = append(out, "null"...)
 	} else {
-		out = appendString(out, q.Source.Group)
+		out = codecs.AppendJSONString(out, q.Source.Group)
 	}
 	out = appendField(out, "partition", int64(q.Source.Partition))
 	out = appendField(out, "next_offset", int64(found.Next))

@@ -59,18 +59,19 @@ func (c *call) stream(scopes Scope, check func([]grant) error, run func(*outlet)
 	return nil
 }
 
-// lastEventID is where a browser that connects again left off: it asks for the same
-// address and names the last event it got. given is false where it does not.
-func (c *call) lastEventID() (id int64, given bool, err error) {
+// resume is where a stream begins: where the address says, or, for a browser that connects
+// again, a step behind the last event that it got: it asks for the same address and names
+// that event, which counts.
+func (c *call) resume(address, step int64) (int64, error) {
 	last := string(c.http.Context().Request.Header.Peek("Last-Event-ID"))
 	if last == "" {
-		return 0, false, nil
+		return address, nil
 	}
-	id, err = strconv.ParseInt(last, 10, 64)
+	id, err := strconv.ParseInt(last, 10, 64)
 	if err != nil || id < 0 || id == math.MaxInt64 {
-		return 0, false, invalidParameter("Last-Event-ID", "has to be a number from an event's id, not %q", clip(last))
+		return 0, invalidParameter("Last-Event-ID", "has to be a number from an event's id, not %q", clip(last))
 	}
-	return id, true, nil
+	return id + step, nil
 }
 
 // item adds one item.

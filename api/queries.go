@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"time"
 
+	"leat/codecs"
 	"leat/internal/fault"
 	"leat/log"
 )
@@ -133,7 +134,7 @@ func (c *call) create(spec []byte) error {
 	}
 	c.http.Context().Response.Header.Set("Location", "/queries/"+created.Name)
 	out := append(c.out(), `{"ok":true,"name":`...)
-	out = appendString(out, created.Name)
+	out = codecs.AppendJSONString(out, created.Name)
 	return c.send(status, typeJSON, append(appendWarnings(out, created.Warnings), '}'))
 }
 
@@ -143,7 +144,7 @@ func appendWarnings(dst []byte, warnings []string) []byte {
 		if i > 0 {
 			dst = append(dst, ',')
 		}
-		dst = appendString(dst, w)
+		dst = codecs.AppendJSONString(dst, w)
 	}
 	return append(dst, ']')
 }
@@ -265,7 +266,7 @@ func (c *call) changeQuery(change func(ctx context.Context, name string) error) 
 		return err
 	}
 	out := append(c.out(), `{"ok":true,"name":`...)
-	return c.send(http.StatusOK, typeJSON, append(appendString(out, q.Name), '}'))
+	return c.send(http.StatusOK, typeJSON, append(codecs.AppendJSONString(out, q.Name), '}'))
 }
 
 // plan answers GET /queries/{name}/plan.

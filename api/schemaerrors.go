@@ -8,6 +8,7 @@ import (
 
 	"github.com/valyala/fasthttp"
 
+	"leat/codecs"
 	"leat/codecs/registry"
 	"leat/internal/fault"
 )
@@ -76,7 +77,7 @@ func writeFaultOf(c *fasthttp.RequestCtx, f *fault.Error) {
 	out := append(response.SwapBody(nil)[:0], `{"error_code":`...)
 	out = strconv.AppendInt(out, int64(schemaErrorNumber(f)), 10)
 	out = append(out, `,"message":`...)
-	out = append(appendString(out, f.Message), '}')
+	out = append(codecs.AppendJSONString(out, f.Message), '}')
 	response.SwapBody(out)
 	setHead(response, statusOf(f), typeSchemas)
 }

@@ -4,6 +4,7 @@ import (
 	"math"
 	"strconv"
 
+	"leat/codecs"
 	"leat/internal/fault"
 	"leat/log"
 )
@@ -48,12 +49,8 @@ func (c *call) tail() error {
 	if err != nil {
 		return err
 	}
-	id, given, err := c.lastEventID()
-	if err != nil {
+	if offset, err = c.resume(offset, 1); err != nil {
 		return err
-	}
-	if given {
-		offset = id + 1
 	}
 	p, err := c.server.topics.Partition(t.Name, f.partition)
 	if err != nil {
@@ -80,7 +77,7 @@ func offsetGone(offset, first log.Offset) *fault.Error {
 // goes away or retention has overtaken the client. What a slow client has not taken
 // stays in the log: nothing is kept for it, and nobody waits for it.
 func (f *tail) run() {
-	meta := appendString([]byte(`{"topic":`), f.topic)
+	meta := codecs.AppendJSONString([]byte(`{"topic":`), f.topic)
 	meta = appendField(meta, "partition", int64(f.partition))
 	f.event("meta", append(appendField(meta, "next_offset", int64(f.next)), '}'))
 	if !f.flush() {

@@ -17,55 +17,6 @@ func marshal(value any) ([]byte, error) {
 	return bytes.TrimSuffix(b.Bytes(), []byte{'\n'}), nil
 }
 
-// appendString appends a JSON string of the text. Bytes that are not UTF-8 become
-// U+FFFD, so the result is valid JSON whatever is put in.
-func appendString[T string | []byte](dst []byte, text T) []byte {
-	dst = append(dst, '"')
-	start := 0
-	for i := 0; i < len(text); {
-		c := text[i]
-		if c >= 0x20 && c < utf8.RuneSelf && c != '"' && c != '\\' {
-			i++
-			continue
-		}
-		if c >= utf8.RuneSelf {
-			end := min(i+utf8.UTFMax, len(text))
-			r, size := utf8.DecodeRuneInString(string(text[i:end]))
-			if r == utf8.RuneError && size == 1 {
-				dst = append(dst, text[start:i]...)
-				dst = append(dst, "\uFFFD"...)
-				start = i + 1
-			}
-			i += size
-			continue
-		}
-		dst = append(dst, text[start:i]...)
-		dst = appendEscape(dst, c)
-		i++
-		start = i
-	}
-	dst = append(dst, text[start:]...)
-	return append(dst, '"')
-}
-
-// appendEscape appends the escape of one byte below 0x80 that may not stand for
-// itself.
-func appendEscape(dst []byte, c byte) []byte {
-	const hex = "0123456789abcdef"
-	switch c {
-	case '"', '\\':
-		return append(dst, '\\', c)
-	case '\n':
-		return append(dst, `\n`...)
-	case '\r':
-		return append(dst, `\r`...)
-	case '\t':
-		return append(dst, `\t`...)
-	default:
-		return append(dst, '\\', 'u', '0', '0', hex[c>>4], hex[c&15])
-	}
-}
-
 // unquote appends the text of b if b is exactly one JSON string, white space
 // around it allowed. An escaped lone surrogate and bytes that are not UTF-8 have
 // no text: ok is false, as for anything else that is not a JSON string.

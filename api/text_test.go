@@ -7,8 +7,6 @@ import (
 	"strings"
 	"testing"
 	"unicode/utf8"
-
-	"leat/internal/testenv"
 )
 
 // jsonText is unquote by other means: encoding/json, and a scan for the escapes of
@@ -39,33 +37,6 @@ func jsonText(line string) string {
 		return line
 	}
 	return text
-}
-
-func TestAppendStringIsJSON(t *testing.T) {
-	t.Parallel()
-	rng := testenv.Rand(t)
-	alphabet := []string{"a", "\"", "\\", "\n", "\x00", "\x1f", "\x7f", "é", "😀", "\xff", "\xed\xa0\x80", "\xe2\x80\xa8", "\xf0\x9f", "<"}
-	for range 5000 {
-		var b strings.Builder
-		for range rng.IntN(12) {
-			b.WriteString(alphabet[rng.IntN(len(alphabet))])
-		}
-		in := b.String()
-		var out string
-		if err := json.Unmarshal(appendString(nil, in), &out); err != nil {
-			t.Fatalf("%q: %v", in, err)
-		}
-		// Converting to runes and back is the definition of the replacement.
-		if want := string([]rune(in)); out != want {
-			t.Fatalf("%q: got %q, want %q", in, out, want)
-		}
-		if !utf8.Valid(appendString(nil, in)) {
-			t.Fatalf("%q: the result is not UTF-8", in)
-		}
-		if string(appendString(nil, []byte(in))) != string(appendString(nil, in)) {
-			t.Fatalf("%q: bytes and string differ", in)
-		}
-	}
 }
 
 func TestNames(t *testing.T) {

@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"strconv"
 
+	"leat/codecs"
 	"leat/internal/bus"
 )
 
@@ -62,7 +63,7 @@ func (c *call) createTopic() error {
 // appendTopic appends ,"topic":…,"partitions":….
 func appendTopic(dst []byte, t bus.Topic) []byte {
 	dst = append(dst, `,"topic":`...)
-	dst = appendString(dst, t.Name)
+	dst = codecs.AppendJSONString(dst, t.Name)
 	return appendField(dst, "partitions", int64(t.Partitions))
 }
 
@@ -79,7 +80,7 @@ func (c *call) listTopics() error {
 		}
 		first = false
 		out = append(out, `{"topic":`...)
-		out = appendString(out, t.Name)
+		out = codecs.AppendJSONString(out, t.Name)
 		out = appendField(out, "partitions", int64(t.Partitions))
 		out = appendField(out, "created_ms", t.CreatedMs)
 		out = append(out, '}')
@@ -139,5 +140,5 @@ func (c *call) deleteTopic() error {
 		return err
 	}
 	out := append(c.out(), `{"ok":true,"topic":`...)
-	return c.send(http.StatusOK, typeJSON, append(appendString(out, t.Name), '}'))
+	return c.send(http.StatusOK, typeJSON, append(codecs.AppendJSONString(out, t.Name), '}'))
 }

@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"strconv"
 
+	"leat/codecs"
 	"leat/internal/bus"
 	"leat/internal/fault"
 	"leat/log"
@@ -105,7 +106,7 @@ func (c *call) retention() error {
 		return err
 	}
 	out := append(c.out(), `{"ok":true,"topic":`...)
-	out = append(appendString(out, topic), `,"partition":`...)
+	out = append(codecs.AppendJSONString(out, topic), `,"partition":`...)
 	if partition == bus.AnyPartition {
 		out = append(out, "null"...)
 	} else {

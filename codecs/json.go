@@ -84,6 +84,9 @@ func AppendJSONString(dst []byte, s string) []byte {
 	return append(dst, '"')
 }
 
+// AppendJSONText is AppendJSONString of bytes.
+func AppendJSONText(dst, text []byte) []byte { return AppendJSONString(dst, viewString(text)) }
+
 func appendEscape(dst []byte, c byte) []byte {
 	switch c {
 	case '"', '\\':

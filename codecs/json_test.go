@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"math"
+	"strings"
 	"testing"
 	"unicode/utf8"
 
@@ -130,5 +131,33 @@ func BenchmarkAppendJSON(b *testing.B) {
 				dst = AppendJSON(dst[:0], v)
 			}
 		})
+	}
+}
+
+// TestAppendJSONString: any bytes become JSON of their characters.
+func TestAppendJSONString(t *testing.T) {
+	t.Parallel()
+	rng := testenv.Rand(t)
+	alphabet := []string{"a", "\"", "\\", "\n", "\x00", "\x1f", "\x7f", "é", "😀", "\xff", "\xed\xa0\x80", "\xe2\x80\xa8", "\xf0\x9f", "<"}
+	for range 5000 {
+		var b strings.Builder
+		for range rng.IntN(12) {
+			b.WriteString(alphabet[rng.IntN(len(alphabet))])
+		}
+		in := b.String()
+		var out string
+		if err := json.Unmarshal(AppendJSONString(nil, in), &out); err != nil {
+			t.Fatalf("%q: %v", in, err)
+		}
+		// Converting to runes and back is the definition of the replacement.
+		if want := string([]rune(in)); out != want {
+			t.Fatalf("%q: got %q, want %q", in, out, want)
+		}
+		if !utf8.Valid(AppendJSONString(nil, in)) {
+			t.Fatalf("%q: the result is not UTF-8", in)
+		}
+		if string(AppendJSONText(nil, []byte(in))) != string(AppendJSONString(nil, in)) {
+			t.Fatalf("%q: bytes and string differ", in)
+		}
 	}
 }
