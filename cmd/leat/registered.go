@@ -1,9 +1,12 @@
 package main
 
 import (
+	"bytes"
 	"context"
+	"encoding/json"
 	"fmt"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -25,8 +28,8 @@ type registeredSchema struct {
 	} `json:"references"`
 }
 
-// maxSchemas bounds the schemas that one may refer to.
-const maxSchemas = 128
+// maxSchemas bounds the schemas that one may refer to, as the server does.
+const maxSchemas = 200
 
 // subjectVersion asks for a version of a subject: a number, or "latest".
 func (c *client) subjectVersion(ctx context.Context, subject, version string) (registeredSchema, error) {
@@ -39,6 +42,32 @@ func (c *client) versionWith(ctx context.Context, subject, version string, query
 		err = readAnswer(body, &s)
 	}
 	return s, err
+}
+
+// schemasPage is how many versions of all subjects the server lists at a time.
+const schemasPage = 1000
+
+// listSchemas asks for the versions of all subjects, page by page, and makes one list of
+// them.
+func (c *client) listSchemas(ctx context.Context, query url.Values) ([]byte, error) {
+	var list [][]byte
+	for {
+		query.Set("offset", strconv.Itoa(len(list)))
+		var page []json.RawMessage
+		body, err := c.get(ctx, "/schemas", query)
+		if err == nil {
+			err = readAnswer(body, &page)
+		}
+		if err != nil {
+			return nil, err
+		}
+		for _, version := range page {
+			list = append(list, version)
+		}
+		if len(page) < schemasPage {
+			return slices.Concat([]byte{'['}, bytes.Join(list, []byte{','}), []byte{']'}), nil
+		}
+	}
 }
 
 // schemaByID asks for the schema of an id.
@@ -60,7 +89,8 @@ func (c *client) references(ctx context.Context, s *registeredSchema, known map[
 		if known[r.Name] = true; len(known) > maxSchemas {
 			return nil, fmt.Errorf("the schema refers to more than %d others", maxSchemas)
 		}
-		other, err := c.subjectVersion(ctx, r.Subject, strconv.Itoa(r.Version))
+		// What a schema refers to may have been deleted with it; records have its id still.
+		other, err := c.versionWith(ctx, r.Subject, strconv.Itoa(r.Version), url.Values{"deleted": {"true"}})
 		if err != nil {
 			return nil, fmt.Errorf("the reference %q: %w", r.Name, err)
 		}

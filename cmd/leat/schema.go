@@ -48,7 +48,7 @@ func newSchemaList(s *session) *cobra.Command {
 				q.Set("subjectPrefix", args[0])
 			}
 			return s.withClient(func(c *client) error {
-				body, err := c.get(cmd.Context(), "/schemas", q)
+				body, err := c.listSchemas(cmd.Context(), q)
 				if err != nil {
 					return err
 				}
