@@ -298,12 +298,22 @@ func unknownFrame(v []byte) string {
 	return ""
 }
 
-// forget drops decoders that have had no records in this batch, once there are many.
+// forget drops decoders that have had no records in this batch, once there are many, and
+// all of them where the batch alone had as many.
 func (d *decoder) forget() {
+	all := len(d.used) > maxWriters
+	if all {
+		d.used = nil // which would keep them
+	}
+	stale := func(w *writer) bool { return all || w.last != d.batch }
+	for _, w := range d.byID {
+		if w.messages != nil {
+			w.messages.forget(stale)
+		}
+	}
 	if len(d.byID)+len(d.byMark) <= maxWriters {
 		return
 	}
-	stale := func(w *writer) bool { return w.last != d.batch || len(d.used) > maxWriters }
 	for id, w := range d.byID {
 		if stale(w) {
 			delete(d.byID, id)

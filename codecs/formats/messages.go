@@ -13,7 +13,7 @@ type messages struct {
 	schema  *protocodec.Schema
 	what    string // the schema is
 	first   *writer
-	others  map[string]*writer // by the shortest form of their index; no more than there are types
+	others  map[string]*writer // by the shortest form of their index
 	unknown *writer
 	index   []int
 	key     []byte
@@ -51,4 +51,16 @@ func (m *messages) writerOf(framed []byte) (*writer, []byte) {
 		m.first = w
 	}
 	return w, message
+}
+
+// forget drops the decoders that are stale, once there are many.
+func (m *messages) forget(stale func(*writer) bool) {
+	if len(m.others) <= maxWriters {
+		return
+	}
+	for key, w := range m.others {
+		if stale(w) {
+			delete(m.others, key)
+		}
+	}
 }
