@@ -110,6 +110,8 @@ type Queries interface {
 	// Preview runs a spec over the last records of its source and stores nothing. It
 	// answers what there is when ctx ends.
 	Preview(ctx context.Context, body []byte, records, limit int) (Preview, error)
+	// Sources are the topics that a query reads.
+	Sources(name string) ([]string, error)
 	Get(name string) (QueryStatus, error)
 	List() []QueryStatus // sorted by name
 	Delete(ctx context.Context, name string) error

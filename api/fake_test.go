@@ -227,8 +227,9 @@ func (f *fakeTopics) failAppends(before func(context.Context, bus.Append) error)
 
 // fakeQueries keeps specs and rows in memory.
 type fakeQueries struct {
-	mu      sync.Mutex
-	queries map[string]*fakeQuery
+	mu       sync.Mutex
+	queries  map[string]*fakeQuery
+	statuses int // asked for
 }
 
 type fakeQuery struct {
@@ -334,11 +335,22 @@ func (f *fakeQueries) status(name string, q *fakeQuery) QueryStatus {
 func (f *fakeQueries) Get(name string) (QueryStatus, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	f.statuses++
 	q, err := f.get(name)
 	if err != nil {
 		return QueryStatus{}, err
 	}
 	return f.status(name, q), nil
+}
+
+func (f *fakeQueries) Sources(name string) ([]string, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	q, err := f.get(name)
+	if err != nil {
+		return nil, err
+	}
+	return f.status(name, q).Topics, nil
 }
 
 func (f *fakeQueries) List() (out []QueryStatus) {

@@ -61,11 +61,11 @@ func (c *call) follow() error {
 // forQuery asks that the grants cover the sources of a query.
 func (s *Server) forQuery(name string) func([]grant) error {
 	return func(grants []grant) error {
-		status, err := s.queries.Get(name)
+		topics, err := s.queries.Sources(name)
 		if err != nil {
 			return err
 		}
-		if topic, ok := (&call{grants: grants}).coversAll(status.Topics); !ok {
+		if topic, ok := (&call{grants: grants}).coversAll(topics); !ok {
 			return forbidden(ScopeQuery, topic)
 		}
 		return nil

@@ -24,19 +24,18 @@ func (c *call) queryName() (string, error) {
 
 // query is queryName of a query that the token covers. Names of queries are no
 // secret, so one it does not cover is forbidden, not unknown.
-func (c *call) query() (QueryStatus, error) {
-	name, err := c.queryName()
+func (c *call) query() (name string, err error) {
+	if name, err = c.queryName(); err != nil {
+		return "", err
+	}
+	topics, err := c.server.queries.Sources(name)
 	if err != nil {
-		return QueryStatus{}, err
+		return "", err
 	}
-	status, err := c.server.queries.Get(name)
-	if err != nil {
-		return QueryStatus{}, err
+	if topic, ok := c.coversAll(topics); !ok {
+		return "", forbidden(ScopeQuery, topic)
 	}
-	if topic, ok := c.coversAll(status.Topics); !ok {
-		return QueryStatus{}, forbidden(ScopeQuery, topic)
-	}
-	return status, nil
+	return name, nil
 }
 
 // coversAll tells whether the token covers queries over all the topics, and names
@@ -232,7 +231,11 @@ func (c *call) listQueries() error {
 
 // getQuery answers GET /queries/{name}.
 func (c *call) getQuery() error {
-	q, err := c.query()
+	name, err := c.query()
+	if err != nil {
+		return err
+	}
+	q, err := c.server.queries.Get(name)
 	if err != nil {
 		return err
 	}
@@ -256,22 +259,22 @@ func (c *call) resumeQuery() error { return c.changeQuery(c.server.queries.Resum
 func (c *call) restartQuery() error { return c.changeQuery(c.server.queries.Restart) }
 
 func (c *call) changeQuery(change func(ctx context.Context, name string) error) error {
-	q, err := c.query()
+	name, err := c.query()
 	if err != nil {
 		return err
 	}
 	ctx, cancel := c.deadline()
 	defer cancel()
-	if err := change(ctx, q.Name); err != nil {
+	if err := change(ctx, name); err != nil {
 		return err
 	}
 	out := append(c.out(), `{"ok":true,"name":`...)
-	return c.send(http.StatusOK, typeJSON, append(codecs.AppendJSONString(out, q.Name), '}'))
+	return c.send(http.StatusOK, typeJSON, append(codecs.AppendJSONString(out, name), '}'))
 }
 
 // plan answers GET /queries/{name}/plan.
 func (c *call) plan() error {
-	q, err := c.query()
+	name, err := c.query()
 	if err != nil {
 		return err
 	}
@@ -281,7 +284,7 @@ func (c *call) plan() error {
 	}
 	ctx, cancel := c.deadline()
 	defer cancel()
-	text, err := c.server.queries.Plan(ctx, q.Name, format)
+	text, err := c.server.queries.Plan(ctx, name, format)
 	if err != nil {
 		return err
 	}
@@ -300,7 +303,7 @@ type page struct {
 }
 
 func (c *call) page(absentLimit int64) (page, error) {
-	q, err := c.query()
+	name, err := c.query()
 	if err != nil {
 		return page{}, err
 	}
@@ -309,7 +312,7 @@ func (c *call) page(absentLimit int64) (page, error) {
 		return page{}, err
 	}
 	limit, err := c.params.integer("limit", 1, math.MaxInt64, absentLimit)
-	return page{query: q.Name, offset: log.Offset(offset), limit: int(limit)}, err
+	return page{query: name, offset: log.Offset(offset), limit: int(limit)}, err
 }
 
 // results answers GET /queries/{name}/results.
@@ -326,7 +329,7 @@ func (c *call) results() error {
 
 // view answers GET /queries/{name}/view.
 func (c *call) view() error {
-	q, err := c.query()
+	name, err := c.query()
 	if err != nil {
 		return err
 	}
@@ -336,7 +339,7 @@ func (c *call) view() error {
 	}
 	ctx, cancel := c.deadline()
 	defer cancel()
-	row, err := c.server.queries.View(ctx, q.Name, c.params.list, start)
+	row, err := c.server.queries.View(ctx, name, c.params.list, start)
 	if err != nil {
 		return err
 	}

@@ -35,6 +35,16 @@ func TestView(t *testing.T) {
 	if a := s.do("HEAD", "/queries/q/view?key=a+b/%26", http.NoBody); a.status != 200 {
 		t.Errorf("HEAD: %d", a.status)
 	}
+	// A status looks at the records of the sources; who asks for rows does not pay for that.
+	s.want(200, "", "GET", "/queries/q/results", "")
+	asked := func() int { s.queries.mu.Lock(); defer s.queries.mu.Unlock(); return s.queries.statuses }
+	if n := asked(); n != 0 {
+		t.Errorf("%d times for the status", n)
+	}
+	s.want(200, "", "GET", "/queries/q", "")
+	if n := asked(); n != 1 {
+		t.Errorf("the status was asked for %d times", n)
+	}
 }
 
 // A parameter that may be repeated keeps its values in order.

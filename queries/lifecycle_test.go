@@ -149,6 +149,9 @@ func TestResultsDoNotReadTheSource(t *testing.T) {
 		m.must(m.Pause)
 		appendRows(t, b.Bus, 0, `{"t":22,"k":"a"}`)
 		before := b.reads.Load()
+		if topics, err := m.Sources("q"); err != nil || !slices.Equal(topics, []string{"in"}) {
+			t.Errorf("it reads %q, %v", topics, err)
+		}
 		if rows := m.wantResults(firstRow); b.reads.Load() != before || rows.Watermark == nil || *rows.Watermark != 12 {
 			t.Errorf("%d readings, %+v", b.reads.Load()-before, rows)
 		}

@@ -51,6 +51,23 @@ type CheckpointStatus struct {
 	StateLogBytes int64  `json:"state_log_bytes"`
 }
 
+// Sources returns the topics that a query reads, none of one whose spec cannot be read any
+// more; NotFound "unknown_query" if there is no query.
+func (m *Manager) Sources(name string) (topics []string, err error) {
+	e, err := m.lookup(name)
+	if err != nil {
+		return nil, err
+	}
+	sources, err := sourcesOf(e)
+	if err != nil {
+		return nil, nil // the status says why
+	}
+	for i := range sources {
+		topics = append(topics, sources[i].Topic)
+	}
+	return topics, nil
+}
+
 // Get returns the status of a query; NotFound "unknown_query" if there is none.
 func (m *Manager) Get(name string) (Status, error) {
 	e, err := m.lookup(name)

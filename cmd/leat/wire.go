@@ -97,6 +97,9 @@ func (q *queryCalls) Preview(ctx context.Context, body []byte, records, limit in
 	return api.Preview{Rows: p.Rows, Counts: p.Counts, Truncated: p.Truncated}, err
 }
 
+// Sources are the topics that a query reads.
+func (q *queryCalls) Sources(name string) ([]string, error) { return q.manager.Sources(name) }
+
 // Get answers the status of a query.
 func (q *queryCalls) Get(name string) (api.QueryStatus, error) {
 	status, err := q.manager.Get(name)
