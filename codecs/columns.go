@@ -21,6 +21,13 @@ func (c *Column) Set(row int, v Value) {
 	c.Kinds[row], c.Nums[row], c.Strs[row] = v.Kind, v.Num, v.Str
 }
 
+// Copy has the cells of another column of as many rows.
+func (c *Column) Copy(from *Column) {
+	copy(c.Kinds, from.Kinds)
+	copy(c.Nums, from.Nums)
+	copy(c.Strs, from.Strs)
+}
+
 // reset makes the column rows long with all cells Missing.
 // Invariant: memory beyond the length of a column is zero, so only the cells in use
 // are cleared, and no view outlives its batch.

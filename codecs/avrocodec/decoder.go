@@ -143,10 +143,7 @@ func (d *Decoder) Decode(values [][]byte, into *codecs.Columns) []codecs.RowErro
 		d.fault = fault{}
 	}
 	for _, c := range d.again {
-		from, to := &into.Cols[c.from], &into.Cols[c.to]
-		copy(to.Kinds, from.Kinds)
-		copy(to.Nums, from.Nums)
-		copy(to.Strs, from.Strs)
+		into.Cols[c.to].Copy(&into.Cols[c.from])
 	}
 	d.cols = nil
 	return d.bad

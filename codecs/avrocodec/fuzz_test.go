@@ -8,6 +8,7 @@ import (
 	twmb "github.com/twmb/avro"
 
 	"leat/codecs"
+	"leat/codecs/codecstest"
 )
 
 // FuzzDecode decodes any bytes with a schema that the seed makes: the same records are
@@ -49,7 +50,7 @@ func FuzzSchema(f *testing.F) {
 	for _, c := range apacheSchemas {
 		f.Add(c.input)
 	}
-	f.Add(sampleSchema)
+	f.Add(codecstest.RowsAvro)
 	f.Add(`{"type":"record","name":"R","fields":[{"name":"a","type":["null","R"],"default":null},{"name":"b","type":{"type":"fixed","name":"F","size":3},"default":"\u00ff\u0000a"}]}`)
 	f.Fuzz(func(t *testing.T, text string) {
 		s, err := ParseSchema(text, nil)

@@ -239,7 +239,7 @@ func TestTypeOf(t *testing.T) {
 			t.Fatalf("% x at %q is %v, its type %v, %v", records[row], path, got, kinds, err)
 		}
 	}
-	s := parse(t, sampleSchema)
+	s := parse(t, codecstest.RowsAvro)
 	for _, c := range []struct {
 		path string
 		want codecs.KindSet

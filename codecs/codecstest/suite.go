@@ -29,6 +29,19 @@ type Format struct {
 	Bad [][]byte
 }
 
+// RowsAvro is the sample schema in Avro.
+const RowsAvro = `{"type":"record","name":"Order","namespace":"shop","fields":[
+	{"name":"id","type":"string"},{"name":"ts","type":"long"},{"name":"amount","type":"double"},{"name":"qty","type":"int"},
+	{"name":"paid","type":"boolean"},{"name":"note","type":["null","string"],"default":null},
+	{"name":"address","type":{"type":"record","name":"Address","fields":[{"name":"city","type":"string"},
+		{"name":"zip","type":["string","null"]},
+		{"name":"geo","type":{"type":"record","name":"Geo","fields":[{"name":"lat","type":"double"},{"name":"lon","type":"double"}]}}]}},
+	{"name":"lines","type":{"type":"array","items":{"type":"record","name":"Line","fields":[{"name":"sku","type":"string"},
+		{"name":"price","type":"double"},{"name":"count","type":"long"},{"name":"tags","type":{"type":"array","items":"string"}}]}}},
+	{"name":"attributes","type":{"type":"map","values":"long"}},
+	{"name":"status","type":{"type":"enum","name":"Status","symbols":["OPEN","CLOSED"]}},{"name":"at","type":{"type":"long","logicalType":"timestamp-micros"}},
+	{"name":"card","type":["null","string"],"default":null},{"name":"cash","type":["null","long"],"default":null}]}`
+
 // Rows are the rows that every format is tried with.
 func Rows() []string {
 	return []string{

@@ -16,18 +16,6 @@ import (
 	"leat/internal/fault"
 )
 
-const orderSchema = `{"type":"record","name":"Order","namespace":"shop","fields":[
-	{"name":"id","type":"string"},{"name":"ts","type":"long"},{"name":"amount","type":"double"},{"name":"qty","type":"int"},
-	{"name":"paid","type":"boolean"},{"name":"note","type":["null","string"],"default":null},
-	{"name":"address","type":{"type":"record","name":"Address","fields":[{"name":"city","type":"string"},
-		{"name":"zip","type":["string","null"]},
-		{"name":"geo","type":{"type":"record","name":"Geo","fields":[{"name":"lat","type":"double"},{"name":"lon","type":"double"}]}}]}},
-	{"name":"lines","type":{"type":"array","items":{"type":"record","name":"Line","fields":[{"name":"sku","type":"string"},
-		{"name":"price","type":"double"},{"name":"count","type":"long"},{"name":"tags","type":{"type":"array","items":"string"}}]}}},
-	{"name":"attributes","type":{"type":"map","values":"long"}},
-	{"name":"status","type":{"type":"enum","name":"Status","symbols":["OPEN","CLOSED"]}},{"name":"at","type":{"type":"long","logicalType":"timestamp-micros"}},
-	{"name":"card","type":["null","string"],"default":null},{"name":"cash","type":["null","long"],"default":null}]}`
-
 // version schemas of one field v and more, each readable as the ones before and after.
 var versions = []string{
 	`{"type":"record","name":"R","fields":[{"name":"v","type":"int"}]}`,
@@ -122,18 +110,18 @@ func want(t testing.TB, got []string, rows ...string) {
 // schema, and all ways mixed.
 func TestContract(t *testing.T) {
 	registry := formatstest.New()
-	id := registry.Register("orders-value", formats.Avro, orderSchema)
-	other := registry.Register("orders-value", formats.Avro, strings.Replace(orderSchema, `{"name":"id"`, `{"name":"extra","type":"long","default":5},{"name":"id"`, 1))
+	id := registry.Register("orders-value", formats.Avro, codecstest.RowsAvro)
+	other := registry.Register("orders-value", formats.Avro, strings.Replace(codecstest.RowsAvro, `{"name":"id"`, `{"name":"extra","type":"long","default":5},{"name":"id"`, 1))
 	library := formats.New(registry)
-	print := parse(t, orderSchema).Fingerprint()
+	print := parse(t, codecstest.RowsAvro).Fingerprint()
 	ways := map[string]func(testing.TB, string) []byte{
-		"bare": func(t testing.TB, row string) []byte { return encode(t, nil, orderSchema, row) },
-		"id":   func(t testing.TB, row string) []byte { return encode(t, framed(id), orderSchema, row) },
+		"bare": func(t testing.TB, row string) []byte { return encode(t, nil, codecstest.RowsAvro, row) },
+		"id":   func(t testing.TB, row string) []byte { return encode(t, framed(id), codecstest.RowsAvro, row) },
 		"single object": func(t testing.TB, row string) []byte {
-			return encode(t, codecs.AppendSingleObject(nil, print), orderSchema, row)
+			return encode(t, codecs.AppendSingleObject(nil, print), codecstest.RowsAvro, row)
 		},
 		"another version": func(t testing.TB, row string) []byte {
-			text := strings.Replace(orderSchema, `{"name":"id"`, `{"name":"extra","type":"long","default":5},{"name":"id"`, 1)
+			text := strings.Replace(codecstest.RowsAvro, `{"name":"id"`, `{"name":"extra","type":"long","default":5},{"name":"id"`, 1)
 			return encode(t, framed(other), text, row)
 		},
 	}
