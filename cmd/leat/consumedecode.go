@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"crypto/rand"
 	"encoding/json"
@@ -54,11 +55,13 @@ func (m *messagePrinter) printRow(message json.RawMessage) error {
 	if reason == "" {
 		record.ValueB64 = nil
 	}
-	out, err := json.Marshal(&record)
-	if err != nil {
+	var out bytes.Buffer
+	e := json.NewEncoder(&out)
+	e.SetEscapeHTML(false) // the row stays as it is
+	if err := e.Encode(&record); err != nil {
 		return fmt.Errorf("encode the record: %w", err)
 	}
-	return writeItem(m.out, m.format, out)
+	return writeItem(m.out, m.format, out.Bytes())
 }
 
 // reader is what shows the records of the topic as rows.
