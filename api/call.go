@@ -303,6 +303,22 @@ func (c *call) lookup(name string) (bus.Topic, error) {
 	return t, nil
 }
 
+// standing tells where a partition of a topic that exists stands here.
+func (c *call) standing(t bus.Topic, partition int32) (bus.Partition, error) {
+	return c.server.topics.Standing(c.sharedDeadline(), t.Name, partition)
+}
+
+// standings is standing of all partitions.
+func (c *call) standings(t bus.Topic) (all []bus.Partition, err error) {
+	all = make([]bus.Partition, t.Partitions)
+	for p := range all {
+		if all[p], err = c.standing(t, int32(p)); err != nil {
+			return nil, err
+		}
+	}
+	return all, nil
+}
+
 func checkGroup(name string) error {
 	if !validName(name, maxTopicName) {
 		return fault.New(fault.Invalid, "invalid_group", "%q is not a valid name of a group", clip(name))

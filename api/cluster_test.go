@@ -97,6 +97,29 @@ func TestUnknownTopicIsConfirmed(t *testing.T) {
 	s.want(503, "", "GET", "/broker/topics/none", "")
 }
 
+// A node that knows a topic and has yet to hear of its partitions waits until it has.
+func TestPartitionsAreAwaited(t *testing.T) {
+	t.Parallel()
+	s := withTopic(t, nil)
+	forget := func() {
+		s.topics.mu.Lock()
+		defer s.topics.mu.Unlock()
+		s.topics.unheard = map[string]bool{"t": true}
+	}
+	for _, call := range [][3]string{
+		{"GET", "/broker/topics/t", ""},
+		{"GET", "/broker/topics/t/groups", ""},
+		{"GET", "/broker/consume/t/g/0", ""},
+		{"GET", "/broker/consume/t/g/0?offset=3", ""},
+		{"POST", "/broker/query", `{"source":{"topic":"t","partition":0}}`},
+	} {
+		forget()
+		s.want(200, "", call[0], call[1], call[2])
+	}
+	forget()
+	s.open("/broker/stream/t/0")
+}
+
 func TestMembers(t *testing.T) {
 	t.Parallel()
 	s := serve(t, func(c *Config) { c.NodeID, c.Version = "a", "v1.2.3" })

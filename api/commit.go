@@ -75,11 +75,9 @@ func (c *call) listGroups() error {
 	}
 	after, _ := c.params.get("after")
 	most := int(min(limit, maxGroups))
-	ends := make([]bus.Partition, t.Partitions)
-	for p := range ends {
-		if ends[p], err = c.server.topics.Partition(t.Name, int32(p)); err != nil {
-			return err
-		}
+	ends, err := c.standings(t)
+	if err != nil {
+		return err
 	}
 	names := c.server.topics.Groups(t.Name, after, most+1)
 	more := len(names) > most

@@ -21,6 +21,9 @@ type Topics interface {
 	Topic(name string) (bus.Topic, bool)
 	ListTopics() []bus.Topic // sorted by name, no internal ones
 	Partition(topic string, p int32) (bus.Partition, error)
+	// Standing is Partition, and waits where this node has yet to hear of a partition that
+	// was made through another one.
+	Standing(ctx context.Context, topic string, p int32) (bus.Partition, error)
 	// Append returns once the block is durable. When the deadline of ctx passes
 	// before the outcome is known the error is Timeout "unknown_outcome"; without
 	// a quorum it is Unavailable "no_quorum".

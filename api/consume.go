@@ -99,27 +99,26 @@ func (c *call) consumption() (*consumption, error) {
 	if err != nil {
 		return nil, err
 	}
-	r.from = log.Offset(offset)
-	if offset >= 0 {
-		return r, c.skip(r)
+	p, err := c.standing(t, r.partition)
+	if err != nil {
+		return nil, err
 	}
-	if committed, ok := c.server.topics.Committed(r.group); ok {
-		r.from = committed + 1
-		return r, c.skip(r)
+	if r.from = log.Offset(offset); offset < 0 {
+		r.from = p.First
+		if committed, ok := c.server.topics.Committed(r.group); ok {
+			r.from = committed + 1
+		}
 	}
-	p, err := c.server.topics.Partition(r.topic, r.partition)
-	r.from = p.First
-	return r, err
+	r.skip(p.First)
+	return r, nil
 }
 
 // skip moves a beginning below the first offset up to it.
-func (c *call) skip(r *consumption) error {
-	p, err := c.server.topics.Partition(r.topic, r.partition)
-	if err == nil && r.from < p.First {
-		r.skipped += int64(p.First - r.from)
-		r.from = p.First
+func (r *consumption) skip(first log.Offset) {
+	if r.from < first {
+		r.skipped += int64(first - r.from)
+		r.from = first
 	}
-	return err
 }
 
 // fill appends messages until the limit, the end of the log or the size of an
@@ -130,10 +129,11 @@ func (c *call) fill(r *consumption, out []byte, buffer *[]byte) ([]byte, error) 
 		if fault.KindOf(err) == fault.OutOfRange && err != nil {
 			// Retention passed by since the beginning was found.
 			before := r.from
-			if err := c.skip(r); err != nil {
+			p, err := c.server.topics.Partition(r.topic, r.partition)
+			if err != nil {
 				return out, err
 			}
-			if r.from > before {
+			if r.skip(p.First); r.from > before {
 				continue
 			}
 		}

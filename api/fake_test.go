@@ -33,6 +33,8 @@ type fakeTopics struct {
 	waits     atomic.Int64
 	// before, if set, runs instead of an append when it returns an error.
 	before func(ctx context.Context, a bus.Append) error
+	// unheard are the topics whose partitions are here once Standing has been asked.
+	unheard map[string]bool
 }
 
 type fakeTopic struct {
@@ -114,10 +116,17 @@ func (f *fakeTopics) ListTopics() (out []bus.Topic) {
 func (f *fakeTopics) log(topic string, p int32) (*log.Partition, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if t := f.topics[topic]; t != nil {
+	if t := f.topics[topic]; t != nil && !f.unheard[topic] {
 		return t.logs[p], nil
 	}
 	return nil, unknownTopic(topic)
+}
+
+func (f *fakeTopics) Standing(_ context.Context, topic string, p int32) (bus.Partition, error) {
+	f.mu.Lock()
+	delete(f.unheard, topic)
+	f.mu.Unlock()
+	return f.Partition(topic, p)
 }
 
 func (f *fakeTopics) Partition(topic string, p int32) (bus.Partition, error) {

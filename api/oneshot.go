@@ -45,7 +45,7 @@ func (c *call) shotRange(s *queries.OneShotSource, pointer string) (r queries.On
 		return r, fault.New(fault.Invalid, "invalid_partition", "Topic %q has %d partitions, counted from 0", t.Name, t.Partitions).
 			With("pointer", pointer+"/partition")
 	}
-	p, err := c.server.topics.Partition(t.Name, s.Partition)
+	p, err := c.standing(t, s.Partition)
 	if err != nil {
 		return r, err
 	}

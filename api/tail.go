@@ -52,7 +52,7 @@ func (c *call) tail() error {
 	if offset, err = c.resume(offset, 1); err != nil {
 		return err
 	}
-	p, err := c.server.topics.Partition(t.Name, f.partition)
+	p, err := c.standing(t, f.partition)
 	if err != nil {
 		return err
 	}

@@ -94,11 +94,9 @@ func (c *call) describeTopic() error {
 	if err != nil {
 		return err
 	}
-	detail := make([]bus.Partition, t.Partitions)
-	for p := range detail {
-		if detail[p], err = c.server.topics.Partition(t.Name, int32(p)); err != nil {
-			return err
-		}
+	detail, err := c.standings(t)
+	if err != nil {
+		return err
 	}
 	schema, err := c.topicSchema(t.Name)
 	if err != nil {

@@ -126,7 +126,7 @@ func (n *Node) Transact(ctx context.Context, t bus.Txn) (bus.TxnResult, error) {
 		return bus.TxnResult{}, fault.New(fault.Conflict, "fenced",
 			"document %q has version %d, not %d", t.Fence.Key, w.Uint(), t.Fence.Version)
 	case answerNotOpen:
-		return bus.TxnResult{}, fault.New(fault.NotFound, "unknown_topic", "a topic of the transaction is gone")
+		return bus.TxnResult{}, fault.New(fault.NotFound, codeUnknownTopic, "a topic of the transaction is gone")
 	}
 	var result bus.TxnResult
 	for range t.Appends {

@@ -37,8 +37,10 @@ func errNoQuorum(cause error) error {
 	return fault.New(fault.Unavailable, "no_quorum", "no majority of the shard answers: %w", cause)
 }
 
+const codeUnknownTopic = "unknown_topic"
+
 func errUnknownTopic(name string) error {
-	return fault.New(fault.NotFound, "unknown_topic", "There is no topic %q", name)
+	return fault.New(fault.NotFound, codeUnknownTopic, "There is no topic %q", name)
 }
 
 func errUnknownPartition(name string, partition, partitions int32) error {

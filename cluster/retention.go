@@ -182,7 +182,7 @@ func (n *Node) dueTrim(t *state.Topic, partition int32, s *shard) (bus.Trim, err
 // many there were and how many bytes of disk that freed: whole segments only, see
 // log.Partition.DropTrimmed.
 func (n *Node) DeleteBefore(ctx context.Context, topic string, partition int32, before log.Offset) (records, freed int64, err error) {
-	p, s, err := n.records(topic, partition)
+	p, s, err := n.heard(ctx, topic, partition)
 	if err != nil {
 		return 0, 0, err
 	}

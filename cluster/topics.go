@@ -276,9 +276,40 @@ func (n *Node) records(topic string, partition int32) (*log.Partition, *shard, e
 	return p, s, nil
 }
 
-// Partition tells where a partition stands on this node.
+// heard is records for who has not to be told that there is no such topic only because
+// this node has yet to hear of it, or of its partition: it asks who leads before it says so.
+func (n *Node) heard(ctx context.Context, topic string, partition int32) (*log.Partition, *shard, error) {
+	p, s, err := n.records(topic, partition)
+	if f := fault.As(err); f == nil || f.Code != codeUnknownTopic {
+		return p, s, err
+	}
+	if err := n.Confirm(ctx, bus.MetaShard); err != nil {
+		return nil, nil, err
+	}
+	if _, s, err = n.place(topic, partition); err != nil {
+		return nil, nil, err
+	}
+	if err := s.upToDate(ctx); err != nil {
+		return nil, nil, err
+	}
+	return n.records(topic, partition)
+}
+
+// Partition tells where a partition stands on this node. It is NotFound "unknown_topic"
+// also where this node has not heard of it yet.
 func (n *Node) Partition(topic string, partition int32) (bus.Partition, error) {
 	p, s, err := n.records(topic, partition)
+	return standing(p, s, partition, err)
+}
+
+// Standing is Partition, and waits where this node has not heard of it yet: it is
+// "unknown_topic" only by all that was acknowledged before the call.
+func (n *Node) Standing(ctx context.Context, topic string, partition int32) (bus.Partition, error) {
+	p, s, err := n.heard(ctx, topic, partition)
+	return standing(p, s, partition, err)
+}
+
+func standing(p *log.Partition, s *shard, partition int32, err error) (bus.Partition, error) {
 	if err != nil {
 		return bus.Partition{}, err
 	}
