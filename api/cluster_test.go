@@ -117,7 +117,9 @@ func TestPartitionsAreAwaited(t *testing.T) {
 		s.want(200, "", call[0], call[1], call[2])
 	}
 	forget()
-	s.open("/broker/stream/t/0")
+	if stream, _ := s.open("/broker/stream/t/0"); stream.StatusCode != 200 {
+		t.Errorf("the stream is answered %d", stream.StatusCode)
+	}
 }
 
 func TestMembers(t *testing.T) {

@@ -80,10 +80,29 @@ const sumMark = ",\n  \"sum\": "
 
 func sumOf(body []byte) string { return fmt.Sprintf("\"%08x\"\n}\n", castagnoli(body)) }
 
+// sealed is a JSON object that is not empty, with a mark and the checksum at its end.
+func sealed(object any, mark string) ([]byte, error) {
+	data, err := json.MarshalIndent(object, "", "  ")
+	if err != nil {
+		return nil, err
+	}
+	body := bytes.TrimSuffix(data, []byte("\n}"))
+	return append(append(slices.Clip(body), mark...), sumOf(body)...), nil
+}
+
+// checkSeal refuses a file that was damaged since it was sealed. One without the mark is of
+// an older version.
+func checkSeal(name string, data []byte, mark string) error {
+	if body, sum, ok := bytes.Cut(data, []byte(mark)); ok && string(sum) != sumOf(body) {
+		return fault.New(fault.Corrupt, "corrupt", "%s: the checksum does not hold", name).With("file", name)
+	}
+	return nil
+}
+
 func oldIdentity(c Config, name string, data []byte) (identity, error) {
 	var id identity
-	if body, sum, ok := bytes.Cut(data, []byte(sumMark)); ok && string(sum) != sumOf(body) {
-		return identity{}, fault.New(fault.Corrupt, "corrupt", "%s: the checksum does not hold", name).With("file", name)
+	if err := checkSeal(name, data, sumMark); err != nil {
+		return identity{}, err
 	}
 	if err := json.Unmarshal(data, &id); err != nil {
 		return identity{}, fault.New(fault.Corrupt, "corrupt", "%s: %w", name, err)
@@ -169,12 +188,11 @@ func newIdentity(c Config) (identity, error) {
 func identityName(c Config) string { return filepath.Join(c.Dir, "identity.json") }
 
 func (id identity) write(c Config, name string) error {
-	data, err := json.MarshalIndent(id, "", "  ")
+	data, err := sealed(id, sumMark)
 	if err != nil {
 		return err
 	}
-	body := bytes.TrimSuffix(data, []byte("\n}"))
-	return writeFile(c.FS, name, append(append(slices.Clip(body), sumMark...), sumOf(body)...))
+	return writeFile(c.FS, name, data)
 }
 
 // adoptHostname lets a directory move to a machine of another name, as a volume

@@ -8,6 +8,7 @@ import (
 	"hash/fnv"
 	"io/fs"
 	"log/slog"
+	"maps"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -72,9 +73,13 @@ func clusterName(all []seat, dataShards int) string {
 	return hex.EncodeToString(h.Sum(nil))
 }
 
-// peersName is the file that remembers the data directories of the other members:
-// a JSON object of incarnations by name.
-const peersName = "peers.json"
+// peersName is the file that remembers the data directories of the other members: a JSON
+// object of incarnations by name, and peersMark before the checksum of all that is before
+// it (docs/formats/members.md). No node's name begins with a slash.
+const (
+	peersName = "peers.json"
+	peersMark = ",\n  \"/sum\": "
+)
 
 // book is what a node knows of the members. It is safe for concurrent use.
 type book struct {
@@ -110,9 +115,13 @@ func openBook(c Config, first []seat) (*book, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := checkSeal(b.name, data, peersMark); err != nil {
+		return nil, err
+	}
 	if err := json.Unmarshal(data, &b.incarnations); err != nil {
 		return nil, fault.New(fault.Corrupt, "corrupt", "%s: %w", b.name, err)
 	}
+	maps.DeleteFunc(b.incarnations, func(name, _ string) bool { return strings.HasPrefix(name, "/") })
 	return b, nil
 }
 
@@ -184,9 +193,9 @@ func (b *book) Greet(h peer.Hello, probe bool) error {
 		return nil
 	}
 	b.incarnations[key] = h.Incarnation
-	data, err := json.MarshalIndent(b.incarnations, "", "  ")
+	data, err := sealed(b.incarnations, peersMark)
 	if err == nil {
-		err = writeFile(b.files, b.name, append(data, '\n'))
+		err = writeFile(b.files, b.name, data)
 	}
 	if err != nil {
 		delete(b.incarnations, key)
