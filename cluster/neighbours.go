@@ -134,10 +134,11 @@ func (n *Node) runNeighbours(ctx context.Context, stop func(), tasks *sync.WaitG
 func (n *Node) followMembers(ctx context.Context) {
 	var looking sync.WaitGroup
 	defer looking.Wait()
-	ends := make(map[uint64]func())
+	ends, noted := make(map[uint64]func()), uint64(0)
 	for ctx.Err() == nil {
 		changed := n.DocsChanged(bus.MetaShard)
 		n.catchUp()
+		noted = n.note(noted)
 		peers := n.roster.Load().peers
 		for replica, p := range peers {
 			if ends[replica] == nil {

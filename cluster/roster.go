@@ -186,22 +186,30 @@ func (n *Node) members() (membership, uint64, error) {
 	return m, d.Version, err
 }
 
-// catchUp adopts the membership of the metadata shard, and keeps it for the next start.
+// catchUp adopts the membership of the metadata shard.
 func (n *Node) catchUp() {
 	m, version, err := n.members()
 	if err != nil {
 		n.config.Logger.Error("who belongs to the cluster is not known", "error", err)
 		return
 	}
-	if version <= n.roster.Load().version {
-		return
-	}
 	n.adopt(m, version)
+}
+
+// note keeps the membership of the metadata shard for the next start, unless that is of the
+// version noted, and returns its version. One goroutine calls it: there is one temporary file
+// for what is written.
+func (n *Node) note(noted uint64) uint64 {
+	m, version, err := n.members()
+	if err != nil || version <= noted {
+		return noted
+	}
 	id := n.identity
 	id.Roster = &m
 	if err := id.write(n.config, identityName(n.config)); err != nil {
 		n.config.Logger.Warn("who belongs to the cluster was not noted for the next start", "error", err)
 	}
+	return version
 }
 
 // memberName is the name of a member, "" for who is none.
