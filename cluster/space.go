@@ -120,6 +120,16 @@ func refuseFullDisk(c Config) error {
 	return nil
 }
 
+// measured has the guard know how much room there is, and the operator where that changes
+// what it does.
+func (n *Node) measured(free, total int64) {
+	was := n.space.full.Load()
+	n.space.look(free, total)
+	if now := n.space.full.Load(); now != was {
+		n.config.Logger.Warn("disk", "full", now, "free_bytes", free, "reserve_bytes", reserve(total))
+	}
+}
+
 // watchSpace measures the room until ctx ends. While there is little it compacts
 // the raft log and checkpoints, whatever their size: that may be what frees it.
 func (n *Node) watchSpace(ctx context.Context) {
@@ -129,17 +139,16 @@ func (n *Node) watchSpace(ctx context.Context) {
 	}
 	tick := time.NewTicker(spaceEvery)
 	defer tick.Stop()
+	blind := false
 	for round := 0; ; round++ {
 		free, total, err := files.Space(n.config.Dir)
-		if err != nil {
+		switch {
+		case err == nil:
+			n.measured(free, total)
+		case !blind:
 			n.config.Logger.Warn("room on the disk not known", "error", err)
-			return
 		}
-		was := n.space.full.Load()
-		n.space.look(free, total)
-		if now := n.space.full.Load(); now != was {
-			n.config.Logger.Warn("disk", "full", now, "free_bytes", free, "reserve_bytes", reserve(total))
-		}
+		blind = err != nil
 		if n.space.full.Load() && round%compactRounds == 0 {
 			n.compact(ctx)
 		}

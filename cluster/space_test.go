@@ -1,8 +1,10 @@
 package cluster
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -15,10 +17,22 @@ import (
 // tightDisk is the machine's file system with room as the test says.
 type tightDisk struct {
 	log.FS
-	free chan int64
+	free   chan int64
+	broken atomic.Bool
+	failed atomic.Int64 // how often nothing was told
+}
+
+func newTightDisk(free int64) *tightDisk {
+	d := &tightDisk{FS: log.OS(), free: make(chan int64, 1)}
+	d.free <- free
+	return d
 }
 
 func (d *tightDisk) Space(string) (free, total int64, err error) {
+	if d.broken.Load() {
+		d.failed.Add(1)
+		return 0, 0, errors.New("an interrupted call")
+	}
 	free = <-d.free
 	d.free <- free
 	return free, 64 << 20, nil
@@ -31,8 +45,7 @@ func (d *tightDisk) set(free int64) {
 
 func TestFullDiskRefusesWritesAndRecovers(t *testing.T) {
 	t.Parallel()
-	disk := &tightDisk{FS: log.OS(), free: make(chan int64, 1)}
-	disk.free <- 60 << 20
+	disk := newTightDisk(60 << 20)
 	r := start(t, Config{Dir: t.TempDir(), FS: disk})
 	ctx := within(t, 60*time.Second)
 	if _, err := r.CreateTopic(ctx, "orders", 1); err != nil {
@@ -63,6 +76,21 @@ func TestFullDiskRefusesWritesAndRecovers(t *testing.T) {
 	if p, err := r.Partition("orders", 0); err != nil || int(p.Next) != before+1 {
 		t.Fatalf("%d records became %+v, %v", before, p, err)
 	}
+}
+
+// TestRoomIsLookedForAgain: that the file system once does not tell how much room there is
+// does not end the watch over it.
+func TestRoomIsLookedForAgain(t *testing.T) {
+	t.Parallel()
+	disk := newTightDisk(60 << 20)
+	r := start(t, Config{Dir: t.TempDir(), FS: disk})
+	disk.broken.Store(true)
+	testenv.Eventually(t, "nothing is told", func() bool { return disk.failed.Load() > 0 })
+	disk.broken.Store(false)
+	disk.set(spaceLeast - 1)
+	testenv.Eventually(t, "a full disk is noticed", r.space.full.Load)
+	disk.set(2 * spaceLeast)
+	testenv.Eventually(t, "and room", func() bool { return !r.space.full.Load() })
 }
 
 // TestAdmissionCountsWhatIsNotWrittenYet: between two looks at the disk no more is
@@ -98,8 +126,7 @@ func TestAdmissionCountsWhatIsNotWrittenYet(t *testing.T) {
 // how much room it needs; with it the node starts.
 func TestStartOnAFullDisk(t *testing.T) {
 	t.Parallel()
-	disk := &tightDisk{FS: log.OS(), free: make(chan int64, 1)}
-	disk.free <- 60 << 20
+	disk := newTightDisk(60 << 20)
 	c := Config{Dir: t.TempDir(), FS: disk}
 	r := start(t, c)
 	if _, err := r.CreateTopic(within(t, 60*time.Second), "orders", 1); err != nil {
