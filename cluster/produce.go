@@ -175,10 +175,8 @@ func (n *Node) Groups(topic, after string, limit int) []string {
 	if t == nil {
 		return nil
 	}
-	shards := slices.Clone(t.Shards)
-	slices.Sort(shards)
 	var names []string
-	for _, shard := range slices.Compact(shards) {
+	for _, shard := range shardsOf(t) {
 		names = append(names, n.shards[shard].machine.groupNames(t.ID, after, limit)...)
 	}
 	slices.Sort(names)

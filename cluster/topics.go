@@ -121,7 +121,11 @@ func (n *Node) createTopic(ctx context.Context, name string, internal bool, shar
 			"Topic %q exists with %d partitions, not %d", name, partitions, len(shards))
 	}
 	t := n.topic(name)
-	if t == nil || t.ID != id {
+	switch {
+	case t == nil && ctx.Err() != nil:
+		// Another node has made it, and this one has not got to it in time.
+		return bus.Topic{}, fmt.Errorf("create topic %q: %w", name, errUnknownOutcome(context.Cause(ctx)))
+	case t == nil || t.ID != id:
 		return bus.Topic{}, errUnknownTopic(name)
 	}
 	if err := n.openPartitions(ctx, t); err != nil {
@@ -158,6 +162,7 @@ func (n *Node) DeleteTopic(ctx context.Context, name string) error {
 		return fmt.Errorf("delete topic %q: %w", name, err)
 	}
 	defer n.topicOps.unlock()
+	t := n.topic(name)
 	code, body, _, err := n.call(ctx, n.shards[bus.MetaShard], len(name)+16, func(dst []byte) []byte {
 		return encodeDeleteTopic(dst, name)
 	})
@@ -170,7 +175,11 @@ func (n *Node) DeleteTopic(ctx context.Context, name string) error {
 	r := &wire.Reader{Rest: body}
 	id := r.Uint()
 	n.turns.Delete(id)
-	err = n.dropTopic(ctx, id)
+	shards := n.data
+	if t != nil && t.ID == id {
+		shards = shardsOf(t)
+	}
+	err = n.dropTopic(ctx, id, shards)
 	if err == nil {
 		err = n.forgetRetention(ctx, id)
 	}
@@ -196,11 +205,15 @@ func (n *Node) forgetRetention(ctx context.Context, topic uint64) error {
 	return err
 }
 
-func (n *Node) dropTopic(ctx context.Context, id uint64) error {
-	for _, shard := range n.data {
-		if !n.shards[shard].machine.hasTopic(id) {
-			continue
-		}
+// shardsOf are the shards that have partitions of a topic.
+func shardsOf(t *state.Topic) []uint64 {
+	return slices.Compact(slices.Sorted(slices.Values(t.Shards)))
+}
+
+// dropTopic tells shards that a topic is gone, also those of which this node has not heard
+// yet that they had it.
+func (n *Node) dropTopic(ctx context.Context, id uint64, shards []uint64) error {
+	for _, shard := range shards {
 		_, _, _, err := n.Forwarding().call(ctx, n.shards[shard], 16, func(dst []byte) []byte { return encodeDrop(dst, id) })
 		if err != nil {
 			return err
@@ -237,7 +250,7 @@ func (n *Node) reconcile(ctx context.Context) error {
 			if known[id] {
 				continue
 			}
-			if err := n.dropTopic(ctx, id); err != nil {
+			if err := n.dropTopic(ctx, id, []uint64{shard}); err != nil {
 				return err
 			}
 			if err := n.forgetRetention(ctx, id); err != nil {

@@ -88,17 +88,6 @@ func (m *machine) find(id state.PartitionID) (*log.Partition, error) {
 
 func (m *machine) hasPartition(id state.PartitionID) bool { return m.partition(id) != nil }
 
-func (m *machine) hasTopic(topic uint64) bool {
-	m.mu.RLock()
-	defer m.mu.RUnlock()
-	for id := range m.logs {
-		if id.Topic == topic {
-			return true
-		}
-	}
-	return false
-}
-
 func (m *machine) keysAtRisk(id state.PartitionID, key state.KeyHash) []state.KeyPlace {
 	m.mu.RLock()
 	defer m.mu.RUnlock()
