@@ -12,6 +12,7 @@ import (
 var (
 	errNotLeading     = errors.New("this node no longer leads the shard")
 	errNoLeader       = errors.New("the shard has no leader")
+	errNoAddress      = errors.New("where clients reach the leader is not known yet")
 	errTopicsBusy     = errors.New("another change of topics waits for its shard")
 	errNoConfirmation = errors.New("the leader did not confirm the read")
 )

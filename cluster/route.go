@@ -41,7 +41,7 @@ func (n *Node) call(ctx context.Context, s *shard, size int, encode func([]byte)
 		case lead.id == 0:
 			err = errNoQuorum(errNoLeader)
 		case !n.forwards:
-			return 0, nil, o, n.errNotLeader(lead.id)
+			err = n.errNotLeader(lead.id)
 		default:
 			if code, body, o, err = n.forward(ctx, s, lead.id, size, encode); err == nil {
 				return code, body, o, nil
@@ -59,11 +59,14 @@ func (n *Node) call(ctx context.Context, s *shard, size int, encode func([]byte)
 	}
 }
 
-// errNotLeader tells who has to be asked.
+// errNotLeader tells who has to be asked, or that this is yet to be heard.
 func (n *Node) errNotLeader(leader uint64) error {
-	name := n.memberName(leader)
+	name, url := n.memberName(leader), n.memberURL(leader)
+	if url == "" {
+		return errNoQuorum(errNoAddress)
+	}
 	return fault.New(fault.NotLeader, "not_leader", "Node %q leads what this would change", name).
-		With("leader", n.memberURL(leader)).With("leader_id", name)
+		With("leader", url).With("leader_id", name)
 }
 
 // Command is a command as one node hands it to another.
@@ -115,7 +118,8 @@ func (n *Node) forward(ctx context.Context, s *shard, leader uint64, size int, e
 	err := n.network.Call(ctx, n.memberName(leader), "Do", &c, &a)
 	switch {
 	case errors.Is(err, peer.ErrNotSent):
-		return 0, nil, Outcome{}, errNoQuorum(err)
+		// Why it was not is nothing to the client: it is tried again.
+		return 0, nil, Outcome{}, errNoQuorum(errors.New(err.Error()))
 	case err != nil:
 		return 0, nil, Outcome{}, errUnknownOutcome(err)
 	}
