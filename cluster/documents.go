@@ -103,6 +103,11 @@ func (n *Node) DataShard(hint string) uint64 { return n.data[xxSum(hint)%uint64(
 // Transact makes a set of writes of one shard durable, all or nothing. A fence
 // that does not hold is a Conflict "fenced"; a Timeout may have been applied.
 func (n *Node) Transact(ctx context.Context, t bus.Txn) (bus.TxnResult, error) {
+	return n.transact(ctx, t, len(t.Appends)+len(t.Puts) > 0)
+}
+
+// transact is Transact; adds says whether it takes room that nodes do not keep for it.
+func (n *Node) transact(ctx context.Context, t bus.Txn, adds bool) (bus.TxnResult, error) {
 	s := n.shards[t.Shard]
 	if s == nil {
 		return bus.TxnResult{}, fault.New(fault.Internal, "internal", "there is no shard %d", t.Shard)
@@ -111,12 +116,7 @@ func (n *Node) Transact(ctx context.Context, t bus.Txn) (bus.TxnResult, error) {
 	if err != nil {
 		return bus.TxnResult{}, err
 	}
-	if len(t.Appends)+len(t.Puts) > 0 {
-		if err := n.space.admit(size); err != nil {
-			return bus.TxnResult{}, err
-		}
-	}
-	code, body, _, err := n.call(ctx, s, size, c.encode)
+	code, body, _, err := n.do(ctx, s, order{size: size, encode: c.encode, adds: adds})
 	if err != nil {
 		return bus.TxnResult{}, fmt.Errorf("transaction in shard %d: %w", t.Shard, err)
 	}

@@ -45,6 +45,7 @@ type Standing struct {
 	Applied map[uint64]uint64 // raft index by shard
 	Digests map[uint64][]Digest
 	WallMs  int64 // by its wall clock, since the Unix epoch
+	Short   bool  // of room on its disk: it refuses writes of what it leads
 
 	own   map[uint64]uint64 // that of the node that asked, at the same time
 	asked time.Time         // by the clock of the node that asked
@@ -56,7 +57,7 @@ func (s *service) Stand(_ int, into *Standing) error {
 		return errors.New("the node is starting")
 	}
 	into.Applied, into.Digests = s.node.applied(), make(map[uint64][]Digest)
-	into.WallMs = s.node.config.Clock().UnixMilli()
+	into.WallMs, into.Short = s.node.config.Clock().UnixMilli(), s.node.space.short.Load()
 	for id, shard := range s.node.shards {
 		into.Digests[id] = shard.machine.digests.all()
 	}
@@ -221,38 +222,65 @@ func (n *Node) steer(ctx context.Context) {
 		case <-tick.C:
 		}
 		for i, id := range n.shardIDs() {
-			s := n.shards[id]
-			if !n.ready.Load() || !s.leads() || s.kept.Load() || time.Since(moved[id]) < steerEvery {
+			s, short := n.shards[id], n.space.short.Load()
+			if !n.ready.Load() || !s.leads() || s.kept.Load() && !short || time.Since(moved[id]) < steerEvery {
 				continue
 			}
-			if to := n.preferred(i); to != n.identity.ReplicaID && n.follows(to, s) {
-				moved[id] = time.Now()
-				n.transfer(s, to)
+			to := n.preferred(i)
+			if to == n.identity.ReplicaID || !n.follows(to, s) || !n.wants(ctx, i, to) {
+				continue
 			}
+			if short {
+				n.config.Logger.Warn("a shard goes to a node with room on its disk", "shard", id, "node", n.memberName(to))
+			}
+			moved[id] = time.Now()
+			n.transfer(s, to)
 		}
 	}
 }
 
-// preferred is the node that the i-th shard belongs to: of the reachable nodes with
-// the highest priority each has its turn.
+// wants asks a node whether the i-th shard still belongs to it: what this one knows of its
+// disk may be old, and it would hand the shard back.
+func (n *Node) wants(ctx context.Context, i int, to uint64) bool {
+	p := n.roster.Load().peers[to]
+	return p != nil && n.ask(ctx, p, 2*lookEvery) == nil && n.preferred(i) == to
+}
+
+// preferred is the node that the i-th shard belongs to: of the nodes with the highest priority
+// among those that can lead each has its turn. One that cannot for a while leaves its turns
+// to the next, and the others theirs as they are. Where none can, nothing moves.
 func (n *Node) preferred(i int) uint64 {
-	var best []Seat
 	r := n.roster.Load()
-	for _, m := range r.voting() {
-		if !n.reaches(r, m.ReplicaID) || len(best) > 0 && m.Priority < best[0].Priority {
-			continue
-		}
-		if len(best) > 0 && m.Priority > best[0].Priority {
-			best = nil
-		}
-		best = append(best, m)
+	all := r.voting()
+	slices.SortFunc(all, byPriority)
+	able := func(m Seat) bool { return n.reaches(r, m.ReplicaID) && n.hasRoom(r, m.ReplicaID) }
+	first := slices.IndexFunc(all, able)
+	if first < 0 {
+		return n.identity.ReplicaID // or a member that leaves, and is alone
 	}
-	if len(best) == 0 {
-		return n.identity.ReplicaID // a member that leaves, and is alone
+	most := all[first].Priority
+	equal := slices.DeleteFunc(all, func(m Seat) bool { return m.Priority != most })
+	for range equal {
+		// The metadata shard and the first data shard have different turns already.
+		if m := equal[i%len(equal)]; able(m) {
+			return m.ReplicaID
+		}
+		i++
 	}
-	slices.SortFunc(best, byPriority)
-	// The metadata shard and the first data shard have different turns already.
-	return best[i%len(best)].ReplicaID
+	return n.identity.ReplicaID // just now
+}
+
+// hasRoom tells whether a node takes writes, as far as this one has heard of its disk.
+func (n *Node) hasRoom(r *roster, replica uint64) bool {
+	if replica == n.identity.ReplicaID {
+		return !n.space.short.Load()
+	}
+	p := r.peers[replica]
+	if p == nil {
+		return true
+	}
+	stand := p.stand.Load()
+	return stand == nil || !stand.Short
 }
 
 // follows tells whether a node is close enough behind to lead a shard.
@@ -297,6 +325,8 @@ func (n *Node) Transfer(ctx context.Context, shard, replica uint64) error {
 			return n.errNotLeader(lead.id)
 		case lead.id == s.self && (!n.follows(replica, s) || !n.mayLead(replica)):
 			return fault.New(fault.Unavailable, "not_ready", "node %q is not reachable, or too far behind to lead shard %d", n.memberName(replica), shard)
+		case lead.id == s.self && !n.hasRoom(n.roster.Load(), replica) && !n.space.short.Load():
+			return fault.New(fault.Unavailable, "not_ready", "node %q has no room on its disk, and would refuse what is written to shard %d", n.memberName(replica), shard)
 		case lead.id == s.self:
 			if err := n.network.Call(ctx, n.memberName(replica), "Keep", shard, new(int)); err != nil {
 				return fault.New(fault.Unavailable, "not_ready", "node %q does not answer: %w", n.memberName(replica), err)

@@ -20,12 +20,9 @@ func xxSum(s string) uint64 { return xxhash.Sum64String(s) }
 // synced with the raft log and applied. Errors: NotFound "unknown_topic",
 // Invalid "invalid_partition", Unprocessable "idempotency_conflict", Exhausted
 // "quota_exceeded" where a new idempotency key would have a young one forgotten,
-// Unavailable when nothing was written, Timeout "unknown_outcome" when it may
+// DiskFull "disk_full" where the leader has no room, Unavailable when nothing was written, Timeout "unknown_outcome" when it may
 // have been.
 func (n *Node) Append(ctx context.Context, a bus.Append) (bus.Appended, error) {
-	if err := n.space.admit(len(a.Block.Bytes)); err != nil {
-		return bus.Appended{}, err
-	}
 	t := n.topic(a.Topic)
 	if t == nil {
 		return bus.Appended{}, errUnknownTopic(a.Topic)
@@ -45,14 +42,17 @@ func (n *Node) Append(ctx context.Context, a bus.Append) (bus.Appended, error) {
 		}
 	}
 	if a.Async && s.leads() {
+		if err := n.space.admit(c.sizeBytes()); err != nil {
+			return bus.Appended{}, err
+		}
 		_, err := s.coalescer.submit(ctx, c.sizeBytes(), c.encode)
 		return bus.Appended{Partition: partition, Count: a.Block.Count}, err
 	}
-	code, body, o, err := n.call(ctx, s, c.sizeBytes(), c.encode)
+	code, body, o, err := n.add(ctx, s, c.sizeBytes(), c.encode)
 	if err == nil && code == answerNotOpen {
 		// A crash came between the topic table and the data shard.
 		if err = n.openAgain(ctx, a.Topic); err == nil {
-			code, body, o, err = n.call(ctx, s, c.sizeBytes(), c.encode)
+			code, body, o, err = n.add(ctx, s, c.sizeBytes(), c.encode)
 		}
 	}
 	if err != nil {
@@ -135,7 +135,7 @@ func (n *Node) CommitGroup(ctx context.Context, g bus.GroupOffset, offset log.Of
 	if err := n.admitGroup(s, id); err != nil {
 		return 0, err
 	}
-	code, body, _, err := n.call(ctx, s, len(g.Group)+64, func(dst []byte) []byte { return encodeCommit(dst, id, offset) })
+	code, body, _, err := n.add(ctx, s, len(g.Group)+64, func(dst []byte) []byte { return encodeCommit(dst, id, offset) })
 	if err != nil {
 		return 0, fmt.Errorf("commit group %q in %s/%d: %w", g.Group, g.Topic, g.Partition, err)
 	}
@@ -148,9 +148,6 @@ func (n *Node) CommitGroup(ctx context.Context, g bus.GroupOffset, offset log.Of
 
 // admitGroup refuses the first commit of a group where there are too many.
 func (n *Node) admitGroup(s *shard, id state.GroupID) error {
-	if err := n.space.admit(0); err != nil {
-		return err
-	}
 	if _, known := s.machine.group(id); known || s.machine.groupCount() < n.config.MaxGroups {
 		return nil
 	}

@@ -26,16 +26,33 @@ func (r *round) outcome() Outcome {
 	}
 }
 
-// call has the leader of a shard do one command, and waits for the answer. What was
+// order is a command on its way to the leader of its shard.
+type order struct {
+	size   int // at least what encode appends
+	encode func([]byte) []byte
+	adds   bool // to what is on the disks: it is refused where the leader has no room
+}
+
+// call has the leader of a shard do one command that adds nothing, see do.
+func (n *Node) call(ctx context.Context, s *shard, size int, encode func([]byte) []byte) (answerCode, []byte, Outcome, error) {
+	return n.do(ctx, s, order{size: size, encode: encode})
+}
+
+// add has the leader of a shard do one command that adds, see do.
+func (n *Node) add(ctx context.Context, s *shard, size int, encode func([]byte) []byte) (answerCode, []byte, Outcome, error) {
+	return n.do(ctx, s, order{size: size, encode: encode, adds: true})
+}
+
+// do has the leader of a shard do one command, and waits for the answer. What was
 // certainly not done is tried again until ctx ends; while the shard has no leader it
 // waits for one.
-func (n *Node) call(ctx context.Context, s *shard, size int, encode func([]byte) []byte) (code answerCode, body []byte, o Outcome, err error) {
+func (n *Node) do(ctx context.Context, s *shard, what order) (code answerCode, body []byte, o Outcome, err error) {
 	for {
 		lead := s.lead.Load()
 		switch {
 		case lead.id == s.self:
 			var r *round
-			if code, body, r, err = s.call(ctx, size, encode); err == nil {
+			if code, body, r, err = n.doHere(ctx, s, what); err == nil {
 				return code, body, r.outcome(), nil
 			}
 		case lead.id == 0:
@@ -43,7 +60,7 @@ func (n *Node) call(ctx context.Context, s *shard, size int, encode func([]byte)
 		case !n.forwards:
 			err = n.errNotLeader(lead.id)
 		default:
-			if code, body, o, err = n.forward(ctx, s, lead.id, size, encode); err == nil {
+			if code, body, o, err = n.forward(ctx, s, lead.id, what); err == nil {
 				return code, body, o, nil
 			}
 		}
@@ -57,6 +74,17 @@ func (n *Node) call(ctx context.Context, s *shard, size int, encode func([]byte)
 		case <-time.After(retryEvery):
 		}
 	}
+}
+
+// doHere does a command of a shard that this node leads. Only the leader is asked for room:
+// the others store what is committed, with or without.
+func (n *Node) doHere(ctx context.Context, s *shard, what order) (code answerCode, body []byte, r *round, err error) {
+	if what.adds {
+		if err := n.space.admit(what.size); err != nil {
+			return 0, nil, nil, err
+		}
+	}
+	return s.call(ctx, what.size, what.encode)
 }
 
 // errNotLeader tells who has to be asked, or that this is yet to be heard.
@@ -73,6 +101,7 @@ func (n *Node) errNotLeader(leader uint64) error {
 type Command struct {
 	Shard     uint64
 	Body      []byte // encoded
+	Adds      bool
 	TimeoutMs int64
 }
 
@@ -109,8 +138,8 @@ func refusalOf(err error) Refusal {
 
 // forward has another node do a command, and waits until what it did can be read
 // here.
-func (n *Node) forward(ctx context.Context, s *shard, leader uint64, size int, encode func([]byte) []byte) (answerCode, []byte, Outcome, error) {
-	c := Command{Shard: s.id, Body: encode(make([]byte, 0, size)), TimeoutMs: proposeTimeout.Milliseconds()}
+func (n *Node) forward(ctx context.Context, s *shard, leader uint64, what order) (answerCode, []byte, Outcome, error) {
+	c := Command{Shard: s.id, Body: what.encode(make([]byte, 0, what.size)), Adds: what.adds, TimeoutMs: proposeTimeout.Milliseconds()}
 	if deadline, ok := ctx.Deadline(); ok {
 		c.TimeoutMs = time.Until(deadline).Milliseconds()
 	}
@@ -148,7 +177,9 @@ func (s *service) Do(c *Command, a *Answer) error {
 		a.Refusal = refusalOf(errNoQuorum(errNotLeading))
 		return nil
 	}
-	code, body, r, err := shard.call(ctx, len(c.Body), func(dst []byte) []byte { return append(dst, c.Body...) })
+	code, body, r, err := n.doHere(ctx, shard, order{
+		size: len(c.Body), encode: func(dst []byte) []byte { return append(dst, c.Body...) }, adds: c.Adds,
+	})
 	if err != nil {
 		a.Refusal = refusalOf(err)
 		return nil

@@ -42,6 +42,7 @@ type freeSpace interface {
 // spaceGuard watches the room on the disk. The zero guard admits everything.
 type spaceGuard struct {
 	full  atomic.Bool
+	short atomic.Bool // full when somebody looked last
 	known atomic.Bool // somebody has looked
 	free  atomic.Int64
 	room  atomic.Int64 // bytes that may be written until the next look
@@ -81,6 +82,7 @@ func (g *spaceGuard) look(free, total int64) {
 	g.room.Store(free - reserve(total) - g.spent.Swap(0))
 	g.known.Store(true)
 	g.full.Store(free < keep)
+	g.short.Store(free < keep)
 }
 
 // refuseFullDisk refuses to start where a checkpoint could not be written beside the one that

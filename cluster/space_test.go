@@ -1,9 +1,11 @@
 package cluster
 
 import (
+	"context"
 	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -75,6 +77,72 @@ func TestFullDiskRefusesWritesAndRecovers(t *testing.T) {
 	testenv.Eventually(t, "writes are taken again", func() bool { return write() == nil })
 	if p, err := r.Partition("orders", 0); err != nil || int(p.Next) != before+1 {
 		t.Fatalf("%d records became %+v, %v", before, p, err)
+	}
+}
+
+// TestFullDiskOfOneNode: a node without room hands over what it leads and takes no part of it
+// back until it has room again, and what comes to it is sent to who leads. Where nobody has
+// room nothing moves, and writes are refused, also those that come from another node.
+func TestFullDiskOfOneNode(t *testing.T) {
+	t.Parallel()
+	disks := make(map[string]*tightDisk)
+	g := startGroup(t, 3, func(c *Config) {
+		disks[c.NodeID] = newTightDisk(60 << 20)
+		c.FS = disks[c.NodeID]
+	})
+	g.createTopic("orders", 3)
+	full := g.nodes[1]
+	shards := full.shardIDs()
+	leads := func() bool { return slices.ContainsFunc(shards, full.Leads) }
+	steered := func() bool { // to the full node, by anybody
+		return slices.ContainsFunc(g.nodes, func(r *running) bool {
+			return slices.ContainsFunc([]int{0, 1, 2, 3}, func(i int) bool { return r.preferred(i) == full.ID() })
+		})
+	}
+	testenv.Eventually(t, "the node leads", leads)
+	disks["b"].set(spaceLeast - 1)
+	testenv.Eventually(t, "it leads nothing, and is to lead nothing", func() bool { return !leads() && !steered() })
+	ctx := within(t, 60*time.Second)
+	for p := range int32(3) {
+		g.append("orders", p, "x")
+		write := bus.Append{Topic: "orders", Partition: p, Block: block("y")}
+		_, err := full.Append(ctx, write)
+		kind(t, err, fault.NotLeader, "not_leader")
+		if _, err := full.Forwarding().Append(ctx, write); err != nil {
+			t.Error(err)
+		}
+	}
+	kind(t, g.nodes[g.leader(shards[1])].Transfer(ctx, shards[1], full.ID()), fault.Unavailable, "not_ready")
+	for _, d := range disks {
+		d.set(spaceLeast - 1)
+	}
+	testenv.Eventually(t, "all know that nobody has room", func() bool {
+		return !slices.ContainsFunc(g.nodes, func(r *running) bool {
+			return !r.space.short.Load() || slices.ContainsFunc([]int{0, 1, 2, 3}, func(i int) bool { return r.preferred(i) != r.ID() })
+		})
+	})
+	for p := range int32(3) {
+		_, err := full.Forwarding().Append(ctx, bus.Append{Topic: "orders", Partition: p, Block: block("z")})
+		kind(t, err, fault.DiskFull, "disk_full")
+	}
+	_, err := full.Forwarding().CreateTopic(ctx, "more", 1)
+	kind(t, err, fault.DiskFull, "disk_full")
+	_, err = full.Forwarding().Transact(ctx, bus.Txn{Shard: shards[1], Puts: []bus.Doc{{Key: "k"}}})
+	kind(t, err, fault.DiskFull, "disk_full")
+	if _, _, err := full.Forwarding().DeleteBefore(ctx, "orders", 0, 1); err != nil {
+		t.Errorf("what frees space is refused: %v", err)
+	}
+	g.change(func(ctx context.Context, n *Node) (bus.Member, error) {
+		return n.AddMember(ctx, bus.Member{ID: "x", RaftAddress: "127.0.0.1:9"}, 0)
+	})
+	g.change(func(ctx context.Context, n *Node) (bus.Member, error) { return n.RemoveMember(ctx, "x") })
+	g.settled("a", "b", "c")
+	for _, d := range disks {
+		d.set(2 * spaceLeast)
+	}
+	testenv.Eventually(t, "it leads again", leads)
+	for p := range int32(3) {
+		g.append("orders", p, "z")
 	}
 }
 

@@ -101,14 +101,11 @@ func (n *Node) CreateInternal(ctx context.Context, name string, shard uint64) (b
 }
 
 func (n *Node) createTopic(ctx context.Context, name string, internal bool, shards []uint64) (bus.Topic, error) {
-	if err := n.space.admit(len(name)); err != nil {
-		return bus.Topic{}, err
-	}
 	if err := n.topicOps.lock(ctx); err != nil {
 		return bus.Topic{}, fmt.Errorf("create topic %q: %w", name, err)
 	}
 	defer n.topicOps.unlock()
-	code, body, _, err := n.call(ctx, n.shards[bus.MetaShard], len(name)+10*len(shards)+32, func(dst []byte) []byte {
+	code, body, _, err := n.add(ctx, n.shards[bus.MetaShard], len(name)+10*len(shards)+32, func(dst []byte) []byte {
 		return encodeCreateTopic(dst, name, internal, shards)
 	})
 	if err != nil {
