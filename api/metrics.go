@@ -46,7 +46,7 @@ func metrics() []metric {
 		{"leat_shard_checkpointed_index", "gauge", shard, "Raft index that a power cut cannot take the state behind."},
 		{"leat_shard_compared_index", "gauge", shard, "Raft index at which a majority of the nodes was last seen to have the state of this one."},
 		{"leat_shard_diverged", "gauge", []string{"shard", "node"}, "1 if the node was seen with another state than the majority; it then stops for good."},
-		{"leat_shard_document_bytes", "gauge", shard, "Memory of the documents, about."},
+		{"leat_shard_document_bytes", "gauge", shard, "Memory of the documents, about, with those remembered as expired."},
 		{"leat_shard_lag_entries", "gauge", []string{"shard", "node"}, "Raft entries that the node is behind the one that is furthest; of the nodes that are reachable."},
 		{"leat_shard_leader", "gauge", shard, "1 if this node leads the shard."},
 		{"leat_shard_log_time_seconds", "gauge", shard, "Log time, since the Unix epoch."},

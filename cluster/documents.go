@@ -67,7 +67,7 @@ func (n *Node) DocVersion(shard uint64) uint64 {
 	return s.machine.docVersion()
 }
 
-// DocBytes is about the memory of a shard's documents.
+// DocBytes is about the memory of a shard's documents, with those remembered as expired.
 func (n *Node) DocBytes(shard uint64) int64 {
 	s := n.shards[shard]
 	if s == nil {

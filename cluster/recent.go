@@ -6,29 +6,36 @@ import (
 	"leat/cluster/state"
 )
 
-// recentKept is how many changes of documents a shard keeps for those who watch.
-const recentKept = 4096
+// What a shard keeps of the changes of its documents for those who watch: the last ones, so
+// many and with so many bytes at most. A value that was replaced is held by nothing else.
+const (
+	recentKept  = 4096
+	recentBytes = 32 << 20
+)
 
 // recentChanges are the last changes of a shard's documents, oldest first. It is
 // not safe for concurrent use.
 type recentChanges struct {
-	ring  []state.Change
-	head  int    // of the oldest, once the ring is full
-	since uint64 // versions up to this one are not in the ring
+	kept  []state.Change
+	bytes int    // of the keys and values kept
+	since uint64 // versions up to this one are not kept
 }
 
+func changeBytes(c *state.Change) int { return len(c.Key) + len(c.Value) }
+
 // reset forgets everything up to a version.
-func (r *recentChanges) reset(version uint64) { r.ring, r.head, r.since = nil, 0, version }
+func (r *recentChanges) reset(version uint64) { *r = recentChanges{since: version} }
 
 func (r *recentChanges) add(changes []state.Change) {
-	for _, c := range changes {
-		if len(r.ring) < recentKept {
-			r.ring = append(r.ring, c)
-			continue
+	for i := range changes {
+		r.kept = append(r.kept, changes[i])
+		r.bytes += changeBytes(&changes[i])
+		for len(r.kept) > recentKept || r.bytes > recentBytes && len(r.kept) > 1 {
+			oldest := &r.kept[0]
+			r.since, r.bytes = oldest.Version, r.bytes-changeBytes(oldest)
+			*oldest = state.Change{} // its memory is kept for a while, and not what it holds
+			r.kept = r.kept[1:]
 		}
-		r.since = r.ring[r.head].Version
-		r.ring[r.head] = c
-		r.head = (r.head + 1) % recentKept
 	}
 }
 
@@ -38,9 +45,8 @@ func (r *recentChanges) after(since uint64, prefix string) (changes []state.Chan
 	if since < r.since {
 		return nil, false
 	}
-	for i := range r.ring {
-		c := &r.ring[(r.head+i)%len(r.ring)]
-		if c.Version > since && strings.HasPrefix(c.Key, prefix) {
+	for i := range r.kept {
+		if c := &r.kept[i]; c.Version > since && strings.HasPrefix(c.Key, prefix) {
 			changes = append(changes, *c)
 		}
 	}

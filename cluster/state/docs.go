@@ -24,8 +24,12 @@ type Change struct {
 // remembered as one.
 const RememberExpiredMs = 5 * 60 * 1000
 
-// docOverhead is what a document costs in memory besides key and value, about.
-const docOverhead = 160
+// docOverhead is what a document costs in memory besides key and value, about, and
+// expiredOverhead one that is remembered as expired, besides its key, twice.
+const (
+	docOverhead     = 160
+	expiredOverhead = 110
+)
 
 // Doc finds a document; Version is 0 where there is none.
 func (s *State) Doc(key string) Doc {
@@ -49,7 +53,8 @@ func (s *State) Expired(key string) bool {
 // of any document and are never used again.
 func (s *State) DocVersion() uint64 { return s.docVersion }
 
-// DocBytes is the memory the documents take, about.
+// DocBytes is the memory the documents take, about, and those that are remembered as
+// expired.
 func (s *State) DocBytes() int64 { return s.docBytes }
 
 // NextExpiryMs is when the next document expires, 0 where none does.
@@ -70,6 +75,8 @@ func (s *State) TakeChanges() []Change {
 }
 
 func docBytes(key string, d Doc) int64 { return int64(len(key) + len(d.Value) + docOverhead) }
+
+func expiredBytes(key string) int64 { return int64(2*len(key) + expiredOverhead) }
 
 func (s *State) putDoc(key string, d Doc) {
 	if had, ok := s.docs.Set(key, d); ok {
@@ -132,12 +139,14 @@ func (s *State) expire() {
 }
 
 func (s *State) rememberExpired(key string, atMs int64) {
+	s.docBytes += expiredBytes(key)
 	s.expired.Set(key, atMs)
 	s.forgetting.Insert(due(atMs+RememberExpiredMs, key))
 }
 
 func (s *State) forgetExpired(key string) {
 	if atMs, ok := s.expired.Delete(key); ok {
+		s.docBytes -= expiredBytes(key)
 		s.forgetting.Delete(due(atMs+RememberExpiredMs, key))
 	}
 }

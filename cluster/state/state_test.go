@@ -71,6 +71,9 @@ func TestReplayAndImageAgree(t *testing.T) {
 		if applied.DocVersion() != read.DocVersion() || applied.LastTopic() != read.LastTopic() {
 			t.Fatalf("seed %d: counters differ", seed)
 		}
+		if applied.DocBytes() != replayed.DocBytes() || applied.DocBytes() != read.DocBytes() {
+			t.Fatalf("seed %d: %d, %d and %d bytes", seed, applied.DocBytes(), replayed.DocBytes(), read.DocBytes())
+		}
 	}
 }
 
@@ -198,6 +201,7 @@ func TestMemoryOfIdleThings(t *testing.T) {
 		"document": {docOverhead + 20, 200_000, func(i int) Op {
 			return Put{Key: fmt.Sprintf("key-%06d", i), Doc: Doc{Value: make([]byte, 10), Version: uint64(i)}}
 		}},
+		"expired document": {expiredOverhead + 20, 200_000, func(i int) Op { return Expired{Key: fmt.Sprintf("key-%06d", i), AtMs: 1} }},
 	} {
 		s := New()
 		Open{ID: id}.Apply(s)
