@@ -17,8 +17,10 @@ var (
 	errNoConfirmation = errors.New("the leader did not confirm the read")
 )
 
+const codeShuttingDown = "shutting_down"
+
 func errShuttingDown() error {
-	return fault.New(fault.Unavailable, "shutting_down", "the node is shutting down")
+	return fault.New(fault.Unavailable, codeShuttingDown, "the node is shutting down")
 }
 
 // errRestoring is for a read of records on a node that is so far behind that it is given

@@ -53,8 +53,8 @@ type Standing struct {
 
 // Stand tells where this node stands.
 func (s *service) Stand(_ int, into *Standing) error {
-	if !s.node.taking.Load() {
-		return errors.New("the node is starting")
+	if !s.node.taking.Load() || s.node.ending.Load() {
+		return errors.New("the node is starting or ending")
 	}
 	into.Applied, into.Digests = s.node.applied(), make(map[uint64][]Digest)
 	into.WallMs, into.Short = s.node.config.Clock().UnixMilli(), s.node.space.short.Load()
@@ -301,8 +301,8 @@ func (n *Node) transfer(s *shard, to uint64) {
 
 // Keep tells this node that it is about to be made the leader of a shard by hand.
 func (s *service) Keep(shard uint64, _ *int) error {
-	if !s.node.taking.Load() || s.node.shards[shard] == nil {
-		return errors.New("the node is starting")
+	if !s.node.taking.Load() || s.node.ending.Load() || s.node.shards[shard] == nil {
+		return errors.New("the node is starting or ending")
 	}
 	s.node.shards[shard].kept.Store(true)
 	return nil

@@ -62,6 +62,7 @@ type core struct {
 	turns    sync.Map // topic number → *turns
 	ready    atomic.Bool
 	taking   atomic.Bool                   // commands of other nodes
+	ending   atomic.Bool                   // nobody is to hand back what is handed over
 	moved    atomic.Pointer[chan struct{}] // closed at the next change of a leader
 	space    spaceGuard
 }
@@ -307,6 +308,7 @@ func (n *Node) Run(ctx context.Context) error {
 		err = n.housekeep(ctx)
 	}
 	n.ready.Store(false)
+	n.ending.Store(true)
 	n.handOver()
 	stop() // an error ends the tasks too
 	tasks.Wait()

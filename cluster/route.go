@@ -152,6 +152,9 @@ func (n *Node) forward(ctx context.Context, s *shard, leader uint64, what order)
 	case err != nil:
 		return 0, nil, Outcome{}, errUnknownOutcome(err)
 	}
+	if a.Refusal.Code == codeShuttingDown { // that node, which has not done it; another one will
+		return 0, nil, Outcome{}, errNoQuorum(errNotLeading)
+	}
 	if err := a.Refusal.err(); err != nil {
 		return 0, nil, Outcome{}, err
 	}
