@@ -97,6 +97,37 @@ func TestUnknownTopicIsConfirmed(t *testing.T) {
 	s.want(503, "", "GET", "/broker/topics/none", "")
 }
 
+// A node of a cluster that does not know a query, or the topic of one, asks as well.
+func TestUnknownQueryIsConfirmed(t *testing.T) {
+	t.Parallel()
+	s := withTopic(t, nil)
+	ofThree(s)
+	unheard := func(is bool) {
+		s.queries.mu.Lock()
+		defer s.queries.mu.Unlock()
+		s.queries.unheard = is
+	}
+	s.documents.set(func(f *fakeDocuments) { f.confirmed = func() { unheard(false) } })
+	const spec = `{"name":"q","source":{"topic":"t"}}`
+	for _, call := range []struct {
+		status             int
+		method, path, body string
+	}{
+		{201, "POST", "/queries", spec},
+		{200, "POST", "/queries/validate", spec},
+		{200, "POST", "/queries/preview", spec},
+		{200, "GET", "/queries/q", ""},
+		{200, "GET", "/queries/q/results", ""},
+		{200, "DELETE", "/queries/q", ""},
+	} {
+		unheard(true)
+		s.want(call.status, "", call.method, call.path, call.body)
+	}
+	s.want(404, "", "GET", "/queries/q", "")
+	s.documents.set(func(f *fakeDocuments) { f.unsure = fault.New(fault.Unavailable, "no_quorum", "nobody answers") })
+	s.want(503, "", "GET", "/queries/q", "")
+}
+
 // A node that knows a topic and has yet to hear of its partitions waits until it has.
 func TestPartitionsAreAwaited(t *testing.T) {
 	t.Parallel()

@@ -15,6 +15,7 @@ import (
 	"leat/internal/bus"
 	"leat/internal/fault"
 	"leat/log"
+	"leat/queries"
 )
 
 // fakeTopics is a node of one process whose partitions are real logs in a
@@ -238,7 +239,8 @@ func (f *fakeTopics) failAppends(before func(context.Context, bus.Append) error)
 type fakeQueries struct {
 	mu       sync.Mutex
 	queries  map[string]*fakeQuery
-	statuses int // asked for
+	statuses int  // asked for
+	unheard  bool // this node knows no topic and no query
 }
 
 type fakeQuery struct {
@@ -268,6 +270,12 @@ func (f *fakeQueries) parse(body []byte) (fakeSpec, error) {
 		problem := map[string]any{"pointer": "/name", "message": "the query needs a name", "line": 1, "column": 1}
 		return spec, fault.New(fault.Invalid, "invalid_query", "the query needs a name").
 			With("pointer", "/name").With("problems", []any{problem})
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.unheard {
+		problems := queries.Problems{{Pointer: "/source/topic", Kind: fault.NotFound, Code: "unknown_topic", Message: "there is no topic"}}
+		return spec, problems.Fault()
 	}
 	return spec, nil
 }
@@ -305,7 +313,7 @@ func (f *fakeQueries) Preview(_ context.Context, body []byte, records, limit int
 }
 
 func (f *fakeQueries) get(name string) (*fakeQuery, error) {
-	if q := f.queries[name]; q != nil {
+	if q := f.queries[name]; q != nil && !f.unheard {
 		return q, nil
 	}
 	return nil, fault.New(fault.NotFound, "unknown_query", "There is no query %q", name)

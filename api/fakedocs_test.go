@@ -27,6 +27,7 @@ type fakeDocuments struct {
 	leader    uint64 // of both shards
 	members   []bus.Member
 	unsure    error // of Confirm
+	confirmed func()
 	// before, if set, runs at the start of a transaction, without the lock.
 	before func()
 }
@@ -43,6 +44,9 @@ func (f *fakeDocuments) Confirm(context.Context, uint64) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.confirms++
+	if f.confirmed != nil {
+		f.confirmed()
+	}
 	return f.unsure
 }
 

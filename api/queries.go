@@ -5,12 +5,15 @@ import (
 	"encoding/json"
 	"math"
 	"net/http"
+	"slices"
 	"strconv"
 	"time"
 
 	"leat/codecs"
+	"leat/internal/bus"
 	"leat/internal/fault"
 	"leat/log"
+	"leat/queries"
 )
 
 // queryName decodes and checks the name in the path.
@@ -28,7 +31,8 @@ func (c *call) query() (name string, err error) {
 	if name, err = c.queryName(); err != nil {
 		return "", err
 	}
-	topics, err := c.server.queries.Sources(name)
+	var topics []string
+	err = c.heard(func() (err error) { topics, err = c.server.queries.Sources(name); return err })
 	if err != nil {
 		return "", err
 	}
@@ -36,6 +40,30 @@ func (c *call) query() (name string, err error) {
 		return "", forbidden(ScopeQuery, topic)
 	}
 	return name, nil
+}
+
+// heard does what may fail because this node has yet to hear of a query or topic that was made
+// through another one: in a cluster it is done once more after that.
+func (c *call) heard(do func() error) error {
+	err := do()
+	if !isUnknown(err) || len(c.server.cluster.Members()) == 0 {
+		return err
+	}
+	if err := c.server.documents.Confirm(c.sharedDeadline(), bus.MetaShard); err != nil {
+		return err
+	}
+	return do()
+}
+
+// isUnknown tells whether an error is that there is no query of a name, or no topic that a
+// spec names.
+func isUnknown(err error) bool {
+	f := fault.As(err)
+	if f == nil {
+		return false
+	}
+	problems, _ := f.Detail["problems"].([]queries.Problem)
+	return f.Code == "unknown_query" || slices.ContainsFunc(problems, func(p queries.Problem) bool { return p.Code == "unknown_topic" })
 }
 
 // coversAll tells whether the token covers queries over all the topics, and names
@@ -123,7 +151,8 @@ func (c *call) putQuery() error {
 func (c *call) create(spec []byte) error {
 	ctx, cancel := c.deadline()
 	defer cancel()
-	created, err := c.server.queries.Create(ctx, spec)
+	var created CreatedQuery
+	err := c.heard(func() (err error) { created, err = c.server.queries.Create(ctx, spec); return err })
 	if err != nil {
 		return err
 	}
@@ -156,7 +185,8 @@ func (c *call) validateQuery() error {
 	}
 	ctx, cancel := c.deadline()
 	defer cancel()
-	warnings, err := c.server.queries.Validate(ctx, spec)
+	var warnings []string
+	err = c.heard(func() (err error) { warnings, err = c.server.queries.Validate(ctx, spec); return err })
 	if err != nil {
 		return err
 	}
@@ -194,7 +224,11 @@ func (c *call) previewQuery() error {
 	defer done()
 	reading, stop := context.WithTimeout(ctx, previewTime)
 	defer stop()
-	p, err := c.server.queries.Preview(reading, spec, int(records), int(min(limit, maxLimit)))
+	var p Preview
+	err = c.heard(func() (err error) {
+		p, err = c.server.queries.Preview(reading, spec, int(records), int(min(limit, maxLimit)))
+		return err
+	})
 	if err != nil {
 		return err
 	}
