@@ -31,6 +31,17 @@ func (n *Node) reshape(ctx context.Context) {
 	defer tick.Stop()
 	// What a shard was found in order for: the membership's version and the term.
 	done := make(map[uint64][2]uint64)
+	told := make(map[uint64]string) // why something has to wait, by shard; 0 for the noting
+	tell := func(id uint64, err error, message string, about ...any) {
+		why := ""
+		if err != nil && ctx.Err() == nil {
+			why = err.Error()
+		}
+		if why != "" && why != told[id] {
+			n.config.Logger.Warn(message, append(about, "error", err)...)
+		}
+		told[id] = why
+	}
 	for {
 		select {
 		case <-ctx.Done():
@@ -49,17 +60,13 @@ func (n *Node) reshape(ctx context.Context) {
 				continue
 			}
 			ordered, err := n.reshapeShard(ctx, r, s)
-			if err != nil && ctx.Err() == nil {
-				n.config.Logger.Warn("the members of a shard could not be changed yet", "shard", id, "error", err)
-			}
+			tell(id, err, "the members of a shard could not be changed yet", "shard", id)
 			if ordered {
 				done[id] = now
 			}
 		}
 		if !r.settled() && n.Leads(bus.MetaShard) {
-			if err := n.settle(ctx, r); err != nil && ctx.Err() == nil {
-				n.config.Logger.Warn("a change of the members could not be noted yet", "error", err)
-			}
+			tell(0, n.settle(ctx, r), "a change of the members could not be noted yet")
 		}
 	}
 }

@@ -127,8 +127,11 @@ func refuseFullDisk(c Config) error {
 func (n *Node) measured(free, total int64) {
 	was := n.space.full.Load()
 	n.space.look(free, total)
-	if now := n.space.full.Load(); now != was {
-		n.config.Logger.Warn("disk", "full", now, "free_bytes", free, "reserve_bytes", reserve(total))
+	switch now := n.space.full.Load(); {
+	case now && !was:
+		n.config.Logger.Warn("the disk is almost full: writes to what this node leads are refused until there is room", "dir", n.config.Dir, "free_bytes", free, "reserve_bytes", reserve(total))
+	case was && !now:
+		n.config.Logger.Info("the disk has room again", "dir", n.config.Dir, "free_bytes", free)
 	}
 }
 
