@@ -37,12 +37,18 @@ func Examine(dir string) (node string, err error) {
 	if err != nil {
 		return "", err
 	}
+	if err := checkSeal(identityName(c), data, sumMark); err != nil {
+		return "", err
+	}
 	var id identity
 	if err := json.Unmarshal(data, &id); err != nil {
 		return "", fault.New(fault.Corrupt, "corrupt", "%s: %w", identityName(c), err)
 	}
 	if id.Format == loneFormat {
 		return "", fault.New(fault.Conflict, "other_node", "%s belongs to a node that runs alone", dir)
+	}
+	if _, err := readPeers(c.FS, peersFile(c)); err != nil {
+		return "", err
 	}
 	return id.RaftAddress, (&Node{core: &core{config: c, identity: id}}).checkBegun()
 }

@@ -70,6 +70,32 @@ func TestGuardAlone(t *testing.T) {
 	}
 }
 
+// TestExamine: what is damaged in what a directory is, or in what it remembers of others, is
+// told without a start.
+func TestExamine(t *testing.T) {
+	t.Parallel()
+	c := Config{Dir: t.TempDir(), NodeID: "a", Members: []Member{{ID: "a"}, {ID: "b"}, {ID: "c"}}}.withDefaults()
+	id, _, err := loadIdentity(c)
+	must(t, errors.Join(err, id.write(c, identityName(c)), os.WriteFile(peersFile(c), []byte(peersGolden), 0o600)))
+	if node, err := Examine(c.Dir); err != nil || node != "a" {
+		t.Errorf("%q, %v", node, err)
+	}
+	for name, change := range map[string][2]string{
+		identityName(c): {`"replica_id": 1`, `"replica_id": 3`},
+		peersFile(c):    {`"b": "4a`, `"b": "5a`},
+	} {
+		whole, err := os.ReadFile(name)
+		must(t, err)
+		must(t, os.WriteFile(name, []byte(strings.Replace(string(whole), change[0], change[1], 1)), 0o600))
+		_, err = Examine(c.Dir)
+		kind(t, err, fault.Corrupt, "corrupt")
+		if !strings.Contains(err.Error(), name) {
+			t.Errorf("%v does not name %s", err, name)
+		}
+		must(t, os.WriteFile(name, whole, 0o600))
+	}
+}
+
 // spoil changes the last byte of a file of dragonboat's own.
 func spoil(dir, name string) error {
 	name = filepath.Join(dir, "nodehost", name)

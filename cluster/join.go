@@ -63,6 +63,9 @@ func invited(c *Config) (node string, invitation *Invitation, err error) {
 	if err != nil {
 		return "", nil, err
 	}
+	if err := checkSeal(name, data, sumMark); err != nil {
+		return "", nil, err
+	}
 	var id identity
 	if err := json.Unmarshal(data, &id); err != nil {
 		return "", nil, fault.New(fault.Corrupt, "corrupt", "%s: %w", name, err)

@@ -102,27 +102,36 @@ var _ peer.Members = (*book)(nil)
 
 func openBook(c Config, first []seat) (*book, error) {
 	b := &book{
-		self: c.NodeID, files: c.FS, name: filepath.Join(c.Dir, peersName), lost: make(chan error, 1), log: c.Logger,
-		refusals: make(map[string]string), members: make(map[string]*Member), incarnations: make(map[string]string),
-		founders: first, seen: make(map[uint64]map[uint64]uint64),
+		self: c.NodeID, files: c.FS, name: peersFile(c), lost: make(chan error, 1), log: c.Logger,
+		refusals: make(map[string]string), members: make(map[string]*Member), founders: first, seen: make(map[uint64]map[uint64]uint64),
 	}
 	m := founders(&c, first)
 	b.know(&m)
-	data, err := readFile(c.FS, b.name)
+	var err error
+	b.incarnations, err = readPeers(c.FS, b.name)
+	return b, err
+}
+
+func peersFile(c Config) string { return filepath.Join(c.Dir, peersName) }
+
+// readPeers reads the incarnations that a node remembers, none where there is no file.
+func readPeers(files log.FS, name string) (map[string]string, error) {
+	incarnations := make(map[string]string)
+	data, err := readFile(files, name)
 	if errors.Is(err, fs.ErrNotExist) {
-		return b, nil
+		return incarnations, nil
 	}
 	if err != nil {
 		return nil, err
 	}
-	if err := checkSeal(b.name, data, peersMark); err != nil {
+	if err := checkSeal(name, data, peersMark); err != nil {
 		return nil, err
 	}
-	if err := json.Unmarshal(data, &b.incarnations); err != nil {
-		return nil, fault.New(fault.Corrupt, "corrupt", "%s: %w", b.name, err)
+	if err := json.Unmarshal(data, &incarnations); err != nil {
+		return nil, fault.New(fault.Corrupt, "corrupt", "%s: %w", name, err)
 	}
-	maps.DeleteFunc(b.incarnations, func(name, _ string) bool { return strings.HasPrefix(name, "/") })
-	return b, nil
+	maps.DeleteFunc(incarnations, func(name, _ string) bool { return strings.HasPrefix(name, "/") })
+	return incarnations, nil
 }
 
 // know has the book go by a membership, which nobody changes. Where members have said

@@ -21,7 +21,7 @@ func (s *session) findSeat(ctx context.Context, c *settings) error {
 	}
 	node, invitation, err := cluster.Joined(c.dataDir)
 	if err != nil {
-		return err
+		return advised(err, c.nodes != "" || c.join != "")
 	}
 	if invitation != nil && c.nodeID != "" && node != "" && node != c.nodeID {
 		return &failure{exit: exitConflict, code: "other_node", text: fmt.Sprintf(
