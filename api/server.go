@@ -156,6 +156,8 @@ func (s *Server) Run(ctx context.Context, listener net.Listener) error {
 	drained, stop := context.WithTimeout(context.Background(), s.limits.Drain)
 	defer stop()
 	err := server.ShutdownWithContext(drained)
+	// Where serving has not begun yet that has done nothing, and it must not begin now.
+	_ = guarded.Close()
 	s.cancel()
 	guarded.closeAll()
 	s.streams.Wait()

@@ -197,3 +197,14 @@ func TestConnectionIsKept(t *testing.T) {
 		t.Errorf("%d records", l.Next())
 	}
 }
+
+// TestRunEndsBeforeItServes: a server that is ended before it has begun to accept ends.
+func TestRunEndsBeforeItServes(t *testing.T) {
+	t.Parallel()
+	for range 50 {
+		s := serve(t, nil)
+		if err := s.stop(); err != nil || t.Failed() {
+			t.Fatal(err)
+		}
+	}
+}
