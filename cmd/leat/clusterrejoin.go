@@ -77,7 +77,7 @@ func rejoin(ctx context.Context, c *client, dir, node string) (json.RawMessage, 
 			return nil, err
 		}
 		if seat.Reachable {
-			return nil, &failure{exit: exitConflict, code: "node_runs", text: fmt.Sprintf("node %q answers the others, so it runs and has its directory; end it first", node)}
+			return nil, &failure{exit: exitConflict, code: "node_runs", text: fmt.Sprintf("node %q answers the others, so it runs and has its directory; end it first, or try again in a moment where it has just ended", node)}
 		}
 		if _, err := c.post(ctx, "/cluster/members", map[string]any{"id": node, "replaces": seat.ReplicaID}); err != nil {
 			return nil, err

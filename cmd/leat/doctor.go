@@ -115,7 +115,12 @@ func (c *settings) reachable() (server string, secure *tls.Config) {
 	if _, err := own.load(time.Now()); err == nil && own.on() {
 		secure = own.own()
 	}
-	return own.scheme() + reachableAddress(c), secure
+	at := *c
+	if members, err := parseMembers(c.nodes); err == nil && len(members) > 1 {
+		at.members = members
+		at.takePort()
+	}
+	return own.scheme() + reachableAddress(&at), secure
 }
 
 // reachableHost is where a server that listens on host is reached from here.

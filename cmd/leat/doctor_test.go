@@ -177,4 +177,13 @@ func TestReachableHost(t *testing.T) {
 	if got := reachableAddress(&settings{host: "::", port: 7}); got != net.JoinHostPort("::1", strconv.Itoa(7)) {
 		t.Error(got)
 	}
+	// Where the list of nodes has its port, it is asked there.
+	c := settings{host: "127.0.0.1", port: defaultPort, replication: replication{nodeID: "b", nodes: "a:127.0.0.1:7001:1:7011,b:127.0.0.1:7002:1:7012"}}
+	if got, _ := c.reachable(); got != "http://127.0.0.1:7012" {
+		t.Errorf("node b is asked at %s", got)
+	}
+	c.port = 7013
+	if got, _ := c.reachable(); got != "http://127.0.0.1:7013" {
+		t.Errorf("node b is asked at %s, and was given a port", got)
+	}
 }

@@ -125,18 +125,22 @@ func (s *session) produceOne(ctx context.Context, c *client, p production, value
 	}
 	return s.answer(body, func(w io.Writer) error {
 		var done struct {
-			Offset    int64 `json:"offset"`
-			Partition int   `json:"partition"`
-			Duplicate bool  `json:"duplicate"`
+			Offset    *int64 `json:"offset"` // nil: queued, and not known yet
+			Partition int    `json:"partition"`
+			Duplicate bool   `json:"duplicate"`
 		}
 		if err := readAnswer(body, &done); err != nil {
+			return err
+		}
+		if done.Offset == nil {
+			_, err := fmt.Fprintf(w, "%s/%d, queued: not durable yet\n", p.topic, done.Partition)
 			return err
 		}
 		note := ""
 		if done.Duplicate {
 			note = ", written before"
 		}
-		_, err := fmt.Fprintf(w, "%s/%d at offset %d%s\n", p.topic, done.Partition, done.Offset, note)
+		_, err := fmt.Fprintf(w, "%s/%d at offset %d%s\n", p.topic, done.Partition, *done.Offset, note)
 		return err
 	})
 }

@@ -30,7 +30,7 @@ func (s *session) readSpec(name string) ([]byte, error) {
 		return nil, err
 	}
 	defer in.Close()
-	spec, err := io.ReadAll(io.LimitReader(in, 1<<20))
+	spec, err := io.ReadAll(io.LimitReader(in, 1<<20+1)) // one byte more, so that the server refuses what is too long
 	if err != nil {
 		return nil, fmt.Errorf("read the spec: %w", err)
 	}

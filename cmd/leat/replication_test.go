@@ -122,6 +122,10 @@ func TestWriteConcernOfTheEnvironment(t *testing.T) {
 			done.Mode != c.mode || done.Durable != (c.mode == "sealed") {
 			t.Errorf("%q: %+v, %v", c.args, done, err)
 		}
+		want := map[string]string{"sealed": "t/0 at offset 1\n", "rocket": "t/0, queued: not durable yet\n"}[c.mode]
+		if got := leat(t.Context(), "", nil, "produce", "t", "y", "--server", server.url); got.out != want {
+			t.Errorf("%q: %q, not %q; %s", c.args, got.out, want, got.err)
+		}
 		body, err := client.get(t.Context(), "/metrics_ha", nil)
 		if err != nil || !strings.Contains(string(body), `"node_id":"n1"`) || !strings.Contains(string(body), `"leader_url":"http://leat.example:1109"`) {
 			t.Errorf("%s, %v", body, err)

@@ -66,9 +66,7 @@ func (c *settings) check(getenv func(string) string) (warnings []string, err err
 	if err != nil {
 		return nil, err
 	}
-	if own := c.own(); own != nil && own.httpPort > 0 && c.port == defaultPort {
-		c.port = own.httpPort
-	}
+	c.takePort()
 	if warnings, err = c.readTokens(getenv); err != nil {
 		return nil, err
 	}
@@ -87,6 +85,14 @@ func (c *settings) check(getenv func(string) string) (warnings []string, err err
 		}
 	}
 	return warnings, nil
+}
+
+// takePort has a node that was not told a port listen on the one that the list of nodes
+// gives it.
+func (c *settings) takePort() {
+	if own := c.own(); own != nil && own.httpPort > 0 && c.port == defaultPort {
+		c.port = own.httpPort
+	}
 }
 
 // checkTLS reads the certificate that clients are shown.
