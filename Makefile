@@ -19,8 +19,8 @@ demo: ## run a continuous query over real data on an embedded node
 	$(GO) run ./cmd/leat demo
 
 .PHONY: cluster
-cluster: build ## run a cluster of N=3 nodes on this machine, its data in ./leat-cluster; 5 and 7 work as well
-	deploy/cluster.sh bin/leat leat-cluster $(N)
+cluster: build ## run a cluster of N=3 nodes on this machine, its data in ./leat-cluster/3; 5 and 7 work as well
+	deploy/cluster.sh bin/leat leat-cluster/$(N) $(N)
 
 .PHONY: build
 build: ## build bin/leat, a static binary

@@ -24,20 +24,30 @@ stop() {
 }
 trap 'stop; exit 0' INT TERM
 for i in $(seq 1 "$nodes"); do
+  : >"$dir/n$i.out"
   $apart "$program" serve --node-id "n$i" --nodes "$list" --port $((http + i - 1)) \
     --data-dir "$dir/n$i" >"$dir/n$i.out" 2>>"$dir/n$i.log" &
   pids="$pids $!"
 done
+failed() {
+  echo "node n$1 $2; its log:" >&2
+  tail -5 "$dir/n$1.log" >&2
+  stop
+  exit 1
+}
+alive() {
+  n=0
+  for pid in $pids; do
+    n=$((n + 1))
+    kill -0 "$pid" 2>/dev/null || failed $n "has ended"
+  done
+}
 for i in $(seq 1 "$nodes"); do
   tries=0
   until grep -q '^leat ready' "$dir/n$i.out"; do
+    alive
     tries=$((tries + 1))
-    if [ "$tries" -gt 300 ]; then
-      echo "node n$i is not ready; its log:" >&2
-      tail -5 "$dir/n$i.log" >&2
-      stop
-      exit 1
-    fi
+    [ "$tries" -le 300 ] || failed "$i" "is not ready"
     sleep 0.1
   done
   echo "n$i: $(cut -d' ' -f3 "$dir/n$i.out")"

@@ -111,6 +111,22 @@ func TestClusterScript(t *testing.T) {
 	}
 }
 
+// TestClusterScriptTellsWhatEnded: where a node does not start the script ends too, with
+// what that node said, and not only when it has waited in vain.
+func TestClusterScriptTellsWhatEnded(t *testing.T) {
+	t.Parallel()
+	base := freeBase(t, 3)
+	taken, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(base+1)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer taken.Close()
+	out, err := script(t, base, "cluster.sh", t.TempDir(), "3").CombinedOutput()
+	if err == nil || !strings.Contains(string(out), "node n2 has ended") || !strings.Contains(string(out), "is in use") {
+		t.Errorf("%v\n%s", err, out)
+	}
+}
+
 // bears writes to a cluster that a process has started, kills as many of its nodes as it
 // has to bear, writes on and reads everything from the others.
 func bears(t *testing.T, parent, base, n int) {
