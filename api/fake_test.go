@@ -68,7 +68,7 @@ func (f *fakeTopics) CreateTopic(_ context.Context, name string, partitions int3
 	defer f.mu.Unlock()
 	if t, ok := f.topics[name]; ok {
 		if t.Partitions != partitions {
-			return bus.Topic{}, fault.New(fault.Conflict, "topic_exists", "Topic %q has %d partitions", name, t.Partitions)
+			return bus.Topic{}, fault.New(fault.Conflict, "topic_exists", "Topic %q exists with %d partitions, not %d", name, t.Partitions, partitions)
 		}
 		return t.Topic, nil
 	}
@@ -267,8 +267,8 @@ type fakeSpec struct {
 func (f *fakeQueries) parse(body []byte) (fakeSpec, error) {
 	var spec fakeSpec
 	if err := json.Unmarshal(body, &spec); err != nil || spec.Name == "" {
-		problem := map[string]any{"pointer": "/name", "message": "the query needs a name", "line": 1, "column": 1}
-		return spec, fault.New(fault.Invalid, "invalid_query", "the query needs a name").
+		problem := map[string]any{"pointer": "/name", "message": `member "name" is missing`, "line": 1, "column": 1}
+		return spec, fault.New(fault.Invalid, "invalid_query", `member "name" is missing`).
 			With("pointer", "/name").With("problems", []any{problem})
 	}
 	f.mu.Lock()
@@ -335,11 +335,12 @@ func (f *fakeQueries) status(name string, q *fakeQuery) QueryStatus {
 		Partitions []any           `json:"partitions"`
 		StateBytes int             `json:"state_bytes"`
 		Checkpoint map[string]int  `json:"checkpoint"`
+		CreatedMs  int64           `json:"created_ms"`
 		Spec       json.RawMessage `json:"spec"`
 	}{
 		name, state,
 		map[string]int{"in": 2, "used": 1, "filtered": 1, "late": 0, "dead_lettered": 0, "late_windows": 0, "out": 1},
-		[]any{partition}, 0, map[string]int{"epoch": 1}, q.spec,
+		[]any{partition}, 0, map[string]int{"epoch": 1, "generation": 1, "state_from": 0, "state_log_bytes": 0}, fakeNowMs, q.spec,
 	}, Figures: QueryFigures{
 		State: state, Rows: map[string]int64{"in": 2, "used": 1, "filtered": 1, "out": 1}, StateBytes: 7,
 		Partitions: []PartitionFigures{ // read twice, as the join of a topic with itself reads it
