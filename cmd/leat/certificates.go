@@ -171,6 +171,8 @@ func hintOf(err error) string {
 		return "name the file with the certificate of its CA with --ca"
 	case errors.As(err, &header), strings.Contains(err.Error(), "server gave HTTP response to HTTPS client"):
 		return "it does not speak HTTPS; call it by http://"
+	case strings.Contains(err.Error(), "TLS handshake timeout"):
+		return "where it does not speak HTTPS, call it by http://"
 	}
 	return ""
 }

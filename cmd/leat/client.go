@@ -20,6 +20,9 @@ const (
 	// callTimeout bounds a call that is not a stream. The server gives up on its
 	// own side earlier, with a reason.
 	callTimeout = 60 * time.Second
+	// handshakeTimeout bounds the beginning of a connection over TLS: a server that does not
+	// speak it waits for the rest of a request.
+	handshakeTimeout = 10 * time.Second
 	// maxAnswerBytes bounds what is read of one answer.
 	maxAnswerBytes = 64 << 20
 )
@@ -41,6 +44,7 @@ func newClient(server, token string, secure *tls.Config) (*client, error) {
 	return &client{base: base, token: token, http: &http.Client{Transport: &http.Transport{
 		Proxy:               http.ProxyFromEnvironment,
 		TLSClientConfig:     secure,
+		TLSHandshakeTimeout: handshakeTimeout,
 		MaxIdleConnsPerHost: 16,
 		IdleConnTimeout:     90 * time.Second,
 	}, CheckRedirect: follow}}, nil

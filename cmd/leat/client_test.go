@@ -3,9 +3,12 @@ package main
 import (
 	"errors"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
+	"strings"
 	"testing"
+	"time"
 )
 
 // TestClientFollowsTheLeader: a call that a node sends on arrives with its method, body
@@ -42,5 +45,25 @@ func TestClientFollowsTheLeader(t *testing.T) {
 	_, err = c.post(t.Context(), "/a?b=c", "x")
 	if f := (*failure)(nil); !errors.As(err, &f) || f.exit != exitUnavailable {
 		t.Errorf("sent around: %v", err)
+	}
+}
+
+// TestClientOfSilence: a server under https:// that speaks plain HTTP waits for the rest of
+// a request. The command does not wait as long, and says what may be wrong.
+func TestClientOfSilence(t *testing.T) {
+	t.Parallel()
+	silent, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer silent.Close()
+	c := dial(t, "https://"+silent.Addr().String())
+	transport := c.http.Transport.(*http.Transport)
+	if transport.TLSHandshakeTimeout <= 0 || transport.TLSHandshakeTimeout >= callTimeout {
+		t.Errorf("a handshake is waited for %s", transport.TLSHandshakeTimeout)
+	}
+	transport.TLSHandshakeTimeout = time.Millisecond
+	if _, err := c.get(t.Context(), "/health", nil); err == nil || !strings.Contains(err.Error(), "call it by http://") || classify(err).exit != exitUnavailable {
+		t.Errorf("%v", err)
 	}
 }
