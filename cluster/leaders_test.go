@@ -22,10 +22,22 @@ func (p *pad) Write(b []byte) (int, error) {
 	return p.text.Write(b)
 }
 
-func (p *pad) has(text string) bool {
+func (p *pad) has(text string) bool { return p.count(text) > 0 }
+
+// count is how often something was logged.
+func (p *pad) count(text string) int {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return strings.Contains(p.text.String(), text)
+	return strings.Count(p.text.String(), text)
+}
+
+// of has a node log to p.
+func (p *pad) of(node string) func(*Config) {
+	return func(c *Config) {
+		if c.NodeID == node {
+			c.Logger = slog.New(slog.NewTextHandler(p, nil))
+		}
+	}
 }
 
 // TestWatchLeaders: the log of a node that has lost the majority says which shards wait
@@ -33,11 +45,7 @@ func (p *pad) has(text string) bool {
 func TestWatchLeaders(t *testing.T) {
 	t.Parallel()
 	var log pad
-	g := startGroup(t, 3, func(c *Config) {
-		if c.NodeID == "a" {
-			c.Logger = slog.New(slog.NewTextHandler(&log, nil))
-		}
-	})
+	g := startGroup(t, 3, log.of("a"))
 	testenv.Eventually(t, "the first leaders are in the log", func() bool { return log.has(`"a shard has a leader" shard=1 node=`) })
 	g.stop(1)
 	g.stop(2)

@@ -1,8 +1,6 @@
 package cluster
 
 import (
-	"log/slog"
-	"strings"
 	"testing"
 	"time"
 
@@ -11,23 +9,12 @@ import (
 	"leat/internal/testenv"
 )
 
-// count is how often something was logged.
-func (p *pad) count(text string) int {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return strings.Count(p.text.String(), text)
-}
-
 // TestWaitingIsToldOnce: a change that has to wait, here for a node without which no majority
 // would answer, is in the log once for each shard, and not ten times a second.
 func TestWaitingIsToldOnce(t *testing.T) {
 	t.Parallel()
 	var log pad
-	g := startLed(t, func(c *Config) {
-		if c.NodeID == "a" {
-			c.Logger = slog.New(slog.NewTextHandler(&log, nil))
-		}
-	})
+	g := startLed(t, log.of("a"))
 	g.stop(1)
 	leader := g.nodes[0]
 	testenv.Eventually(t, "it is noticed", func() bool { return !leader.reaches(leader.roster.Load(), 2) })
