@@ -102,9 +102,9 @@ func loneSurrogate(record []byte) bool {
 	return false
 }
 
-// parse reads valid JSON.
+// parse reads valid JSON, which may nest deeper than a record: what is made of records does.
 func parse(text []byte) value {
-	v, ok := (&scanner{text: text}).value(0)
+	v, ok := (&scanner{text: text}).value(-maxDepth)
 	if !ok {
 		panic("no value: " + string(text))
 	}
