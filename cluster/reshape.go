@@ -81,7 +81,14 @@ func (n *Node) reshapeShard(ctx context.Context, r *roster, s *shard) (ordered b
 		return false, err
 	}
 	for _, replica := range slices.Sorted(maps.Keys(has)) {
-		if seat := r.seated(replica); seat == nil || seat.State == stateLeaving {
+		seat := r.seated(replica)
+		if seat == nil {
+			// It may have been seated since: who takes it out then takes it out for good.
+			if latest, err := n.latestRoster(ctx); err != nil || latest != r {
+				return false, err
+			}
+		}
+		if seat == nil || seat.State == stateLeaving {
 			return false, n.takeOut(ctx, r, s, has, replica)
 		}
 	}
@@ -96,12 +103,12 @@ func (n *Node) reshapeShard(ctx context.Context, r *roster, s *shard) (ordered b
 			if !n.reaches(r, seat.ReplicaID) {
 				continue // it does not run yet
 			}
-			n.config.Logger.Info("a member joins a shard", "shard", s.id, "node", seat.ID, "replica", seat.ReplicaID)
-			return false, fromRequest(n.host.SyncRequestAddNonVoting(ctx, s.id, seat.ReplicaID, seat.ID, 0))
+			err := n.host.SyncRequestAddNonVoting(ctx, s.id, seat.ReplicaID, seat.ID, 0)
+			return false, n.changed("a member joins a shard", s, seat.ReplicaID, err)
 		}
 		if n.follows(seat.ReplicaID, s) && n.bears(r, has, seat.ReplicaID) {
-			n.config.Logger.Info("a member has caught up and votes", "shard", s.id, "node", seat.ID, "replica", seat.ReplicaID)
-			return false, fromRequest(n.host.SyncRequestAddReplica(ctx, s.id, seat.ReplicaID, seat.ID, 0))
+			err := n.host.SyncRequestAddReplica(ctx, s.id, seat.ReplicaID, seat.ID, 0)
+			return false, n.changed("a member has caught up and votes", s, seat.ReplicaID, err)
 		}
 	}
 	return ordered, nil
@@ -158,8 +165,26 @@ func (n *Node) takeOut(ctx context.Context, r *roster, s *shard, has map[uint64]
 			return err
 		}
 	}
-	n.config.Logger.Info("a member leaves a shard", "shard", s.id, "node", n.memberName(replica), "replica", replica)
-	return fromRequest(n.host.SyncRequestDeleteReplica(ctx, s.id, replica, 0))
+	return n.changed("a member leaves a shard", s, replica, n.host.SyncRequestDeleteReplica(ctx, s.id, replica, 0))
+}
+
+// changed has the operator know of a change that raft has made, and classifies the error
+// with which it refused one.
+func (n *Node) changed(what string, s *shard, replica uint64, err error) error {
+	if err != nil {
+		return fromRequest(err)
+	}
+	n.config.Logger.Info(what, "shard", s.id, "node", n.memberName(replica), "replica", replica)
+	return nil
+}
+
+// latestRoster is the roster of everything acknowledged before the call.
+func (n *Node) latestRoster(ctx context.Context) (*roster, error) {
+	if err := n.Confirm(ctx, bus.MetaShard); err != nil {
+		return nil, fmt.Errorf("read who belongs to the cluster: %w", err)
+	}
+	n.catchUp()
+	return n.roster.Load(), nil
 }
 
 // only tells whether a replica is in no data shard any more.

@@ -1,6 +1,7 @@
 package cluster
 
 import (
+	"slices"
 	"testing"
 	"time"
 
@@ -32,5 +33,24 @@ func TestWaitingIsToldOnce(t *testing.T) {
 	kind(t, g.ended(2), fault.Conflict, "member_removed")
 	if n := log.count(waits); n > 3*len(leader.shardIDs()) {
 		t.Errorf("%d lines", n)
+	}
+}
+
+// TestReshapeByAnOldRoster: who has yet to hear of a member does not take it out of a shard
+// that it leads: raft never lets the same replica in again.
+func TestReshapeByAnOldRoster(t *testing.T) {
+	t.Parallel()
+	g := startLed(t)
+	leader := g.nodes[0]
+	old := leader.roster.Load()
+	g.add("d")
+	g.settled("a", "b", "c", "d")
+	for _, id := range leader.shardIDs() {
+		if _, err := leader.reshapeShard(within(t, 10*time.Second), old, leader.shards[id]); err != nil {
+			t.Errorf("shard %d: %v", id, err)
+		}
+		if got := g.voters(id); !slices.Contains(got, "d") {
+			t.Errorf("shard %d has %v", id, got)
+		}
 	}
 }
