@@ -208,7 +208,7 @@ func (a *Aggregate) isPane(of pane) bool {
 	if a.every == a.size {
 		return of.first == of.last
 	}
-	if of.first < -MaxEventTime || of.last > MaxEventTime+dataflow.Time(a.size) || of.first > of.last {
+	if !isTime(of.first) || !isTime(of.last.Minus(a.size)) || of.first > of.last {
 		return false
 	}
 	span := int64(of.last - of.first)

@@ -376,5 +376,6 @@ func (a *SessionAggregate) ChangedBytes() int64 {
 	return total
 }
 
-// isTime tells whether a row can have the event time t.
-func isTime(t dataflow.Time) bool { return t >= -MaxEventTime && t <= MaxEventTime }
+// isTime tells whether a row can have the event time t. One that is the append time may be
+// beyond MaxEventTime, as far as its clock is; sums of two such times do not overflow.
+func isTime(t dataflow.Time) bool { return t >= -Endless && t <= Endless }
