@@ -290,9 +290,8 @@ func (c *call) topic(scopes Scope) (bus.Topic, error) {
 
 func (c *call) lookup(name string) (bus.Topic, error) {
 	t, ok := c.server.topics.Topic(name)
-	if !ok && len(c.server.cluster.Members()) > 0 {
-		// This node may not have heard of it yet.
-		if err := c.server.documents.Confirm(c.sharedDeadline(), bus.MetaShard); err != nil {
+	if !ok {
+		if _, err := c.catchUp(); err != nil {
 			return bus.Topic{}, err
 		}
 		t, ok = c.server.topics.Topic(name)
@@ -301,6 +300,15 @@ func (c *call) lookup(name string) (bus.Topic, error) {
 		return bus.Topic{}, unknownTopic(name)
 	}
 	return t, nil
+}
+
+// catchUp has this node hear of all topics and queries that were made before, maybe through
+// another one. It is false where there is no other.
+func (c *call) catchUp() (others bool, err error) {
+	if len(c.server.cluster.Members()) == 0 {
+		return false, nil
+	}
+	return true, c.server.documents.Confirm(c.sharedDeadline(), bus.MetaShard)
 }
 
 // standing tells where a partition of a topic that exists stands here.

@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"leat/codecs"
-	"leat/internal/bus"
 	"leat/internal/fault"
 	"leat/log"
 	"leat/queries"
@@ -46,10 +45,13 @@ func (c *call) query() (name string, err error) {
 // through another one: in a cluster it is done once more after that.
 func (c *call) heard(do func() error) error {
 	err := do()
-	if !isUnknown(err) || len(c.server.cluster.Members()) == 0 {
+	if !isUnknown(err) {
 		return err
 	}
-	if err := c.server.documents.Confirm(c.sharedDeadline(), bus.MetaShard); err != nil {
+	switch others, late := c.catchUp(); {
+	case late != nil:
+		return late
+	case !others:
 		return err
 	}
 	return do()

@@ -46,17 +46,23 @@ func (s seat) LeadersChanged() <-chan struct{} {
 	return s.changed
 }
 
+// startSeats is a bus with two rows, the first of "one" and "two" leading, and what starts a
+// manager on it.
+func startSeats(t *testing.T) (b *fakebus.Bus, s *seats, on func(name string) *managed) {
+	b = newBus(t, []string{`{"t":1,"k":"a"}`, `{"t":2,"k":"a"}`})
+	s = &seats{leader: "one", changed: make(chan struct{})}
+	return b, s, func(name string) *managed {
+		return startManager(t, b, name, func(c *ManagerConfig) { c.Leaders = seat{s, name} })
+	}
+}
+
 // TestQueriesFollowTheLeader: a query runs on the node that leads its shard and on no
 // other, goes on where it stopped when that changes, and is cleaned up after by the
 // one that leads.
 func TestQueriesFollowTheLeader(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		b := newBus(t, []string{`{"t":1,"k":"a"}`, `{"t":2,"k":"a"}`})
-		s := &seats{leader: "one", changed: make(chan struct{})}
-		on := func(name string) *managed {
-			return startManager(t, b, name, func(c *ManagerConfig) { c.Leaders = seat{s, name} })
-		}
+		b, s, on := startSeats(t)
 		one, two := on("one"), on("two")
 		two.create(liveSpec) // any node takes it
 		runs := func(m *managed) bool { m.mu.Lock(); defer m.mu.Unlock(); return len(m.runs) > 0 }
@@ -131,11 +137,7 @@ func TestFailureIsKnownEverywhere(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
-				b := newBus(t, []string{`{"t":1,"k":"a"}`, `{"t":2,"k":"a"}`})
-				s := &seats{leader: "one", changed: make(chan struct{})}
-				on := func(name string) *managed {
-					return startManager(t, b, name, func(c *ManagerConfig) { c.Leaders = seat{s, name} })
-				}
+				b, s, on := startSeats(t)
 				one, two := on("one"), on("two")
 				one.create(tt.spec)
 				synctest.Wait()

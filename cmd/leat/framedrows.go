@@ -32,13 +32,9 @@ func (f *framedRows) row(record []byte) (row []byte, reason string) {
 	if !framed {
 		return f.single(record)
 	}
-	format, known := f.byID[id]
-	if !known {
-		var err error
-		if format, err = f.find(id); err != nil {
-			return nil, fmt.Sprintf("the schema with the id %d: %v", id, err)
-		}
-		f.byID[id] = format
+	format, err := remembered(f.byID, id, f.find)
+	if err != nil {
+		return nil, fmt.Sprintf("the schema with the id %d: %v", id, err)
 	}
 	if format == nil {
 		return f.unframed(record, fmt.Sprintf("id %d, which is not registered", id))
@@ -49,19 +45,27 @@ func (f *framedRows) row(record []byte) (row []byte, reason string) {
 	return f.message(format, id, value)
 }
 
+// remembered finds a format once, and does not remember that it could not.
+func remembered[K comparable](formats map[K]*rowFormat, key K, find func(K) (*rowFormat, error)) (*rowFormat, error) {
+	if format, known := formats[key]; known {
+		return format, nil
+	}
+	format, err := find(key)
+	if err == nil {
+		formats[key] = format
+	}
+	return format, err
+}
+
 // single reads a record that has a fingerprint in front, or nothing.
 func (f *framedRows) single(record []byte) (row []byte, reason string) {
 	mark, value, framed := codecs.CutSingleObject(record)
 	if !framed {
 		return f.bare.row(record)
 	}
-	format, known := f.byMark[mark]
-	if !known {
-		var err error
-		if format, err = f.findMark(mark); err != nil {
-			return nil, fmt.Sprintf("the schema with the fingerprint %016x: %v", mark, err)
-		}
-		f.byMark[mark] = format
+	format, err := remembered(f.byMark, mark, f.findMark)
+	if err != nil {
+		return nil, fmt.Sprintf("the schema with the fingerprint %016x: %v", mark, err)
 	}
 	if format != nil {
 		return format.row(value)
